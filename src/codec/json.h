@@ -1,0 +1,117 @@
+/*
+ * codec/json.h - strict JSON (RFC 8259) in, canonical JSON (RFC 8785, JCS) out.
+ *
+ * The reader refuses what docs/format.md lists: duplicate names, invalid UTF-8, lone surrogates,
+ * U+0000, numbers that cannot be kept, too much depth. Whatever it accepts, the writer can write,
+ * and what the writer writes, the reader reads as the same value.
+ */
+#ifndef TL_CODEC_JSON_H
+#define TL_CODEC_JSON_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
+
+enum tl_json_type {
+    TL_JSON_NULL = 1,
+    TL_JSON_FALSE,
+    TL_JSON_TRUE,
+    TL_JSON_NUMBER,
+    TL_JSON_STRING,
+    TL_JSON_ARRAY,
+    TL_JSON_OBJECT,
+};
+
+/* One value. Lives in the arena of its document; strings borrow from the arena or the input. */
+struct tl_json {
+    enum tl_json_type type;
+    uint32_t count;        /* members or elements */
+    size_t offset;         /* byte of the input at which the value begins */
+    size_t end;            /* byte after the last one of the value */
+    struct tl_str key;     /* name, unescaped, if the value is a member; else absent */
+    struct tl_str text;    /* string: unescaped; number: the token as read; else absent */
+    double number;         /* of a number */
+    struct tl_json *first; /* first member or element */
+    struct tl_json *next;  /* next sibling */
+};
+
+/* Bounds for a reader; each must be set. */
+struct tl_json_limits {
+    size_t bytes_max;
+    uint32_t depth_max;    /* nested containers, at most 64 */
+    uint32_t members_max;  /* in one object */
+    uint32_t elements_max; /* in one array */
+    bool
+        keep_integers; /* accept integer tokens beyond 2^53, as `text`; the caller makes them text */
+};
+
+/* The bounds of the evidence format itself. */
+extern const struct tl_json_limits tl_json_limits_format;
+
+/*
+ * Reads the value that fills all of `text`. *root_out and what hangs on it live until `arena` is
+ * reset, and may borrow from `text`.
+ *
+ * Errors: TALLY_EREFUSED with code and offset: bad_json, bad_utf8, duplicate_member, too_deep,
+ *         too_many, too_large, bad_number; TALLY_ENOMEM
+ */
+tally_status tl_json_read(struct tl_arena *arena, const char *text, size_t len,
+                          const struct tl_json_limits *limits, const struct tl_json **root_out,
+                          struct tally_error *err);
+
+/*
+ * The same for the value at the start of `text`, which may be followed by anything; *used_out is
+ * how many bytes it took, leading white space included. For readers of arrays that stream.
+ */
+tally_status tl_json_read_prefix(struct tl_arena *arena, const char *text, size_t len,
+                                 const struct tl_json_limits *limits,
+                                 const struct tl_json **root_out, size_t *used_out,
+                                 struct tally_error *err);
+
+/* Returns the member called `name`, or NULL if there is none or `object` is no object. */
+const struct tl_json *tl_json_member(const struct tl_json *object, const char *name);
+
+/* Appends the canonical text of `value`. Check tl_buf_status() afterwards. */
+void tl_json_write(struct tl_buf *out, const struct tl_json *value);
+
+/* Appends a JSON string with its quotes, escaped as JCS says. `text` must be valid UTF-8. */
+void tl_json_write_string(struct tl_buf *out, struct tl_str text);
+
+/* Appends a finite double as ECMAScript prints it. */
+void tl_json_write_number(struct tl_buf *out, double number);
+
+/* Compares two names as JCS orders them: by UTF-16 code units. */
+int tl_json_compare_names(struct tl_str a, struct tl_str b);
+
+/*
+ * Says whether `text` is canonical, within the limits of the evidence format: whether reading and
+ * writing it would give the very same bytes. Much faster than doing so. NULL `err` is allowed.
+ *
+ * Errors: TALLY_EREFUSED with code and offset; TALLY_OK otherwise
+ */
+tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_error *err);
+
+/*
+ * Walks the members of the object that starts at text[at] in canonical text, without checking
+ * more than it needs to stay inside `len`. Start with *it = { .at = position of '{' }.
+ */
+struct tl_json_iter {
+    size_t at; /* position; the caller sets it once, then leaves it alone */
+    bool started;
+    size_t member_start;    /* of the name's opening quote */
+    struct tl_str raw_name; /* between the quotes, escapes as they are */
+    size_t value_start;
+    size_t value_end; /* byte after the value */
+};
+
+/* TALLY_OK with the next member, TALLY_ENOTFOUND after the last, TALLY_ECORRUPT if it is no object
+ * in canonical form. */
+tally_status tl_json_next(struct tl_json_iter *it, const char *text, size_t len);
+
+/*
+ * Appends to `out` the string that the `len` bytes between two quotes stand for. The text must come
+ * from canonical JSON; TALLY_ECORRUPT for an escape that is none.
+ */
+tally_status tl_json_unescape(struct tl_buf *out, const char *raw, size_t len);
+
+#endif /* TL_CODEC_JSON_H */
