@@ -1,0 +1,94 @@
+/*
+ * store/index.h - the search index of a ledger: index.db, derived from the records, rebuildable.
+ *
+ * It answers which records may fit a query, newest first, without reading any. It is complete for
+ * all seq below its position, and knows nothing of those above. Nothing is believed because the
+ * index says so: whoever reads a record checks the filter again, and verification compares the
+ * index with the records.
+ *
+ * A term is a short byte string without the byte 0x1F ("actor_id=user-42"); what terms a record
+ * has is decided in model/terms.h.
+ */
+#ifndef TL_STORE_INDEX_H
+#define TL_STORE_INDEX_H
+
+#include <tally/store.h>
+
+#include "base/base.h"
+#include "base/str.h"
+
+#define TL_INDEX_SEPARATOR '\x1f'
+
+struct tl_index; /* confined to one thread at a time */
+
+/* Opens `path`; with TALLY_STORE_WRITE a missing or foreign-version file is made anew, empty.
+ * With TALLY_STORE_READ a missing one is TALLY_ENOTFOUND. */
+tally_status tl_index_open(struct tl_index **index_out, const char *path,
+                           enum tally_store_mode mode, struct tally_error *err);
+void tl_index_close(struct tl_index *index); /* NULL is allowed */
+
+/* Sets *position_out to the first seq the index does not know. */
+tally_status tl_index_position(struct tl_index *index, uint64_t *position_out,
+                               struct tally_error *err);
+
+/* What is entered for one record. A record without content or terms is entered without terms. */
+struct tl_index_entry {
+    uint64_t seq;
+    int64_t occurred_us; /* microseconds since 1970; of a record without content, recorded time */
+    struct tl_str terms; /* separated by TL_INDEX_SEPARATOR */
+};
+
+/*
+ * Enters records in one transaction and moves the position to `position`. The first has the seq of
+ * the old position, the others follow on, without holes.
+ */
+tally_status tl_index_add(struct tl_index *index, const struct tl_index_entry *entries,
+                          size_t count, struct tally_error *err);
+
+/* One of these terms must be there. */
+struct tl_index_group {
+    const struct tl_str *terms;
+    size_t count;
+};
+
+/* Which records to name, and in which order. All ranges are half-open. */
+struct tl_index_query {
+    const struct tl_index_group *groups; /* all of them must hold; none: every record */
+    size_t group_count;
+    uint64_t seq_first;
+    uint64_t seq_end;
+    int64_t occurred_from; /* INT64_MIN for no bound */
+    int64_t occurred_to;   /* INT64_MAX for no bound */
+    bool by_occurred;      /* order by (occurred_at, seq), else by seq */
+    bool ascending;
+    /* With by_occurred, go on after this (occurred_at, seq), exclusive; by seq the range does. */
+    bool has_after;
+    int64_t after_occurred;
+    uint64_t after_seq;
+};
+
+/*
+ * Receives each record in order. Return anything but TALLY_OK to stop; TALLY_ECANCELED stops with
+ * TALLY_OK. *occurred_us is INT64_MIN where the index did not need to know it.
+ */
+typedef tally_status tl_index_fn(void *ctx, uint64_t seq, int64_t occurred_us);
+
+/*
+ * Names records that fit; may name some that do not fit in occurred_at (the caller checks), never
+ * misses one. The time to the first record does not grow with the number of records that fit.
+ */
+tally_status tl_index_search(struct tl_index *index, const struct tl_index_query *query,
+                             tl_index_fn *fn, void *ctx, struct tally_error *err);
+
+/*
+ * For verification. Adds tl_index_digest_term() of every (term, seq) in the index to
+ * sums[seq >> shift], and that of every occurred_at likewise; `count` sums, zeroed by the caller.
+ * What lies beyond them is TALLY_ECORRUPT. Also runs the database's own checks. `key` is random and
+ * new for each verification, so that nobody can prepare an index whose sums agree.
+ */
+tally_status tl_index_digest(struct tl_index *index, const uint8_t key[16], uint32_t shift,
+                             uint64_t *sums, size_t count, struct tally_error *err);
+uint64_t tl_index_digest_term(const uint8_t key[16], struct tl_str term, uint64_t seq);
+uint64_t tl_index_digest_time(const uint8_t key[16], int64_t occurred_us, uint64_t seq);
+
+#endif /* TL_STORE_INDEX_H */
