@@ -171,7 +171,7 @@ tally_status tl_highwater_decode(struct tl_highwater *out, uint32_t *slot_out,
 {
     struct tl_highwater marks[MARK_SLOTS];
     bool valid[MARK_SLOTS] = { false };
-    if (len > sizeof(valid) * TL_HIGHWATER_SLOT_LEN) {
+    if (len > (size_t)MARK_SLOTS * TL_HIGHWATER_SLOT_LEN) {
         return tl_fail(err, TALLY_ECORRUPT, "the high-water mark has %zu bytes", len);
     }
     for (size_t i = 0; i < MARK_SLOTS && (i + 1) * TL_HIGHWATER_SLOT_LEN <= len; i++) {
