@@ -1,0 +1,92 @@
+/*
+ * tally/config.h - the settings of a ledger, and a look at its health.
+ *
+ * Precedence: settings handed in > file > built-in default. docs/operating.md lists every key.
+ */
+#ifndef TALLY_CONFIG_H
+#define TALLY_CONFIG_H
+
+#include <tally/error.h>
+#include <tally/export.h>
+#include <tally/ledger.h>
+#include <tally/query.h>
+
+TALLY_BEGIN_DECLS
+
+/* One effective value. Borrowed for the callback. */
+struct tally_config_value {
+    const char *key;
+    const char *value;
+    const char *origin; /* "default", "tally.yaml:3", or that of a setting */
+    const char *doc;    /* one sentence */
+};
+
+typedef void tally_config_fn(void *ctx, const struct tally_config_value *value);
+
+/*
+ * Reads the configuration that tally_open() would use, checks it, and calls `fn` for each key in
+ * order of name. The ledger itself is not touched.
+ *
+ * Errors: TALLY_EINVAL with file, line and column, or the setting's origin; TALLY_EIO, TALLY_ENOMEM
+ */
+TALLY_API tally_status tally_config_list(const struct tally_options *options, tally_config_fn *fn,
+                                         void *ctx, struct tally_error *err);
+
+/*
+ * Gives the key that an environment variable sets: "TALLY_RETENTION_DEFAULT_DAYS" sets
+ * "retention.default_days". TALLY_ENOTFOUND if it sets none, TALLY_ELIMIT if `size` is too small.
+ */
+TALLY_API tally_status tally_config_variable_key(const char *variable, char *key_out, size_t size);
+
+enum tally_health { TALLY_HEALTH_OK = 1, TALLY_HEALTH_WARNING = 2, TALLY_HEALTH_ERROR = 3 };
+
+/* One check of tally_doctor(). Borrowed for the callback. */
+struct tally_diagnosis {
+    const char *check; /* "keys.permissions" */
+    enum tally_health health;
+    const char *what;   /* what was seen */
+    const char *advice; /* what to do; "" if it is well */
+};
+
+typedef void tally_diagnosis_fn(void *ctx, const struct tally_diagnosis *diagnosis);
+
+/*
+ * Looks at configuration, permissions, keys, store, index, disk and clock of the ledger at
+ * options->uri, and calls `fn` for each check made. Changes nothing; works while a writer is
+ * active. It is no verification. *worst_out is the worst health seen.
+ */
+TALLY_API tally_status tally_doctor(const struct tally_options *options, tally_diagnosis_fn *fn,
+                                    void *ctx, enum tally_health *worst_out,
+                                    struct tally_error *err);
+
+/*
+ * Throws the search index of the ledger at options->uri away and makes it anew. Takes the ledger's
+ * lock: TALLY_EBUSY while a writer is active.
+ */
+TALLY_API tally_status tally_reindex(const struct tally_options *options,
+                                     tally_progress_fn *progress, void *ctx,
+                                     struct tally_error *err);
+
+/* One attack of tally_drill(). Borrowed for the callback. */
+struct tally_drill_row {
+    const char *attack;   /* what was done: "edit the content of a record" */
+    int found;            /* 1 if the verdict was TAMPERED, or the finding that was to come came */
+    const char *codes;    /* the codes of the findings, comma-separated */
+    const char *expected; /* the code that was to be among them */
+    const char *told_by;  /* what told us: "commitment", "tree", "remembered checkpoint" */
+};
+
+typedef void tally_drill_fn(void *ctx, const struct tally_drill_row *row);
+
+/*
+ * Copies the ledger at options->uri to `work_dir` (made, and removed afterwards), damages the copy
+ * in every way known, one after the other, and verifies each time. The ledger itself is only read.
+ * *missed_out is the number of attacks that were not found.
+ */
+TALLY_API tally_status tally_drill(const struct tally_options *options, const char *work_dir,
+                                   tally_drill_fn *fn, void *ctx, uint64_t *missed_out,
+                                   struct tally_error *err);
+
+TALLY_END_DECLS
+
+#endif /* TALLY_CONFIG_H */

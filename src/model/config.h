@@ -1,0 +1,48 @@
+/*
+ * model/config.h - the settings of a ledger: one table of keys, read from text.
+ */
+#ifndef TL_MODEL_CONFIG_H
+#define TL_MODEL_CONFIG_H
+
+#include <tally/config.h>
+#include <tally/ledger.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+#include "model/event.h"
+#include "model/retention.h"
+
+#define TL_TEXT_MEMBERS_MAX 32u
+
+/* Immutable after it was read; strings live in its arena. */
+struct tl_config {
+    struct tl_arena arena;
+    struct tl_str store;    /* "sqlite"; or the URI of a registered kind of store */
+    struct tl_str keys_dir; /* relative to the ledger's directory, or absolute; "keys" */
+    struct tl_event_rules event;
+    struct tl_retention retention;
+    const struct tl_str *erasable; /* pointers, sorted */
+    size_t erasable_count;
+    const struct tl_str *text_members; /* searched by `text`: "reason", "actor.name", ... */
+    size_t text_member_count;
+    uint32_t epoch_seconds; /* of a new ledger */
+    uint32_t batch_ms;      /* how long a batch may wait to fill */
+    uint32_t max_age_s;     /* verification: age of the newest checkpoint; 0 no limit */
+};
+
+/*
+ * Reads settings: built-in defaults, then the text of the file (`path` names it in errors; absent
+ * text for none), then `settings`.
+ *
+ * Errors: TALLY_EINVAL with file, line and column or the origin of the setting, and the nearest
+ *         name for an unknown key; TALLY_ENOMEM
+ */
+tally_status tl_config_read(struct tl_config *config, const char *path, struct tl_str text,
+                            const struct tally_setting *settings, size_t setting_count,
+                            struct tally_error *err);
+void tl_config_release(struct tl_config *config);
+
+/* Calls `fn` for every key in order of name, with its effective value and where it came from. */
+void tl_config_each(const struct tl_config *config, tally_config_fn *fn, void *ctx);
+
+#endif /* TL_MODEL_CONFIG_H */
