@@ -73,8 +73,7 @@ static const struct tl_pointer *wanted(const struct walk *walk)
 
 static struct tl_str token_of(const struct tl_pointer *pointer, size_t token)
 {
-    return (struct tl_str){ .text = pointer->tokens[token].raw,
-                            .len = pointer->tokens[token].len };
+    return (struct tl_str){ .text = pointer->tokens[token].raw, .len = pointer->tokens[token].len };
 }
 
 /* Files the member that the iterator is at. Those of a split are in order of pointer. */
@@ -119,18 +118,18 @@ static tally_status next_member(struct tl_json_iter *it, const struct walk *walk
     return status;
 }
 
-/* Passes by the pointers that are not there: those before `name`. Returns whether one is. */
-static bool find_wanted(struct walk *walk, struct tl_str name)
+/* Passes by the pointers that are not there, and returns the first that begins with `name`. */
+static const struct tl_pointer *find_wanted(struct walk *walk, struct tl_str name)
 {
     const struct tl_pointer *pointer;
     while ((pointer = wanted(walk)) != NULL) {
         int order = compare_raw(token_of(pointer, 0), name);
         if (order >= 0) {
-            return order == 0;
+            return order == 0 ? pointer : NULL;
         }
         walk->at++;
     }
-    return false;
+    return NULL;
 }
 
 /* Walks an object whose name is `parent`, as long as pointers into it are left. */
@@ -170,14 +169,14 @@ tally_status tl_split_event(struct tl_split *split, const struct tl_erasable_set
     bool has_kept = false;
     tally_status status;
     while ((status = next_member(&it, &walk)) == TALLY_OK) {
-        bool found = find_wanted(&walk, it.raw_name);
-        if (found && wanted(&walk)->token_count == 1) {
+        const struct tl_pointer *pointer = find_wanted(&walk, it.raw_name);
+        if (pointer != NULL && pointer->token_count == 1) {
             add_member(&walk, &it, has_kept);
             walk.at++;
             continue;
         }
         has_kept = true; /* a parent stays, even without members */
-        if (found && event[it.value_start] == '{') {
+        if (pointer != NULL && event[it.value_start] == '{') {
             TL_TRY(split_object(&walk, it.raw_name, it.value_start));
         }
         if (walk.at == set->count) {

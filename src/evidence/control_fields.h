@@ -24,9 +24,9 @@ enum tl_field_type {
 };
 
 /* A kind has one form; PURGE has two. Bits of a mask. */
-#define TL_FORM(kind)     (1u << ((unsigned)(kind)-TL_LEAF_GENESIS))
-#define TL_FORM_OVERRIDE  (1u << 12)
-#define TL_FORM_ALL       ((1u << 13) - 1)
+#define TL_FORM(kind)    (1u << ((unsigned)(kind)-TL_LEAF_GENESIS))
+#define TL_FORM_OVERRIDE (1u << 12)
+#define TL_FORM_ALL      ((1u << 13) - 1)
 
 struct tl_field {
     const char *name;

@@ -139,8 +139,8 @@ static bool write_seqs(struct tl_buf *out, const struct tl_range *ranges, uint32
     bool valid = true;
     bool is_first = true;
     for (uint32_t i = 0; i < count; i++) {
-        for (uint64_t seq = ranges[i].first;
-             seq <= ranges[i].last && valid && !is_too_long(out); seq++) {
+        for (uint64_t seq = ranges[i].first; seq <= ranges[i].last && valid && !is_too_long(out);
+             seq++) {
             write_comma(out, is_first ? 0 : 1);
             valid = write_integer(out, seq);
             is_first = false;

@@ -137,7 +137,7 @@ static const char *find_purge_fault(const struct tl_control *control)
 {
     if (control->override_days) {
         return ranges_are_valid(control->ranges, control->range_count) ? NULL
-                                                                      : "'ranges' do not ascend";
+                                                                       : "'ranges' do not ascend";
     }
     return control->cutoff_day == TL_RETAIN_FOREVER ? "'cutoff_day' is none" : NULL;
 }
@@ -221,7 +221,7 @@ const char *tl_control_fault(const struct tl_control *control)
         return find_erase_fault(control);
     case TL_LEAF_HOLD:
         return ranges_are_valid(control->ranges, control->range_count) ? NULL
-                                                                      : "'ranges' do not ascend";
+                                                                       : "'ranges' do not ascend";
     case TL_LEAF_RELEASE:
         return NULL;
     case TL_LEAF_KEY:

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/parse.h"
+#include "base/secret.h"
 
 #define WORDS_MAX (3u + TL_TRUST_KEYS_MAX * 2u) /* "group", name, threshold, members */
 #define GROUP_BIT TL_TRUST_KEYS_MAX             /* what sets groups apart from witnesses */
@@ -44,7 +45,13 @@ static bool split_words(struct line *out, struct tl_str text)
     return true;
 }
 
-/* What a line of a file may be wrong in; the caller adds the number of the line. */
+/* By this alone: one key under two names would have two votes. */
+static bool has_same_key(const struct tl_vkey *a, const struct tl_vkey *b)
+{
+    return tl_equal_const_time(a->public_key, b->public_key, sizeof(a->public_key));
+}
+
+/* This and the readers below return what is wrong with the line, or NULL. */
 static const char *add_key(struct tl_vkey *keys, uint32_t *count, struct tl_str text, uint8_t type)
 {
     struct tl_vkey key;
@@ -55,7 +62,7 @@ static const char *add_key(struct tl_vkey *keys, uint32_t *count, struct tl_str 
         return "a key of this type does not belong here";
     }
     for (uint32_t i = 0; i < *count; i++) {
-        if (memcmp(keys[i].public_key, key.public_key, sizeof(key.public_key)) == 0) {
+        if (has_same_key(&keys[i], &key)) {
             return "this key was there before";
         }
     }
@@ -71,8 +78,7 @@ static const char *read_log(struct tl_trust *out, const struct line *line)
     if (line->count < 2 || line->count > 3) {
         return "want 'log VKEY [URL]'";
     }
-    const char *fault =
-        add_key(out->logs, &out->log_count, line->words[1], TL_NOTE_TYPE_ED25519);
+    const char *fault = add_key(out->logs, &out->log_count, line->words[1], TL_NOTE_TYPE_ED25519);
     if (fault == NULL && !tl_origin_is_valid(tl_str_of(out->logs[out->log_count - 1].name))) {
         return "the name of the key is no origin";
     }
@@ -123,8 +129,7 @@ static const char *read_witness(struct tl_trust *out, const struct line *line)
     fault = fault != NULL ? fault
                           : add_key(&witness->key, &none, line->words[2], TL_NOTE_TYPE_COSIGNED);
     for (uint32_t i = 0; fault == NULL && i < out->witness_count; i++) {
-        if (memcmp(out->witnesses[i].key.public_key, witness->key.public_key,
-                   sizeof(witness->key.public_key)) == 0) {
+        if (has_same_key(&out->witnesses[i].key, &witness->key)) {
             return "this key was there before";
         }
     }
@@ -224,8 +229,7 @@ static const char *read_tally(struct tl_trust *out, const struct line *line)
         return add_key(out->epochs, &out->epoch_count, line->words[2], TL_NOTE_TYPE_COSIGNED);
     }
     if (line->count == 3 && tl_str_is(line->words[1], "approver")) {
-        return add_key(out->approvers, &out->approver_count, line->words[2],
-                       TL_NOTE_TYPE_ED25519);
+        return add_key(out->approvers, &out->approver_count, line->words[2], TL_NOTE_TYPE_ED25519);
     }
     if (line->count >= 2 && tl_str_is(line->words[1], "approve")) {
         return read_approve(out, line);
@@ -242,8 +246,8 @@ static const char *read_line(struct tl_trust *out, struct tl_str text, bool *has
     }
     struct tl_str trimmed = { .text = text.text + at, .len = text.len - at };
     bool is_comment = trimmed.len > 0 && trimmed.text[0] == '#';
-    bool is_ours = tl_str_starts(trimmed, TL_STR("#tally")) &&
-                   (trimmed.len == 6 || is_blank(trimmed.text[6]));
+    bool is_ours =
+        tl_str_starts(trimmed, TL_STR("#tally")) && (trimmed.len == 6 || is_blank(trimmed.text[6]));
     if (trimmed.len == 0 || (is_comment && !is_ours)) {
         return NULL;
     }
