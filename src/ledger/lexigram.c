@@ -72,6 +72,7 @@ tally_status tally_lexigram_checksum(const char *entry, size_t entry_len, const 
     return TALLY_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): eight parameters, but all plain values */
 tally_status tally_lexigram_verify(const char *entry, size_t entry_len, const uint8_t *key,
                                    size_t key_len, int version, const char *expected,
                                    enum tally_verdict *verdict_out, struct tally_error *err)

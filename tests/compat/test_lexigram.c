@@ -260,7 +260,9 @@ static void notices_a_change_in_every_hashed_column(void **state)
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(offsets); i++) {
         struct tally_lexigram_row row = minimal_row();
-        const char *other = "7";
+        const struct {
+            const char *text;
+        } other = { "7" };
         memcpy((char *)&row + offsets[i], &other, sizeof(other));
         struct tally_lexigram_match match = verify_row(&row);
         assert_int_equal(match.verdict, TALLY_VERDICT_TAMPERED);
