@@ -251,9 +251,11 @@ tally_status tl_control_format(struct tl_buf *out, const struct tl_control *cont
     tl_buf_add_char(&payload, '{');
     TL_TRY(write_members(&payload, control, err));
     tl_buf_add_char(&payload, '}');
-    tl_buf_add_str(out, tl_buf_str(&payload));
     tally_status status = tl_buf_status(&payload);
-    status = status != TALLY_OK ? status : tl_buf_status(out);
+    if (status == TALLY_OK) {
+        tl_buf_add_str(out, tl_buf_str(&payload));
+        status = tl_buf_status(out);
+    }
     if (status == TALLY_OK) {
         return TALLY_OK;
     }
