@@ -174,7 +174,7 @@ static tally_status read_parts(struct tl_draft *draft, const struct part *parts,
 static tally_status read_other_target(struct tl_draft *draft, struct tl_spot at,
                                       const struct tl_json *object)
 {
-    struct tl_target_view target = { { 0 } };
+    struct tl_target_view target = { .id = { 0 } };
     for (at.inner = object->first; at.inner != NULL; at.inner = at.inner->next) {
         const struct part *part = find_part(target_parts, TL_ARRAY_LEN(target_parts), at.inner->key);
         if (part == NULL) {

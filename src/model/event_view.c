@@ -220,7 +220,7 @@ static tally_status read_targets(struct reader *r)
     size_t at = 0;
     while (view->target_count < TL_TARGETS_MAX && next_element(view->targets_json, &at, &element)) {
         struct tl_target_view *target = &view->targets[view->target_count];
-        *target = (struct tl_target_view){ { 0 } };
+        *target = (struct tl_target_view){ .id = { 0 } };
         TL_TRY(read_texts(r, element, target_fields, TL_ARRAY_LEN(target_fields), target));
         view->target_count++;
     }
@@ -310,7 +310,7 @@ static tally_status read_service(struct tl_event_keys *keys, const char *text, s
 
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len)
 {
-    *keys = (struct tl_event_keys){ { 0 } };
+    *keys = (struct tl_event_keys){ .id = { 0 } };
     struct tl_json_iter it = { .at = 0 };
     tally_status status = TALLY_OK;
     while ((status = tl_json_next(&it, event, len)) == TALLY_OK) {
