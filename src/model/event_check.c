@@ -148,8 +148,8 @@ static tally_status normalise_time(struct tl_draft *draft, enum tl_place place, 
                                    struct tl_str *value)
 {
     int64_t us = 0;
-    tally_status status = draft->input->import ? tl_time_parse_naive(&us, *value) :
-                                                 tl_time_parse(&us, *value);
+    tally_status status =
+        draft->input->import ? tl_time_parse_naive(&us, *value) : tl_time_parse(&us, *value);
     if (status != TALLY_OK) {
         return tl_draft_refuse(draft, at, "bad_time", "%s is no RFC 3339 time%s",
                                tl_place_rules[place].name,
@@ -266,7 +266,8 @@ static tally_status normalise_ip(struct tl_draft *draft, struct tl_spot at, stru
     if (draft->text[TL_PLACE_IP].text == NULL) {
         memcpy(draft->ip_text, text, len + 1);
     } else if (!tl_str_equal(draft->text[TL_PLACE_IP], (struct tl_str){ text, len })) {
-        return tl_draft_refuse(draft, at, "alias_conflict", "source.ip is given twice, differently");
+        return tl_draft_refuse(draft, at, "alias_conflict",
+                               "source.ip is given twice, differently");
     }
     *value = (struct tl_str){ .text = draft->ip_text, .len = len };
     return TALLY_OK;

@@ -138,11 +138,11 @@ struct tl_draft {
     const struct tl_json *changes[2];            /* checked to be objects, or NULL */
     const struct tl_json *duration, *bank;
     struct tl_extra *extras;
-    struct tl_str outcome_word;  /* becomes the reason if there is none */
-    bool has_user;               /* the actor's id came as user_id */
+    struct tl_str outcome_word; /* becomes the reason if there is none */
+    bool has_user;              /* the actor's id came as user_id */
     bool framework_m;
 
-    uint32_t target_count;                           /* of those below; the first is not there */
+    uint32_t target_count;                         /* of those below; the first is not there */
     struct tl_target_view targets[TL_TARGETS_MAX]; /* the second and so on */
 };
 

@@ -41,8 +41,7 @@ static tally_status compare(struct tl_draft *draft, const struct tl_json *a,
     if (tl_buf_status(scratch) != TALLY_OK) {
         return tl_draft_no_memory(draft);
     }
-    *equal_out =
-        scratch->len == 2 * len && memcmp(scratch->data, scratch->data + len, len) == 0;
+    *equal_out = scratch->len == 2 * len && memcmp(scratch->data, scratch->data + len, len) == 0;
     return TALLY_OK;
 }
 
@@ -79,8 +78,8 @@ static tally_status add_member(struct tl_draft *draft, struct tl_json *object, u
     if (*link != NULL && tl_str_equal((*link)->key, key)) {
         bool equal = false;
         TL_TRY(compare(draft, *link, node, &equal));
-        return equal ? TALLY_OK :
-                       tl_draft_refuse(draft, at, "alias_conflict",
+        return equal ? TALLY_OK
+                     : tl_draft_refuse(draft, at, "alias_conflict",
                                        "this belongs into metadata, which holds another value");
     }
     if (level + depth_of(value) > TL_EVENT_DEPTH_MAX) {
@@ -89,8 +88,8 @@ static tally_status add_member(struct tl_draft *draft, struct tl_json *object, u
                                TL_EVENT_DEPTH_MAX);
     }
     if (object->count >= TL_EVENT_MEMBERS_MAX) {
-        return tl_draft_refuse(draft, at, "too_many",
-                               "moved here, this is one member more than %u", TL_EVENT_MEMBERS_MAX);
+        return tl_draft_refuse(draft, at, "too_many", "moved here, this is one member more than %u",
+                               TL_EVENT_MEMBERS_MAX);
     }
     node->next = *link;
     *link = node;
@@ -169,8 +168,8 @@ static tally_status give_side(struct tl_draft *draft, enum tl_free_object which,
     }
     bool equal = false;
     TL_TRY(compare(draft, draft->free_objects[which], side, &equal));
-    return equal ? TALLY_OK :
-                   tl_draft_refuse(draft, (struct tl_spot){ .top = changes, .index = -1 },
+    return equal ? TALLY_OK
+                 : tl_draft_refuse(draft, (struct tl_spot){ .top = changes, .index = -1 },
                                    "alias_conflict", "%s is given twice, with different values",
                                    which == TL_FREE_OLD_VALUES ? "old_values" : "new_values");
 }
@@ -244,7 +243,8 @@ static tally_status finish_duration(struct tl_draft *draft)
     if (!(ms >= 0 && ms <= DURATION_MS_MAX) ||
         __builtin_add_overflow(ended_us, (int64_t)(ms * 1000 + 0.5), &ended_us) ||
         ended_us > TL_TIME_US_MAX) {
-        return tl_draft_refuse(draft, at, "bad_value", "this duration has no end in a year to 9999");
+        return tl_draft_refuse(draft, at, "bad_value",
+                               "this duration has no end in a year to 9999");
     }
     draft->ended_us = ended_us;
     draft->text[TL_PLACE_ENDED_AT].len = tl_time_format(draft->ended_text, ended_us);

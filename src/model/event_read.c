@@ -176,7 +176,8 @@ static tally_status read_other_target(struct tl_draft *draft, struct tl_spot at,
 {
     struct tl_target_view target = { .id = { 0 } };
     for (at.inner = object->first; at.inner != NULL; at.inner = at.inner->next) {
-        const struct part *part = find_part(target_parts, TL_ARRAY_LEN(target_parts), at.inner->key);
+        const struct part *part =
+            find_part(target_parts, TL_ARRAY_LEN(target_parts), at.inner->key);
         if (part == NULL) {
             TL_TRY(read_unknown_part(draft, at));
             continue;
@@ -189,9 +190,9 @@ static tally_status read_other_target(struct tl_draft *draft, struct tl_spot at,
         }
         struct tl_str value = at.inner->text;
         TL_TRY(tl_draft_normalise(draft, part->place, at, &value));
-        *(part->place == TL_PLACE_TARGET_ID     ? &target.id :
-          part->place == TL_PLACE_TARGET_NAME ? &target.name :
-                                                &target.type) = value;
+        *(part->place == TL_PLACE_TARGET_ID     ? &target.id
+          : part->place == TL_PLACE_TARGET_NAME ? &target.name
+                                                : &target.type) = value;
     }
     if (target.id.len + target.name.len + target.type.len > 0) {
         draft->targets[draft->target_count++] = target;
@@ -366,9 +367,9 @@ static tally_status read_member(struct tl_draft *draft, struct tl_json *top)
     case TL_NAME_ACTOR:
         return read_parts(draft, actor_parts, TL_ARRAY_LEN(actor_parts), top);
     case TL_NAME_SOURCE:
-        return top->type == TL_JSON_STRING ?
-                   read_text(draft, TL_PLACE_SERVICE, at) :
-                   read_parts(draft, source_parts, TL_ARRAY_LEN(source_parts), top);
+        return top->type == TL_JSON_STRING
+                   ? read_text(draft, TL_PLACE_SERVICE, at)
+                   : read_parts(draft, source_parts, TL_ARRAY_LEN(source_parts), top);
     case TL_NAME_TARGETS:
         return read_targets(draft, top);
     case TL_NAME_TARGET:
@@ -390,8 +391,8 @@ static tally_status read_member(struct tl_draft *draft, struct tl_json *top)
     case TL_NAME_HASH:
         return read_hash(draft, top);
     case TL_NAME_STORED:
-        return draft->input->import ? tl_draft_extra(draft, at, top->key, top, true) :
-                                      read_unknown(draft, at);
+        return draft->input->import ? tl_draft_extra(draft, at, top->key, top, true)
+                                    : read_unknown(draft, at);
     }
     return TALLY_OK;
 }
