@@ -50,20 +50,42 @@ static unsigned take_byte(struct tl_str *name)
     return c;
 }
 
-/* Compares names as tl_json_compare_names() does, but as they stand in canonical text. */
-static int compare_raw(struct tl_str a, struct tl_str b)
+/* U+E000 ... U+FFFF come after the surrogate pairs of what is above U+FFFF. */
+static int compare_bytes(unsigned x, unsigned y)
+{
+    bool x_last = (x == 0xee || x == 0xef) && y >= 0xf0;
+    bool y_last = (y == 0xee || y == 0xef) && x >= 0xf0;
+    return x_last || (x > y && !y_last) ? 1 : -1;
+}
+
+static int compare_escaped(struct tl_str a, struct tl_str b)
 {
     while (a.len > 0 && b.len > 0) {
         unsigned x = take_byte(&a);
         unsigned y = take_byte(&b);
         if (x != y) {
-            /* U+E000 ... U+FFFF come after the surrogate pairs of what is above U+FFFF. */
-            bool x_last = (x == 0xee || x == 0xef) && y >= 0xf0;
-            bool y_last = (y == 0xee || y == 0xef) && x >= 0xf0;
-            return x_last || (x > y && !y_last) ? 1 : -1;
+            return compare_bytes(x, y);
         }
     }
     return a.len > 0 ? 1 : b.len > 0 ? -1 : 0;
+}
+
+/* Compares names as tl_json_compare_names() does, but as they stand in canonical text. */
+static int compare_raw(struct tl_str a, struct tl_str b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    for (size_t i = 0; i < len; i++) {
+        unsigned x = (unsigned char)a.text[i];
+        unsigned y = (unsigned char)b.text[i];
+        if (x == '\\' || y == '\\') {
+            return compare_escaped((struct tl_str){ .text = a.text + i, .len = a.len - i },
+                                   (struct tl_str){ .text = b.text + i, .len = b.len - i });
+        }
+        if (x != y) {
+            return compare_bytes(x, y);
+        }
+    }
+    return a.len > len ? 1 : b.len > len ? -1 : 0;
 }
 
 static const struct tl_pointer *wanted(const struct walk *walk)
@@ -73,8 +95,7 @@ static const struct tl_pointer *wanted(const struct walk *walk)
 
 static struct tl_str token_of(const struct tl_pointer *pointer, size_t token)
 {
-    return (struct tl_str){ .text = pointer->tokens[token].raw,
-                            .len = pointer->tokens[token].len };
+    return (struct tl_str){ .text = pointer->tokens[token].raw, .len = pointer->tokens[token].len };
 }
 
 /* Files the member that the iterator is at. Those of a split are in order of pointer. */
@@ -119,42 +140,46 @@ static tally_status next_member(struct tl_json_iter *it, const struct walk *walk
     return status;
 }
 
-/* Passes by the pointers that are not there: those before `name`. Returns whether one is. */
-static bool find_wanted(struct walk *walk, struct tl_str name)
+/* Passes by the pointers that are not there, and returns the first that begins with `name`. */
+static const struct tl_pointer *find_wanted(struct walk *walk, struct tl_str name)
 {
     const struct tl_pointer *pointer;
     while ((pointer = wanted(walk)) != NULL) {
         int order = compare_raw(token_of(pointer, 0), name);
         if (order >= 0) {
-            return order == 0;
+            return order == 0 ? pointer : NULL;
         }
         walk->at++;
     }
-    return false;
+    return NULL;
 }
 
-/* Walks an object whose name is `parent`, as long as pointers into it are left. */
-static tally_status split_object(struct walk *walk, struct tl_str parent, size_t start)
+/* Passes by the wanted pointer, and returns the next if that leads into the same object. */
+static const struct tl_pointer *pass(struct walk *walk, struct tl_str name)
+{
+    walk->at++;
+    const struct tl_pointer *next = wanted(walk);
+    return next != NULL && tl_str_equal(token_of(next, 0), name) ? next : NULL;
+}
+
+/* Walks the object at `start`, into which the wanted pointer and perhaps more after it lead. */
+static tally_status split_object(struct walk *walk, struct tl_str name, size_t start)
 {
     struct tl_json_iter it = { .at = start };
     bool has_kept = false;
     tally_status status;
+    const struct tl_pointer *pointer = wanted(walk);
     while ((status = next_member(&it, walk)) == TALLY_OK) {
         int order = 1;
-        const struct tl_pointer *pointer;
-        while ((pointer = wanted(walk)) != NULL && tl_str_equal(token_of(pointer, 0), parent)) {
-            order = compare_raw(token_of(pointer, 1), it.raw_name);
-            if (order >= 0) {
-                break;
-            }
-            walk->at++;
+        while (pointer != NULL && (order = compare_raw(token_of(pointer, 1), it.raw_name)) < 0) {
+            pointer = pass(walk, name);
         }
-        if (pointer == NULL || !tl_str_equal(token_of(pointer, 0), parent)) {
+        if (pointer == NULL) {
             return TALLY_OK;
         }
         if (order == 0) {
             add_member(walk, &it, has_kept);
-            walk->at++;
+            pointer = pass(walk, name);
         }
         has_kept = has_kept || order != 0;
     }
@@ -170,14 +195,14 @@ tally_status tl_split_event(struct tl_split *split, const struct tl_erasable_set
     bool has_kept = false;
     tally_status status;
     while ((status = next_member(&it, &walk)) == TALLY_OK) {
-        bool found = find_wanted(&walk, it.raw_name);
-        if (found && wanted(&walk)->token_count == 1) {
+        const struct tl_pointer *pointer = find_wanted(&walk, it.raw_name);
+        if (pointer != NULL && pointer->token_count == 1) {
             add_member(&walk, &it, has_kept);
             walk.at++;
             continue;
         }
         has_kept = true; /* a parent stays, even without members */
-        if (found && event[it.value_start] == '{') {
+        if (pointer != NULL && event[it.value_start] == '{') {
             TL_TRY(split_object(&walk, it.raw_name, it.value_start));
         }
         if (walk.at == set->count) {

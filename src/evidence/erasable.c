@@ -90,8 +90,7 @@ tally_status tl_pointer_parse(struct tl_pointer *out, struct tl_str text, struct
 /* Token by token: of "/a" and "/a/b" the first is a prefix, of "/a" and "/ab" none. */
 static bool is_prefix(const struct tl_pointer *a, const struct tl_pointer *b)
 {
-    return a->token_count < b->token_count && a->tokens[0].len == b->tokens[0].len &&
-           memcmp(a->tokens[0].raw, b->tokens[0].raw, a->tokens[0].len) == 0;
+    return a->token_count < b->token_count && strcmp(a->tokens[0].raw, b->tokens[0].raw) == 0;
 }
 
 /* Writes the name a token of the pointer stands for; `out` has room for the whole pointer. */

@@ -88,9 +88,9 @@ static const char *find_fault(const uint8_t *bytes, size_t len)
         return "is of another version";
     }
     uint32_t flags = tl_get_be32(bytes + STATE_AT_FLAGS);
-    bool next_fits = flags == STATE_HAS_NEXT
-                         ? tl_get_be32(bytes + STATE_AT_NEXT) > tl_get_be32(bytes + STATE_AT_CURRENT)
-                         : is_zero(bytes + STATE_AT_NEXT, SECRET_LEN);
+    bool next_fits = flags == STATE_HAS_NEXT ? tl_get_be32(bytes + STATE_AT_NEXT) >
+                                                   tl_get_be32(bytes + STATE_AT_CURRENT)
+                                             : is_zero(bytes + STATE_AT_NEXT, SECRET_LEN);
     size_t origin_len = bytes[STATE_AT_ORIGIN_LEN];
     struct tl_str origin = { .text = (const char *)bytes + STATE_AT_ORIGIN, .len = origin_len };
     if (flags > STATE_HAS_NEXT || !next_fits || tl_get_be32(bytes + STATE_AT_INCARNATION) == 0 ||
@@ -166,8 +166,8 @@ static bool is_later(const struct tl_highwater *a, const struct tl_highwater *b)
     return a->size > b->size || (a->size == b->size && a->clean && !b->clean);
 }
 
-tally_status tl_highwater_decode(struct tl_highwater *out, uint32_t *slot_out,
-                                 const uint8_t *bytes, size_t len, struct tally_error *err)
+tally_status tl_highwater_decode(struct tl_highwater *out, uint32_t *slot_out, const uint8_t *bytes,
+                                 size_t len, struct tally_error *err)
 {
     struct tl_highwater marks[MARK_SLOTS];
     bool valid[MARK_SLOTS] = { false };

@@ -1,8 +1,8 @@
 #include "evidence/note.h"
 
-
 #include "base/bytes.h"
 #include "base/parse.h"
+#include "base/secret.h"
 #include "codec/base64.h"
 #include "codec/utf8.h"
 
@@ -146,7 +146,7 @@ tally_status tl_vkey_parse(struct tl_vkey *out, struct tl_str text, struct tally
 bool tl_vkey_equal(const struct tl_vkey *a, const struct tl_vkey *b)
 {
     return a->type == b->type && tl_str_equal(name_of(a), name_of(b)) &&
-           memcmp(a->public_key, b->public_key, sizeof(a->public_key)) == 0;
+           tl_equal_const_time(a->public_key, b->public_key, sizeof(a->public_key));
 }
 
 /* Whether `text` is UTF-8 without control characters but newlines. */
