@@ -250,28 +250,14 @@ tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_
 /* Returns the byte after the string whose opening quote is text[at], or 0 if it does not end. */
 static size_t skip_string(const char *text, size_t len, size_t at)
 {
-    at++;
-    for (;;) {
-        while (len - at >= 8) {
-            /* Control characters are none in canonical text; to stop at one does no harm. */
-            uint64_t found = tl_json_specials(tl_json_load(text + at), 0);
-            if (found != 0) {
-                at += (size_t)__builtin_ctzll(found) / 8;
-                break;
-            }
-            at += 8;
-        }
-        if (at >= len) {
-            return 0;
-        }
-        if (text[at] == '"') {
+    for (at++; at < len;) {
+        at = tl_json_skip_plain(text, len, at);
+        if (at < len && text[at] == '"') {
             return at + 1;
         }
-        at += text[at] == '\\' ? 2 : 1;
-        if (at >= len) {
-            return 0;
-        }
+        at += at < len && text[at] == '\\' ? 2 : 1;
     }
+    return 0;
 }
 
 /* Returns the byte after the value at text[at], or 0 if it does not end or there is none. */

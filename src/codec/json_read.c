@@ -54,13 +54,22 @@ static tally_status new_node(struct reader *r, struct tl_json **node_out)
         r->nodes_left = NODES_BLOCK;
     }
     r->nodes_left--;
-    *node_out = r->nodes++;
-    **node_out = (struct tl_json){ .type = TL_JSON_NULL };
+    /* One by one: clearing the whole struct costs more than parsing a short value. */
+    struct tl_json *node = r->nodes++;
+    node->count = 0;
+    node->name_offset = 0;
+    node->key = node->text = (struct tl_str){ 0 };
+    node->number = 0;
+    node->first = node->next = NULL;
+    *node_out = node;
     return TALLY_OK;
 }
 
 static void skip_space(struct reader *r)
 {
+    if (r->at < r->len && (unsigned char)r->text[r->at] > ' ') {
+        return; /* nearly always */
+    }
     while (r->at < r->len && (r->text[r->at] == ' ' || r->text[r->at] == '\n' ||
                               r->text[r->at] == '\r' || r->text[r->at] == '\t')) {
         r->at++;
@@ -80,6 +89,12 @@ static bool take(struct reader *r, char c)
 /* Reads the string at r->at; borrows it from the input if nothing in it is escaped. */
 static tally_status read_string(struct reader *r, struct tl_str *str_out)
 {
+    size_t end = tl_json_skip_plain(r->text, r->len, r->at + 1);
+    if (end < r->len && r->text[end] == '"') { /* most strings */
+        *str_out = (struct tl_str){ .text = r->text + r->at + 1, .len = end - r->at - 1 };
+        r->at = end + 1;
+        return TALLY_OK;
+    }
     struct tl_json_span span;
     struct tl_json_fault fault;
     if (!tl_json_scan_string(r->text, r->len, r->at, &span, &fault)) {
@@ -231,13 +246,14 @@ static tally_status read_container(struct reader *r, struct tl_json *node, uint3
 
 static tally_status read_by_first_byte(struct reader *r, struct tl_json *node, uint32_t depth)
 {
+    if (r->text[r->at] == '"') {
+        node->type = TL_JSON_STRING;
+        return read_string(r, &node->text);
+    }
     switch (r->text[r->at]) {
     case '{':
     case '[':
         return read_container(r, node, depth);
-    case '"':
-        node->type = TL_JSON_STRING;
-        return read_string(r, &node->text);
     case 't':
         return read_literal(r, node, TL_STR("true"), TL_JSON_TRUE);
     case 'f':
