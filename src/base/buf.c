@@ -65,7 +65,8 @@ char *tl_buf_reserve(struct tl_buf *buf, size_t len)
 
 void tl_buf_commit(struct tl_buf *buf, size_t len)
 {
-    tl_assert(len < buf->capacity - buf->len || len == 0);
+    tl_assert(len <= buf->len_max - buf->len);
+    tl_assert(len < buf->capacity - buf->len || len == 0); /* a byte stays free */
     buf->len += len;
 }
 

@@ -14,7 +14,7 @@ _Static_assert(SHA256_CBLOCK == TL_SHA256_BLOCK, "");
 
 static SHA256_CTX *context_of(struct tl_sha256 *hash)
 {
-    return (SHA256_CTX *)hash->state;
+    return (void *)hash;
 }
 
 /* None of the three functions of OpenSSL called here can fail. */

@@ -5,7 +5,7 @@
 #define TILE_BITS 8u /* levels of the tree in a tile */
 
 _Static_assert(TL_TILE_WIDTH == 1u << TILE_BITS, "a full tile is a complete subtree");
-_Static_assert(TL_TILE_LEVELS * TILE_BITS >= 64, "positions of 64 bits have a tile");
+_Static_assert(TL_TILE_LEVELS *TILE_BITS >= 64, "positions of 64 bits have a tile");
 
 /* The root of the complete subtree over `count` hashes, a power of two up to TL_TILE_WIDTH. */
 static void subtree_root(uint8_t out[TL_HASH_LEN], const uint8_t *hashes, uint32_t count)
@@ -30,6 +30,13 @@ uint32_t tl_tile_partial_width(uint64_t size, uint32_t level)
     return level < TL_TILE_LEVELS ? (uint32_t)(size >> (TILE_BITS * level)) % TL_TILE_WIDTH : 0;
 }
 
+static tally_status hand_over(const struct tl_tiler *tiler, uint32_t level, tl_tile_fn *fn,
+                              void *ctx)
+{
+    uint64_t n = tiler->size >> (TILE_BITS * level) >> TILE_BITS;
+    return fn == NULL ? TALLY_OK : fn(ctx, level, n, tiler->hashes[level]);
+}
+
 tally_status tl_tiler_add(struct tl_tiler *tiler, const uint8_t leaf_hash[TL_HASH_LEN],
                           tl_tile_fn *fn, void *ctx)
 {
@@ -43,10 +50,7 @@ tally_status tl_tiler_add(struct tl_tiler *tiler, const uint8_t leaf_hash[TL_HAS
         if (width + 1 < TL_TILE_WIDTH) {
             break;
         }
-        if (fn != NULL) {
-            uint64_t n = tiler->size >> (TILE_BITS * level) >> TILE_BITS;
-            TL_TRY(fn(ctx, level, n, tile));
-        }
+        TL_TRY(hand_over(tiler, level, fn, ctx));
         tl_tile_root(hash, tile);
     }
     tiler->size++;
@@ -75,17 +79,23 @@ static bool fits(const struct tl_tiler *tiler, const struct tl_frontier *frontie
     return true;
 }
 
+static tally_status read_partial(struct tl_tiler *tiler, uint32_t level, tl_node_fn *fn, void *ctx)
+{
+    uint32_t width = tl_tile_partial_width(tiler->size, level);
+    uint64_t first = (tiler->size >> (TILE_BITS * level)) - width;
+    for (uint32_t i = 0; i < width; i++) {
+        uint8_t *to = tiler->hashes[level] + (size_t)i * TL_HASH_LEN;
+        TL_TRY(fn(ctx, TILE_BITS * level, first + i, to));
+    }
+    return TALLY_OK;
+}
+
 tally_status tl_tiler_restore(struct tl_tiler *tiler, const struct tl_frontier *frontier,
                               tl_node_fn *fn, void *ctx)
 {
-    for (uint32_t level = 0; level < TL_TILE_LEVELS; level++) {
-        uint32_t width = tl_tile_partial_width(frontier->size, level);
-        uint64_t first = (frontier->size >> (TILE_BITS * level)) - width;
-        for (uint32_t i = 0; i < width; i++) {
-            uint8_t *to = tiler->hashes[level] + (size_t)i * TL_HASH_LEN;
-            TL_TRY(fn(ctx, TILE_BITS * level, first + i, to));
-        }
-    }
     tiler->size = frontier->size;
+    for (uint32_t level = 0; level < TL_TILE_LEVELS; level++) {
+        TL_TRY(read_partial(tiler, level, fn, ctx));
+    }
     return fits(tiler, frontier) ? TALLY_OK : TALLY_ECORRUPT;
 }
