@@ -209,6 +209,18 @@ static tally_status next_at_end(struct tl_csv_reader *r, struct tl_csv_record *r
     return end_record(r, record_out, err);
 }
 
+/* Takes the next run of content, or the next byte that is none. */
+static tally_status take_next(struct tl_csv_reader *r, bool *is_line_out, struct tally_error *err)
+{
+    size_t content = count_content(r);
+    if (content > 0) {
+        return take_content(r, content, err);
+    }
+    TL_TRY(take_mark(r, *r->at, is_line_out, err));
+    r->at++;
+    return TALLY_OK;
+}
+
 tally_status tl_csv_next(struct tl_csv_reader *reader, struct tl_csv_record *record_out,
                          struct tally_error *err)
 {
@@ -221,21 +233,15 @@ tally_status tl_csv_next(struct tl_csv_reader *reader, struct tl_csv_record *rec
     if (!reader->bom_settled) {
         TL_TRY(settle_bom(reader, err));
     }
-    while (reader->at != reader->end) {
-        size_t content = count_content(reader);
-        if (content > 0) {
-            TL_TRY(take_content(reader, content, err));
-            continue;
-        }
-        bool is_line = false;
-        TL_TRY(take_mark(reader, *reader->at, &is_line, err));
-        reader->at++;
-        if (is_line) {
-            reader->line++;
-            return end_record(reader, record_out, err);
-        }
+    bool is_line = false;
+    while (reader->at != reader->end && !is_line) {
+        TL_TRY(take_next(reader, &is_line, err));
     }
-    return next_at_end(reader, record_out, err);
+    if (!is_line) {
+        return next_at_end(reader, record_out, err);
+    }
+    reader->line++;
+    return end_record(reader, record_out, err);
 }
 
 static bool looks_like_formula(struct tl_str field)

@@ -134,7 +134,7 @@ static tally_status read_number(struct reader *r, struct tl_json *node)
     case TL_NUMBER_VANISHING:
         return refuse(r, "bad_number", "a number that is not zero but rounds to it", r->at);
     case TL_NUMBER_UNSAFE:
-        if (!number.integer || !r->limits->keep_integers) {
+        if (!(number.integer ? r->limits->keep_integers : r->limits->keep_floats)) {
             return refuse(r, "bad_number", "a number of 2^53 or more and below 10^21", r->at);
         }
         break;

@@ -41,9 +41,14 @@ static tally_status fail_at(struct reader *r, tally_status status, size_t line, 
 }
 
 /* Fails at the event at hand. */
+static tally_status fail_here(struct reader *r, tally_status status, const char *what)
+{
+    return fail_at(r, status, r->event.start_mark.line, r->event.start_mark.column, what);
+}
+
 static tally_status refuse(struct reader *r, const char *what)
 {
-    return fail_at(r, TALLY_EINVAL, r->event.start_mark.line, r->event.start_mark.column, what);
+    return fail_here(r, TALLY_EINVAL, what);
 }
 
 static tally_status out_of_memory(struct reader *r)
@@ -160,8 +165,7 @@ static tally_status read_key(struct reader *r, struct tl_str parent, struct tl_s
         }
     }
     if (++r->seen_count > TL_YAML_KEYS_MAX) {
-        return fail_at(r, TALLY_ELIMIT, r->event.start_mark.line, r->event.start_mark.column,
-                       "too many keys");
+        return fail_here(r, TALLY_ELIMIT, "too many keys");
     }
     r->seen = seen;
     *key_out = seen->key;
@@ -226,30 +230,38 @@ static tally_status read_item(struct reader *r, struct tl_str key)
     return TALLY_OK;
 }
 
+/* The mappings that are open, by the dotted keys that lead to them. */
+struct path {
+    struct tl_str keys[TL_YAML_DEPTH_MAX];
+    size_t depth;
+};
+
+/* Reads the key at hand and its value, or only the start of that, if it is a mapping. */
+static tally_status read_entry(struct reader *r, struct path *path)
+{
+    struct tl_str key = { 0 };
+    TL_TRY(read_key(r, path->keys[path->depth], &key));
+    TL_TRY(next_event(r));
+    if (r->event.type != YAML_MAPPING_START_EVENT) {
+        return read_item(r, key);
+    }
+    if (++path->depth == TL_YAML_DEPTH_MAX) {
+        return fail_here(r, TALLY_ELIMIT, "too many mappings inside each other");
+    }
+    path->keys[path->depth] = key;
+    return TALLY_OK;
+}
+
 /* Reads the mapping whose start is at hand, and those inside it, up to its end. */
 static tally_status read_mapping(struct reader *r)
 {
-    struct tl_str parents[TL_YAML_DEPTH_MAX] = { { .text = "", .len = 0 } };
-    size_t depth = 0;
+    struct path path = { .keys = { TL_STR("") } };
     for (;;) {
         TL_TRY(next_event(r));
-        if (r->event.type == YAML_MAPPING_END_EVENT) {
-            if (depth == 0) {
-                return TALLY_OK;
-            }
-            depth--;
-            continue;
-        }
-        struct tl_str key = { 0 };
-        TL_TRY(read_key(r, parents[depth], &key));
-        TL_TRY(next_event(r));
-        if (r->event.type != YAML_MAPPING_START_EVENT) {
-            TL_TRY(read_item(r, key));
-        } else if (++depth < TL_YAML_DEPTH_MAX) {
-            parents[depth] = key;
-        } else {
-            return fail_at(r, TALLY_ELIMIT, r->event.start_mark.line, r->event.start_mark.column,
-                           "too many mappings inside each other");
+        if (r->event.type != YAML_MAPPING_END_EVENT) {
+            TL_TRY(read_entry(r, &path));
+        } else if (path.depth-- == 0) {
+            return TALLY_OK;
         }
     }
 }

@@ -28,6 +28,7 @@ struct tl_event_input {
 enum tl_event_notes {
     TL_EVENT_ID_GENERATED = 1 << 0,
     TL_EVENT_TRIMMED = 1 << 1,
+    TL_EVENT_TIME_GENERATED = 1 << 2, /* occurred_at was absent */
 };
 
 /*

@@ -32,13 +32,9 @@ static void write_items(struct tl_buf *out, const struct tl_yaml_item *item)
         tl_buf_addf(out, "%u:%u ", item->line, item->column);
         tl_buf_add_str(out, item->key);
         tl_buf_add_char(out, '=');
-        if (item->values == NULL) {
-            assert_non_null(item->value.text);
-            tl_buf_add_str(out, item->value);
-        } else {
-            assert_null(item->value.text);
-        }
-        for (size_t i = 0; i < item->count; i++) {
+        assert_true((item->values == NULL) == (item->value.text != NULL));
+        tl_buf_add_str(out, item->value);
+        for (size_t i = 0; item->values != NULL && i < item->count; i++) {
             tl_buf_add_char(out, '[');
             tl_buf_add_str(out, item->values[i]);
             tl_buf_add_char(out, ']');
