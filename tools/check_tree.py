@@ -80,7 +80,7 @@ RULES = [
     (call("malloc", "calloc", "realloc", "reallocarray", "free", "strn?dup", "v?asprintf"),
      "use tl_alloc_*() and tl_free()", ("src/base/alloc.c",)),
     (call("open", "openat", "creat", "fopen", "pread", "pwrite", "fsync", "fdatasync", "rename",
-          "renameat", "unlink", "ftruncate", "posix_fallocate"),
+          "renameat", "unlink", "ftruncate", "posix_fallocate", "flock"),
      "use base/io.h, where tests inject faults", ("src/base/io.c", "tests/")),
     (call("mmap", "mmap64", "msync"), "a mapped file turns a full disk into SIGBUS; use base/io.h",
      ("tests/",)),

@@ -32,11 +32,13 @@ typedef void tally_config_fn(void *ctx, const struct tally_config_value *value);
 TALLY_API tally_status tally_config_list(const struct tally_options *options, tally_config_fn *fn,
                                          void *ctx, struct tally_error *err);
 
-enum tally_health {
-    TALLY_HEALTH_OK = 1,
-    TALLY_HEALTH_WARNING = 2,
-    TALLY_HEALTH_ERROR = 3
-};
+/*
+ * Gives the key that an environment variable sets: "TALLY_RETENTION_DEFAULT_DAYS" sets
+ * "retention.default_days". TALLY_ENOTFOUND if it sets none, TALLY_ELIMIT if `size` is too small.
+ */
+TALLY_API tally_status tally_config_variable_key(const char *variable, char *key_out, size_t size);
+
+enum tally_health { TALLY_HEALTH_OK = 1, TALLY_HEALTH_WARNING = 2, TALLY_HEALTH_ERROR = 3 };
 
 /* One check of tally_doctor(). Borrowed for the callback. */
 struct tally_diagnosis {
@@ -67,9 +69,9 @@ TALLY_API tally_status tally_reindex(const struct tally_options *options,
 
 /* One attack of tally_drill(). Borrowed for the callback. */
 struct tally_drill_row {
-    const char *attack; /* what was done: "edit the content of a record" */
-    int found;          /* 1 if the verdict was TAMPERED, or the finding that was to come came */
-    const char *codes;  /* the codes of the findings, comma-separated */
+    const char *attack;   /* what was done: "edit the content of a record" */
+    int found;            /* 1 if the verdict was TAMPERED, or the finding that was to come came */
+    const char *codes;    /* the codes of the findings, comma-separated */
     const char *expected; /* the code that was to be among them */
     const char *told_by;  /* what told us: "commitment", "tree", "remembered checkpoint" */
 };

@@ -38,8 +38,8 @@ struct tally_options {
     int accept_clock;
 };
 
-#define TALLY_OPTIONS_INIT                                        \
-    {                                                             \
+#define TALLY_OPTIONS_INIT                                      \
+    {                                                           \
         sizeof(struct tally_options), NULL, NULL, NULL, 0, 0, 0 \
     }
 
@@ -103,11 +103,11 @@ enum tally_receipt_flags {
 
 /* Proof, later, that the event was accepted: it can show an omission. */
 struct tally_receipt {
-    tally_status status; /* TALLY_OK; TALLY_ECONFLICT: the id is taken by another event */
-    enum tally_level level; /* the level reached, never the one asked for */
-    uint32_t flags;         /* enum tally_receipt_flags */
-    uint64_t seq;           /* position in the ledger; with a conflict, of the record there */
-    int64_t recorded_us;    /* microseconds since 1970, UTC */
+    tally_status status;      /* TALLY_OK; TALLY_ECONFLICT: the id is taken by another event */
+    enum tally_level level;   /* the level reached, never the one asked for */
+    uint32_t flags;           /* enum tally_receipt_flags */
+    uint64_t seq;             /* position in the ledger; with a conflict, of the record there */
+    int64_t recorded_us;      /* microseconds since 1970, UTC */
     uint64_t checkpoint_size; /* leaves under the checkpoint that first covers it */
     uint8_t leaf_hash[32];
     char id[132]; /* NUL-terminated */
@@ -118,7 +118,10 @@ enum tally_event_flags {
      * unknown members move there. */
     TALLY_EVENT_IMPORT = 1 << 0,
     /* Retention counts from occurred_at, not from the time of recording. */
-    TALLY_EVENT_RETAIN_OCCURRED = 1 << 1
+    TALLY_EVENT_RETAIN_OCCURRED = 1 << 1,
+    /* An event without id, but with occurred_at, gets one made from its own bytes, so that handing
+     * it in twice records it once. Two such events with equal bytes count as one. */
+    TALLY_EVENT_ID_FROM_CONTENT = 1 << 2
 };
 
 /*
@@ -174,6 +177,15 @@ TALLY_API tally_status tally_append(struct tally_ledger *ledger, const char *jso
                                     struct tally_receipt *receipt_out, struct tally_error *err);
 
 /*
+ * Records an act on the ledger itself, such as "tally.import": an event with the reserved prefix,
+ * actor `by` (NULL: the system) and the ledger as target. `metadata` is the JSON text of an object,
+ * or NULL. Errors as of tally_append().
+ */
+TALLY_API tally_status tally_record_act(struct tally_ledger *ledger, const char *action,
+                                        const char *by, const char *metadata,
+                                        struct tally_receipt *receipt_out, struct tally_error *err);
+
+/*
  * Declares in the ledger that `count` events were lost between two times, and why; `exact` 0 means
  * at least so many. The record is a GAP leaf.
  */
@@ -186,11 +198,11 @@ TALLY_API tally_status tally_wait_indexed(struct tally_ledger *ledger, struct ta
 
 /* What a ledger holds, at one moment. */
 struct tally_info {
-    uint64_t size;        /* leaves, control leaves included */
+    uint64_t size; /* leaves, control leaves included */
     uint8_t root[32];
-    uint64_t indexed_to;  /* the search index is complete below this seq */
+    uint64_t indexed_to; /* the search index is complete below this seq */
     uint32_t epoch;
-    int64_t newest_us;    /* when the newest leaf was sealed */
+    int64_t newest_us; /* when the newest leaf was sealed */
     int is_volatile;
     uint64_t checkpoint_size; /* of the newest checkpoint */
 };

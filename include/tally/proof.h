@@ -15,15 +15,15 @@ TALLY_BEGIN_DECLS
  * Gives the checkpoint of `size` leaves, or the newest for 0, as note text. Owned: tally_free().
  * TALLY_ENOTFOUND if no checkpoint of that size is kept.
  */
-TALLY_API tally_status tally_checkpoint(struct tally_ledger *ledger, uint64_t size,
-                                        char **note_out, struct tally_error *err);
+TALLY_API tally_status tally_checkpoint(struct tally_ledger *ledger, uint64_t size, char **note_out,
+                                        struct tally_error *err);
 
 /*
  * Makes the proof that record `seq` is under the newest checkpoint, as C2SP tlog-proof text with the
  * leaf as `extra`. Owned: tally_free(). TALLY_ENOTFOUND if there is no such record.
  */
-TALLY_API tally_status tally_proof_make(struct tally_ledger *ledger, uint64_t seq,
-                                        char **proof_out, struct tally_error *err);
+TALLY_API tally_status tally_proof_make(struct tally_ledger *ledger, uint64_t seq, char **proof_out,
+                                        struct tally_error *err);
 
 /* What a proof was found to say. */
 struct tally_proof_result {

@@ -58,8 +58,8 @@ struct tally_query {
     enum tally_count_mode count;
 };
 
-#define TALLY_QUERY_INIT                                                                       \
-    {                                                                                          \
+#define TALLY_QUERY_INIT                                                                      \
+    {                                                                                         \
         sizeof(struct tally_query), NULL, 0, 0, 0, NULL, TALLY_ORDER_SEQ, 0, TALLY_COUNT_NONE \
     }
 
@@ -72,8 +72,8 @@ struct tally_item {
     const char *kind;    /* "event", or a control kind in lower case: "genesis" */
     const char *state;   /* "present", "partial", "erased", "purged", "evicted" */
     uint8_t leaf_hash[32];
-    const char *line; /* the record as JSON in one line (docs/events.md); NUL-terminated */
-    size_t line_len;  /* bytes */
+    const char *line;  /* the record as JSON in one line (docs/events.md); NUL-terminated */
+    size_t line_len;   /* bytes */
     const char *event; /* canonical bytes, within `line`; NULL without content */
     size_t event_len;  /* bytes */
 };
@@ -82,12 +82,12 @@ struct tally_item {
 struct tally_page {
     const struct tally_item *items;
     size_t count;
-    const char *next;     /* cursor of the next page; NULL on the last */
-    int complete;         /* 0 if part of what the filter covers could not be read */
-    const char *problem;  /* what was in the way; NULL if complete */
-    uint64_t indexed_to;  /* how far the index reached; what is newer was searched without it */
+    const char *next;    /* cursor of the next page; NULL on the last */
+    int complete;        /* 0 if part of what the filter covers could not be read */
+    const char *problem; /* what was in the way; NULL if complete */
+    uint64_t indexed_to; /* how far the index reached; what is newer was searched without it */
     int has_total;
-    uint64_t total;       /* records that fit, over all pages; capped unless total_exact */
+    uint64_t total; /* records that fit, over all pages; capped unless total_exact */
     int total_exact;
 };
 
@@ -113,8 +113,8 @@ TALLY_API tally_status tally_count(struct tally_ledger *ledger, const struct tal
 
 /* One row of a summary. Borrowed from its result. */
 struct tally_stats_row {
-    const char *key;   /* the value counted, or "" for records that lack it */
-    int64_t day_us;    /* first microsecond of the UTC day; 0 if not by day */
+    const char *key; /* the value counted, or "" for records that lack it */
+    int64_t day_us;  /* first microsecond of the UTC day; 0 if not by day */
     uint64_t count;
 };
 
@@ -122,8 +122,8 @@ struct tally_stats_row {
 struct tally_stats {
     const struct tally_stats_row *rows;
     size_t count;
-    uint64_t total;   /* records counted */
-    uint64_t others;  /* records whose key had no row of its own any more: 10,000 keys are kept */
+    uint64_t total;  /* records counted */
+    uint64_t others; /* records whose key had no row of its own any more: 10,000 keys are kept */
 };
 
 /*
@@ -142,16 +142,9 @@ typedef tally_status tally_write_fn(void *ctx, const char *bytes, size_t len);
 /* Told from time to time; return 0 to go on, 1 to stop. `total` is 0 if it is not known. */
 typedef int tally_progress_fn(void *ctx, uint64_t done, uint64_t total);
 
-enum tally_format {
-    TALLY_FORMAT_NDJSON = 1,
-    TALLY_FORMAT_JSON = 2,
-    TALLY_FORMAT_CSV = 3
-};
+enum tally_format { TALLY_FORMAT_NDJSON = 1, TALLY_FORMAT_JSON = 2, TALLY_FORMAT_CSV = 3 };
 
-enum tally_export_flags {
-    TALLY_EXPORT_NO_FORMULA_GUARD = 1 << 0,
-    TALLY_EXPORT_BOM = 1 << 1
-};
+enum tally_export_flags { TALLY_EXPORT_NO_FORMULA_GUARD = 1 << 0, TALLY_EXPORT_BOM = 1 << 1 };
 
 /* What an export held. `manifest` is the JSON object that ends it (docs/events.md). */
 struct tally_export_result {
@@ -174,8 +167,8 @@ struct tally_export_options {
     void *ctx;                   /* for both */
 };
 
-#define TALLY_EXPORT_OPTIONS_INIT                                                              \
-    {                                                                                          \
+#define TALLY_EXPORT_OPTIONS_INIT                                                     \
+    {                                                                                 \
         sizeof(struct tally_export_options), TALLY_FORMAT_NDJSON, 0, NULL, NULL, NULL \
     }
 

@@ -32,9 +32,9 @@ struct tally_finding {
     enum tally_weight weight;
     int has_seq;
     uint64_t seq;
-    char id[40];        /* the leaf id in hexadecimal, if the record has one; else "" */
-    char what[200];     /* one sentence */
-    char expected[80];  /* "" if that makes no sense */
+    char id[40];       /* the leaf id in hexadecimal, if the record has one; else "" */
+    char what[200];    /* one sentence */
+    char expected[80]; /* "" if that makes no sense */
     char actual[80];
 };
 
@@ -57,26 +57,26 @@ struct tally_verify_options {
     uint64_t first;
     uint64_t last;
     const char *id;
-    const char *against_path; /* a checkpoint remembered elsewhere; NULL for none */
-    const char *trust_path;   /* NULL: trust.txt in the ledger's key directory */
-    const char *mac_key_path; /* the secret of tally_init(); NULL: MACs are not checked */
-    uint32_t max_age_s; /* the newest checkpoint may be so old; 0: no limit */
-    int skip_index;     /* 1: do not compare the search index with the records */
+    const char *against_path;       /* a checkpoint remembered elsewhere; NULL for none */
+    const char *trust_path;         /* NULL: trust.txt in the ledger's key directory */
+    const char *mac_key_path;       /* the secret of tally_init(); NULL: MACs are not checked */
+    uint32_t max_age_s;             /* the newest checkpoint may be so old; 0: no limit */
+    int skip_index;                 /* 1: do not compare the search index with the records */
     tally_finding_fn *on_finding;   /* NULL is allowed */
     tally_progress_fn *on_progress; /* NULL is allowed */
     void *ctx;                      /* for both */
 };
 
-#define TALLY_VERIFY_OPTIONS_INIT                                                              \
-    {                                                                                          \
-        sizeof(struct tally_verify_options), TALLY_SCOPE_ALL, 0, 0, 0, NULL, NULL, NULL, NULL, \
-            0, 0, NULL, NULL, NULL                                                             \
+#define TALLY_VERIFY_OPTIONS_INIT                                                                 \
+    {                                                                                             \
+        sizeof(struct tally_verify_options), TALLY_SCOPE_ALL, 0, 0, 0, NULL, NULL, NULL, NULL, 0, \
+            0, NULL, NULL, NULL                                                                   \
     }
 
 enum tally_qualifier {
-    TALLY_QUALIFIER_UNANCHORED = 1 << 0,    /* no memory outside: the tail could have been cut */
+    TALLY_QUALIFIER_UNANCHORED = 1 << 0, /* no memory outside: the tail could have been cut */
     TALLY_QUALIFIER_MAC_UNCHECKED = 1 << 1,
-    TALLY_QUALIFIER_CONTENT_PART = 1 << 2,  /* not all contents were checked */
+    TALLY_QUALIFIER_CONTENT_PART = 1 << 2, /* not all contents were checked */
     TALLY_QUALIFIER_PURGED = 1 << 3,
     TALLY_QUALIFIER_ERASED = 1 << 4,
     TALLY_QUALIFIER_WITHHELD = 1 << 5,
@@ -91,23 +91,23 @@ enum tally_qualifier {
 /* Owned: tally_report_free(). */
 struct tally_report {
     enum tally_verdict verdict;
-    uint32_t qualifiers;      /* enum tally_qualifier */
-    uint64_t expected;        /* records that the scope asks to check */
-    uint64_t checked;         /* of these, records whose check was finished, good or bad */
-    uint64_t skipped;         /* expected - checked */
-    const char *skipped_why;  /* "" if none were */
-    uint64_t leaves;          /* leaves whose evidence was checked */
-    uint64_t contents;        /* contents compared with their commitments */
-    uint64_t size;            /* leaves under the checkpoint that was verified; 0 if none was */
-    int64_t sealed_s;         /* its time, seconds since 1970 */
+    uint32_t qualifiers;     /* enum tally_qualifier */
+    uint64_t expected;       /* records that the scope asks to check */
+    uint64_t checked;        /* of these, records whose check was finished, good or bad */
+    uint64_t skipped;        /* expected - checked */
+    const char *skipped_why; /* "" if none were */
+    uint64_t leaves;         /* leaves whose evidence was checked */
+    uint64_t contents;       /* contents compared with their commitments */
+    uint64_t size;           /* leaves under the checkpoint that was verified; 0 if none was */
+    int64_t sealed_s;        /* its time, seconds since 1970 */
     char origin[208];
-    uint64_t tampered;        /* findings of each weight */
+    uint64_t tampered; /* findings of each weight */
     uint64_t unverifiable;
     uint64_t warnings;
     uint64_t notes;
     const struct tally_finding *findings; /* the first TALLY_REPORT_FINDINGS_MAX of them */
     size_t finding_count;
-    int canceled;             /* a callback stopped it; never VERIFIED then */
+    int canceled; /* a callback stopped it; never VERIFIED then */
 };
 
 /*

@@ -9,11 +9,11 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-#define TL_ERASABLE_MAX     64u
-#define TL_POINTER_LEN_MAX  255u
-#define TL_SEED_LEN         32u
-#define TL_SALT_LEN         16u
-#define TL_COMMIT_LEN       32u
+#define TL_ERASABLE_MAX    64u
+#define TL_POINTER_LEN_MAX 255u
+#define TL_SEED_LEN        32u
+#define TL_SALT_LEN        16u
+#define TL_COMMIT_LEN      32u
 
 /* One RFC 6901 pointer of one or two tokens. */
 struct tl_pointer {

@@ -43,7 +43,7 @@ struct tl_highwater {
 void tl_highwater_encode(uint8_t out[TL_HIGHWATER_SLOT_LEN], const struct tl_highwater *mark);
 /* Takes the valid slot with the larger size; *slot_out is where the next one goes. Errors:
  * TALLY_ECORRUPT if no slot is valid */
-tally_status tl_highwater_decode(struct tl_highwater *out, uint32_t *slot_out,
-                                 const uint8_t *bytes, size_t len, struct tally_error *err);
+tally_status tl_highwater_decode(struct tl_highwater *out, uint32_t *slot_out, const uint8_t *bytes,
+                                 size_t len, struct tally_error *err);
 
 #endif /* TL_EVIDENCE_KEYSTATE_H */

@@ -7,13 +7,13 @@
 #include "base/base.h"
 #include "base/str.h"
 
-#define TL_LEAF_LEN          104u
-#define TL_LEAF_MAC_AT       88u /* bytes before this offset are what the MAC covers */
-#define TL_LEAF_MAC_LEN      16u
-#define TL_LEAF_ID_LEN       16u
-#define TL_LEAF_PAYLOAD_MAX  65431u
-#define TL_RETAIN_FOREVER    UINT32_MAX
-#define TL_DAY_US            INT64_C(86400000000)
+#define TL_LEAF_LEN         104u
+#define TL_LEAF_MAC_AT      88u /* bytes before this offset are what the MAC covers */
+#define TL_LEAF_MAC_LEN     16u
+#define TL_LEAF_ID_LEN      16u
+#define TL_LEAF_PAYLOAD_MAX 65431u
+#define TL_RETAIN_FOREVER   UINT32_MAX
+#define TL_DAY_US           INT64_C(86400000000)
 
 enum tl_leaf_kind {
     TL_LEAF_ENTRY = 0x01,

@@ -27,7 +27,7 @@ struct tl_trust {
     uint32_t witness_count;
     struct tl_trust_group {
         char name[64];
-        uint32_t threshold; /* how many members must hold */
+        uint32_t threshold;                 /* how many members must hold */
         uint8_t members[TL_TRUST_KEYS_MAX]; /* index: witnesses first, then groups + 64 */
         uint32_t member_count;
     } groups[TL_TRUST_KEYS_MAX];

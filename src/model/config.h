@@ -25,9 +25,9 @@ struct tl_config {
     size_t erasable_count;
     const struct tl_str *text_members; /* searched by `text`: "reason", "actor.name", ... */
     size_t text_member_count;
-    uint32_t epoch_seconds;   /* of a new ledger */
-    uint32_t batch_ms;        /* how long a batch may wait to fill */
-    uint32_t max_age_s;       /* verification: age of the newest checkpoint; 0 no limit */
+    uint32_t epoch_seconds; /* of a new ledger */
+    uint32_t batch_ms;      /* how long a batch may wait to fill */
+    uint32_t max_age_s;     /* verification: age of the newest checkpoint; 0 no limit */
 };
 
 /*

@@ -10,8 +10,8 @@
 
 /* Rules for taking events in. Immutable after init. */
 struct tl_event_rules {
-    size_t bytes_max;      /* of canonical text */
-    bool refuse_oversize;  /* else the largest free objects are trimmed */
+    size_t bytes_max;         /* of canonical text */
+    bool refuse_oversize;     /* else the largest free objects are trimmed */
     bool unknown_to_metadata; /* else unknown top-level members are refused */
 };
 
@@ -19,10 +19,10 @@ struct tl_event_rules {
 struct tl_event_input {
     const char *json;
     size_t len;
-    bool import;          /* the lenient readings of importers, see docs/events.md */
-    int64_t now_us;       /* occurred_at if absent */
+    bool import;           /* the lenient readings of importers, see docs/events.md */
+    int64_t now_us;        /* occurred_at if absent */
     const uint8_t *random; /* 16 fresh random bytes, for a UUIDv7 if `id` is absent */
-    bool own;             /* the ledger's own event: the reserved prefix "tally." is allowed */
+    bool own;              /* the ledger's own event: the reserved prefix "tally." is allowed */
 };
 
 enum tl_event_notes {

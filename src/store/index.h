@@ -34,8 +34,8 @@ tally_status tl_index_position(struct tl_index *index, uint64_t *position_out,
 /* What is entered for one record. A record without content or terms is entered without terms. */
 struct tl_index_entry {
     uint64_t seq;
-    int64_t occurred_us;  /* microseconds since 1970; of a record without content, recorded time */
-    struct tl_str terms;  /* separated by TL_INDEX_SEPARATOR */
+    int64_t occurred_us; /* microseconds since 1970; of a record without content, recorded time */
+    struct tl_str terms; /* separated by TL_INDEX_SEPARATOR */
 };
 
 /*
