@@ -32,7 +32,7 @@ enum tl_view {
     TL_VIEW_CSV,
 };
 
-#define TL_CLI_SETTINGS_MAX 256u
+#define TL_CLI_SETTINGS_MAX 64u
 
 /* The state of one run. Confined to the main thread. */
 struct tl_cli {

@@ -82,6 +82,14 @@ void tl_js_raw(struct tl_js *js, const char *key, struct tl_str json)
     tl_buf_add_str(&js->buf, json);
 }
 
+void tl_js_member(struct tl_js *js, struct tl_str key, struct tl_str json)
+{
+    begin(js, NULL);
+    tl_json_write_string(&js->buf, key);
+    tl_buf_add_char(&js->buf, ':');
+    tl_buf_add_str(&js->buf, json);
+}
+
 void tl_js_time(struct tl_js *js, const char *key, int64_t us)
 {
     char text[TL_TIME_SIZE];
