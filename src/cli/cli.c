@@ -1,0 +1,224 @@
+#include "cli/cli.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "cli/cmd.h"
+#include "cli/out.h"
+
+const struct tl_opt tl_global_opts[] = {
+    { "ledger", 'C', "DIR", "the ledger; else $TALLY_LEDGER, else ./audit" },
+    { "config", 0, "FILE", "the configuration; else tally.yaml in the ledger" },
+    { "set", 0, "KEY=VALUE", "one setting, above environment and file" },
+    { "json", 0, NULL, "one JSON object on stdout, problems as JSON on stderr" },
+    { "print", 'o', "table|json|ndjson|csv", "how to print results" },
+    { "quiet", 'q', NULL, "no notes and no progress" },
+    { "verbose", 'v', NULL, "say more" },
+    { "color", 0, "auto|always|never", "escape codes for colour" },
+    { "help", 'h', NULL, "print help and end" },
+    { "version", 0, NULL, "print the version and end" },
+    { 0 },
+};
+
+static bool is_set(const char *variable)
+{
+    const char *value = getenv(variable);
+    return value != NULL && value[0] != '\0';
+}
+
+static bool may_colour(const char *choice, bool is_terminal)
+{
+    if (choice != NULL && strcmp(choice, "auto") != 0) {
+        return strcmp(choice, "always") == 0;
+    }
+    const char *term = getenv("TERM");
+    return is_terminal && !is_set("NO_COLOR") && (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+/* Takes over a "KEY=VALUE" whose key is `key_len` bytes long. */
+static enum tl_exit add_setting(struct tl_cli *cli, const char *key, size_t key_len,
+                                const char *value, const char *origin)
+{
+    size_t i = cli->setting_count;
+    if (i == TL_CLI_SETTINGS_MAX || key_len == 0 || key_len >= sizeof(cli->names[i])) {
+        return tl_cli_usage(cli, "option '--set' takes KEY=VALUE, at most %u times",
+                            TL_CLI_SETTINGS_MAX);
+    }
+    memcpy(cli->names[i], key, key_len);
+    cli->names[i][key_len] = '\0';
+    cli->settings[i] =
+        (struct tally_setting){ .key = cli->names[i], .value = value, .origin = origin };
+    cli->setting_count++;
+    return TL_EXIT_OK;
+}
+
+/* Variables that mean something to this program rather than to the ledger. */
+static bool is_own_variable(struct tl_str name)
+{
+    return tl_str_is(name, "TALLY_LEDGER");
+}
+
+static enum tl_exit read_environment(struct tl_cli *cli)
+{
+    for (char **at = environ; at != NULL && *at != NULL; at++) {
+        const char *equals = strchr(*at, '=');
+        struct tl_str name = { *at, equals == NULL ? 0 : (size_t)(equals - *at) };
+        if (!tl_str_starts(name, TL_STR("TALLY_")) || is_own_variable(name)) {
+            continue;
+        }
+        char variable[96] = "";
+        char key[sizeof(cli->names[0])];
+        if (name.len < sizeof(variable)) {
+            memcpy(variable, name.text, name.len);
+        }
+        if (tally_config_variable_key(variable, key, sizeof(key)) != TALLY_OK) {
+            tl_cli_warn(cli, "ignoring the variable '%.*s': there is no such setting",
+                        (int)(name.len < 80 ? name.len : 80), name.text);
+            continue;
+        }
+        enum tl_exit exit_status = add_setting(cli, key, strlen(key), equals + 1, "environment");
+        if (exit_status != TL_EXIT_OK) {
+            return exit_status;
+        }
+    }
+    return TL_EXIT_OK;
+}
+
+static enum tl_exit read_settings(struct tl_cli *cli, const struct tl_args *args)
+{
+    for (size_t i = 0; i < args->given_count; i++) {
+        if (strcmp(args->given[i].opt->name, "set") != 0) {
+            continue;
+        }
+        const char *text = args->given[i].value;
+        const char *equals = strchr(text, '=');
+        if (equals == NULL) {
+            return tl_cli_usage(cli, "option '--set' takes KEY=VALUE");
+        }
+        enum tl_exit exit_status =
+            add_setting(cli, text, (size_t)(equals - text), equals + 1, "flag");
+        if (exit_status != TL_EXIT_OK) {
+            return exit_status;
+        }
+    }
+    return TL_EXIT_OK;
+}
+
+/* The value of a global option, which counts more the later it comes. */
+static const char *value_of(const struct tl_args *before, const struct tl_args *after,
+                            const char *name)
+{
+    const char *value = tl_args_value(after, name);
+    return value != NULL ? value : tl_args_value(before, name);
+}
+
+static bool has(const struct tl_args *before, const struct tl_args *after, const char *name)
+{
+    return tl_args_has(before, name) || tl_args_has(after, name);
+}
+
+static enum tl_view view_of(const char *word, bool json)
+{
+    static const char *const words[] = { "table", "json", "ndjson", "csv" };
+    for (size_t i = 0; word != NULL && i < TL_ARRAY_LEN(words); i++) {
+        if (strcmp(word, words[i]) == 0) {
+            return (enum tl_view)i;
+        }
+    }
+    return json ? TL_VIEW_JSON : TL_VIEW_TABLE;
+}
+
+enum tl_exit tl_cli_init(struct tl_cli *cli, const struct tl_args *before,
+                         const struct tl_args *after)
+{
+    const char *colour = value_of(before, after, "color");
+    const char *ledger = value_of(before, after, "ledger");
+    bool json = has(before, after, "json");
+    *cli = (struct tl_cli){
+        .ledger = ledger != NULL ? ledger : is_set("TALLY_LEDGER") ? getenv("TALLY_LEDGER") : "audit",
+        .config = value_of(before, after, "config"),
+        .view = view_of(value_of(before, after, "print"), json),
+        .json = json,
+        .quiet = has(before, after, "quiet"),
+        .verbose = has(before, after, "verbose"),
+        .terminal_out = isatty(STDOUT_FILENO) == 1,
+        .terminal_err = isatty(STDERR_FILENO) == 1,
+    };
+    cli->colour_out = may_colour(colour, cli->terminal_out);
+    cli->colour_err = may_colour(colour, cli->terminal_err);
+    if (cli->ledger[0] == '\0') {
+        return tl_cli_usage(cli, "option '--ledger' needs a directory");
+    }
+    /* Of settings with the same key the last one counts. */
+    enum tl_exit exit_status = read_environment(cli);
+    exit_status = exit_status != TL_EXIT_OK ? exit_status : read_settings(cli, before);
+    return exit_status != TL_EXIT_OK ? exit_status : read_settings(cli, after);
+}
+
+struct tally_options tl_cli_options(const struct tl_cli *cli)
+{
+    struct tally_options options = TALLY_OPTIONS_INIT;
+    options.uri = cli->ledger;
+    options.config_path = cli->config;
+    options.settings = cli->settings;
+    options.setting_count = cli->setting_count;
+    return options;
+}
+
+/* What to do about a ledger that does not open; "" if we know of nothing. */
+static void say_way_out(const struct tl_cli *cli, tally_status status, char *out, size_t size)
+{
+    out[0] = '\0';
+    if (status == TALLY_ENOTFOUND) {
+        (void)snprintf(out, size, "; run 'tally init %s' first, or name a ledger with -C",
+                       cli->ledger);
+    } else if (status == TALLY_EBUSY) {
+        (void)snprintf(out, size, "; one process at a time may write, try again when it is done");
+    } else if (status == TALLY_ECORRUPT) {
+        (void)snprintf(out, size, "; run 'tally verify' to see what is wrong");
+    }
+}
+
+enum tl_exit tl_cli_open(struct tl_cli *cli, bool writable, struct tally_ledger **ledger_out)
+{
+    struct tally_options options = tl_cli_options(cli);
+    options.writable = writable ? 1 : 0;
+    struct tally_error err = TALLY_ERROR_INIT;
+    tally_status status = tally_open(ledger_out, &options, &err);
+    if (status == TALLY_OK) {
+        return TL_EXIT_OK;
+    }
+    char way_out[160];
+    say_way_out(cli, status, way_out, sizeof(way_out));
+    struct tally_error told = err;
+    told.status = TALLY_OK;
+    told.message[0] = '\0';
+    (void)tl_fail_errno(&told, status, err.os_errno, "cannot open ledger '%.60s': %.140s%s",
+                        cli->ledger, err.message, way_out); /* the same status again */
+    enum tl_exit exit_status = tl_cli_fail(cli, &told);
+    if (status == TALLY_EINVAL) {
+        return TL_EXIT_CONFIG;
+    }
+    return status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
+}
+
+void tl_ledger_closep(struct tally_ledger **ledger)
+{
+    tally_close(*ledger);
+    *ledger = NULL;
+}
+
+void tl_page_freep(struct tally_page **page)
+{
+    tally_page_free(*page);
+    *page = NULL;
+}
+
+void tl_public_freep(char **text)
+{
+    tally_free(*text);
+    *text = NULL;
+}

@@ -1,0 +1,117 @@
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/random.h"
+#include "cli/cmd.h"
+#include "cli/out.h"
+
+static const struct tl_opt opts[] = {
+    { "work-dir", 0, "DIR", "a directory that does not exist yet, for the copies; beside the ledger" },
+    { 0 },
+};
+
+struct drill {
+    struct tl_table table;
+    struct tl_js js;
+    uint64_t attacks;
+};
+
+static void add_row(void *ctx, const struct tally_drill_row *row)
+{
+    struct drill *drill = ctx;
+    drill->attacks++;
+    tl_js_open(&drill->js, NULL, '{');
+    tl_js_text(&drill->js, "attack", row->attack);
+    tl_js_bool(&drill->js, "found", row->found != 0);
+    tl_js_text(&drill->js, "codes", row->codes);
+    tl_js_text(&drill->js, "expected", row->expected);
+    tl_js_text(&drill->js, "told_by", row->told_by);
+    tl_js_close(&drill->js, '}');
+    tl_table_text(&drill->table, row->attack);
+    tl_table_cell(&drill->table, tl_str_of(row->found ? "found" : "MISSED"),
+                  row->found ? TL_STYLE_GOOD : TL_STYLE_BAD);
+    tl_table_text(&drill->table, row->codes);
+    tl_table_text(&drill->table, row->told_by);
+}
+
+static void release(struct drill *drill)
+{
+    tl_table_release(&drill->table);
+    tl_js_release(&drill->js);
+}
+
+/* A directory beside the ledger that nobody has, on the same disk. */
+static char *make_work_dir(const struct tl_cli *cli)
+{
+    uint8_t bytes[6];
+    char hex[13];
+    tl_random_bytes(bytes, sizeof(bytes));
+    tl_hex_encode(hex, bytes, sizeof(bytes));
+    TL_CLEANUP(tl_buf_release) struct tl_buf path = { 0 };
+    tl_buf_init(&path, 65536);
+    tl_buf_add_text(&path, cli->ledger);
+    while (path.len > 1 && path.data[path.len - 1] == '/') {
+        path.len--;
+    }
+    tl_buf_addf(&path, ".drill-%s", hex);
+    return tl_buf_take(&path, NULL);
+}
+
+static tally_status print(const struct tl_cli *cli, struct drill *drill, uint64_t missed,
+                          struct tally_error *err)
+{
+    if (cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON) {
+        tl_js_close(&drill->js, ']');
+        tl_js_u64(&drill->js, "count", drill->attacks);
+        tl_js_u64(&drill->js, "missed", missed);
+        tl_js_close(&drill->js, '}');
+        return tl_js_print(&drill->js, stdout, err);
+    }
+    TL_TRY(tl_table_print(&drill->table, err));
+    tl_cli_note(cli, "%llu attacks on a copy, %llu of them missed",
+                (unsigned long long)drill->attacks, (unsigned long long)missed);
+    return TALLY_OK;
+}
+
+static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
+{
+    static const struct tl_column columns[] = {
+        { "attack", false }, { "found", false }, { "codes", false }, { "told by", false }
+    };
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_options options = tl_cli_options(cli);
+    TL_CLEANUP(tl_freep) char *beside = make_work_dir(cli);
+    const char *work_dir = tl_args_value(args, "work-dir");
+    work_dir = work_dir == NULL ? beside : work_dir;
+    if (work_dir == NULL) {
+        (void)tl_fail(&err, TALLY_ENOMEM, "out of memory"); /* told below */
+        return tl_cli_fail(cli, &err);
+    }
+    TL_CLEANUP(release) struct drill drill = { .attacks = 0 };
+    tl_table_init(&drill.table, cli, columns, TL_ARRAY_LEN(columns));
+    drill.table.whole = true;
+    tl_js_init(&drill.js);
+    tl_js_open(&drill.js, NULL, '{');
+    tl_js_open(&drill.js, "attacks", '[');
+    uint64_t missed = 0;
+    if (tally_drill(&options, work_dir, add_row, &drill, &missed, &err) != TALLY_OK ||
+        print(cli, &drill, missed, &err) != TALLY_OK) {
+        return tl_cli_fail(cli, &err);
+    }
+    if (drill.attacks == 0) {
+        tl_cli_warn(cli, "no attack was made: the ledger holds too little");
+        return TL_EXIT_UNKNOWN;
+    }
+    return missed == 0 ? TL_EXIT_OK : TL_EXIT_NO;
+}
+
+const struct tl_cmd tl_cmd_drill = {
+    .name = "drill",
+    .summary = "tamper with a copy in every known way, and see it found",
+    .arguments = "",
+    .about = "The ledger itself is only read. The copies need as much room as the ledger.\n",
+    .examples = "tally drill\n",
+    .opts = opts,
+    .run = run,
+};
