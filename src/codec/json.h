@@ -22,10 +22,15 @@ enum tl_json_type {
     TL_JSON_OBJECT,
 };
 
-/* One value. Lives in the arena of its document; strings borrow from the arena or the input. */
+/*
+ * One value. Lives in the arena of its document; strings borrow from the arena or the input. The
+ * members of an object are in canonical order (tl_json_compare_names), whatever the input's was;
+ * whoever builds or changes an object calls tl_json_sort().
+ */
 struct tl_json {
     enum tl_json_type type;
     uint32_t count;        /* members or elements */
+    size_t name_offset;    /* byte of the input at which the name begins, if it is a member */
     size_t offset;         /* byte of the input at which the value begins */
     size_t end;            /* byte after the last one of the value */
     struct tl_str key;     /* name, unescaped, if the value is a member; else absent */
@@ -41,8 +46,8 @@ struct tl_json_limits {
     uint32_t depth_max;    /* nested containers, at most 64 */
     uint32_t members_max;  /* in one object */
     uint32_t elements_max; /* in one array */
-    bool
-        keep_integers; /* accept integer tokens beyond 2^53, as `text`; the caller makes them text */
+    bool keep_integers;    /* accept integer tokens beyond 2^53; see tl_json_is_large_integer() */
+    bool keep_floats; /* accept other tokens of 2^53 or more; tl_json_write() may not see them */
 };
 
 /* The bounds of the evidence format itself. */
@@ -71,7 +76,22 @@ tally_status tl_json_read_prefix(struct tl_arena *arena, const char *text, size_
 /* Returns the member called `name`, or NULL if there is none or `object` is no object. */
 const struct tl_json *tl_json_member(const struct tl_json *object, const char *name);
 
-/* Appends the canonical text of `value`. Check tl_buf_status() afterwards. */
+/*
+ * Puts the members of `object` in canonical order. Returns the second of two members with one name,
+ * the later in the input, or NULL if all names differ.
+ */
+const struct tl_json *tl_json_sort(struct tl_json *object);
+
+/*
+ * Whether this is a number that `keep_integers` let through: an integer token of 2^53 or more,
+ * whose `number` is only the nearest double. The caller replaces it before writing.
+ */
+bool tl_json_is_large_integer(const struct tl_json *value);
+
+/*
+ * Appends the canonical text of `value`, which has its members in canonical order and no number
+ * that the reader would refuse. Check tl_buf_status() afterwards.
+ */
 void tl_json_write(struct tl_buf *out, const struct tl_json *value);
 
 /* Appends a JSON string with its quotes, escaped as JCS says. `text` must be valid UTF-8. */

@@ -32,15 +32,15 @@ struct tl_policy {
 /* NULL if the policy has no such class. */
 const struct tl_class *tl_policy_class(const struct tl_policy *policy, uint16_t id);
 
-struct tl_range { /* inclusive */
+struct tl_range { /* inclusive; lists of them ascend and do not overlap */
     uint64_t first;
     uint64_t last;
 };
 
 struct tl_erase_item {
-    const struct tl_str *pointers; /* "" is the whole content */
+    const struct tl_str *pointers; /* sorted; "" is the whole content and then alone */
     uint32_t pointer_count;
-    const struct tl_range *seqs;
+    const struct tl_range *seqs; /* written out as single numbers, runs of which are ranges here */
     uint32_t seq_count;
 };
 
@@ -113,6 +113,10 @@ tally_status tl_control_parse(struct tl_control *out, struct tl_arena *arena,
  * (a value that the format does not allow), TALLY_ENOMEM, TALLY_ELIMIT. */
 tally_status tl_control_format(struct tl_buf *out, const struct tl_control *control,
                                struct tally_error *err);
+
+/* Says which value of `control` the format does not allow, or NULL if all are in order; texts and
+ * integers too long are found by tl_control_format() alone. */
+const char *tl_control_fault(const struct tl_control *control);
 
 /* The text an approver signs: the payload without its approval. */
 tally_status tl_approval_text(struct tl_buf *out, struct tl_str origin, enum tl_leaf_kind kind,

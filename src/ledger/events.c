@@ -1,10 +1,10 @@
-/* Events made ready for appending. */
+#include "ledger/events.h"
+
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "codec/json.h"
 #include "crypto/crypto.h"
-#include "ledger/events.h"
 
 #define EVENTS_BYTES_MAX ((size_t)64 << 20)
 

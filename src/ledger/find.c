@@ -221,9 +221,9 @@ static tally_status fill_page(struct tl_walk *walk, const struct tl_filter *filt
     }
     page->skip = query->offset;
     struct tl_str id = tl_filter_single_id(filter);
-    if (id.text != NULL && !order.has_after) {
-        TL_TRY(run_single(walk, id, page, err));
-    } else if (id.text == NULL) {
+    if (id.text != NULL) {
+        TL_TRY(order.has_after ? TALLY_OK : run_single(walk, id, page, err));
+    } else {
         TL_TRY(tl_walk_run(walk, &order, add_match, page, err));
     }
     finish(page);

@@ -1,5 +1,7 @@
 #include "ledger/nodes.h"
 
+#include <string.h>
+
 static tally_status hash_record(void *ctx, const struct tally_record *record)
 {
     struct tl_nodes *nodes = ctx;
@@ -120,19 +122,5 @@ tally_status tl_nodes_root(struct tl_nodes *nodes, uint64_t size, uint8_t out[TL
         end -= leaves;
     }
     tl_frontier_root(&frontier, out);
-    return TALLY_OK;
-}
-
-tally_status tl_nodes_restore(struct tl_nodes *nodes, struct tl_tiler *tiler)
-{
-    *tiler = (struct tl_tiler){ .size = nodes->size };
-    for (uint32_t level = 0; level < TL_TILE_LEVELS; level++) {
-        uint32_t width = tl_tile_partial_width(nodes->size, level);
-        if (width == 0) {
-            continue;
-        }
-        TL_TRY(load_tile(nodes, level, (nodes->size >> (8 * level)) / TL_TILE_WIDTH));
-        memcpy(tiler->hashes[level], nodes->tile, (size_t)width * TL_HASH_LEN);
-    }
     return TALLY_OK;
 }

@@ -24,7 +24,4 @@ tally_status tl_nodes_get(void *ctx, uint32_t level, uint64_t n, uint8_t out[TL_
 /* The root of the first `size` leaves, size <= nodes->size. */
 tally_status tl_nodes_root(struct tl_nodes *nodes, uint64_t size, uint8_t out[TL_HASH_LEN]);
 
-/* Fills a tiler for a tree of nodes->size leaves. */
-tally_status tl_nodes_restore(struct tl_nodes *nodes, struct tl_tiler *tiler);
-
 #endif /* TL_LEDGER_NODES_H */

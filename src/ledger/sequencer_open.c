@@ -392,7 +392,7 @@ static tally_status check_store(struct tl_sequencer *seq, bool accept_clock,
     nodes->size = seq->head.size;
     nodes->err = err;
     TL_TRY(check_mark(seq, nodes, err));
-    TL_TRY(tl_nodes_restore(nodes, seq->tiler));
+    TL_TRY(tl_tiler_restore(seq->tiler, &seq->now.frontier, tl_nodes_get, nodes));
     seq->last_checkpoint = seq->head.size;
     seq->last_is_kept = tl_seal_is_kept(history->newest_kind);
     return check_clock(seq, accept_clock, err);
