@@ -186,28 +186,36 @@ static tally_status split_object(struct walk *walk, struct tl_str name, size_t s
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
 }
 
+/* Deals with one member of the event itself. */
+static tally_status split_member(struct walk *walk, const struct tl_json_iter *it, bool *has_kept)
+{
+    const struct tl_pointer *pointer = find_wanted(walk, it->raw_name);
+    if (pointer != NULL && pointer->token_count == 1) {
+        add_member(walk, it, *has_kept);
+        walk->at++;
+        return TALLY_OK;
+    }
+    *has_kept = true; /* a parent stays, even without members */
+    if (pointer != NULL && walk->event[it->value_start] == '{') {
+        return split_object(walk, it->raw_name, it->value_start);
+    }
+    return TALLY_OK;
+}
+
 tally_status tl_split_event(struct tl_split *split, const struct tl_erasable_set *set,
                             const char *event, size_t len)
 {
     struct walk walk = { .split = split, .set = set, .event = event, .len = len };
     struct tl_json_iter it = { .at = 0 };
-    split->count = 0;
     bool has_kept = false;
-    tally_status status;
-    while ((status = next_member(&it, &walk)) == TALLY_OK) {
-        const struct tl_pointer *pointer = find_wanted(&walk, it.raw_name);
-        if (pointer != NULL && pointer->token_count == 1) {
-            add_member(&walk, &it, has_kept);
-            walk.at++;
-            continue;
-        }
-        has_kept = true; /* a parent stays, even without members */
-        if (pointer != NULL && event[it.value_start] == '{') {
-            TL_TRY(split_object(&walk, it.raw_name, it.value_start));
-        }
-        if (walk.at == set->count) {
+    split->count = 0;
+    tally_status status = next_member(&it, &walk);
+    while (status == TALLY_OK) {
+        TL_TRY(split_member(&walk, &it, &has_kept));
+        if (walk.at == set->count) { /* nothing more to find */
             return TALLY_OK;
         }
+        status = next_member(&it, &walk);
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
 }

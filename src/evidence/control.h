@@ -53,22 +53,17 @@ struct tl_control {
 
     /* GENESIS, RESTORE, EPOCH, KEY */
     struct tl_str origin;
-    bool has_log_key;
-    bool has_epoch_key;
-    bool has_mac_id;
     struct tl_vkey log_key;
     struct tl_vkey epoch_key;
     uint8_t mac_id[32];
     uint32_t epoch_seconds;
     int64_t start_us;
-    bool is_volatile;
     uint32_t epoch_from;
     uint32_t epoch_to;
 
     struct tl_policy policy; /* GENESIS, POLICY */
 
     /* PURGE, ERASE, HOLD, RELEASE */
-    bool override_days;
     uint32_t cutoff_day;
     uint64_t before_seq;
     uint64_t count; /* also GAP */
@@ -86,21 +81,27 @@ struct tl_control {
     uint8_t root[32];
     uint8_t digest[32];
     struct tl_str ref;
-    bool clean;
     uint64_t tail_bytes;
-    bool has_tail_sha256;
     uint8_t tail_sha256[32];
     struct tl_str from_origin;
     uint64_t lost_size;
-    bool has_lost_root;
     uint8_t lost_root[32];
     struct tl_str reason; /* GAP, RESTORE */
 
     /* GAP */
-    bool exact;
     int64_t from_us;
     int64_t to_us;
     struct tl_str source;
+
+    bool has_log_key; /* GENESIS, RESTORE, KEY */
+    bool has_epoch_key;
+    bool has_mac_id;
+    bool is_volatile;   /* GENESIS */
+    bool override_days; /* PURGE: of `ranges`, in place of what is due */
+    bool clean;         /* RESUME */
+    bool has_tail_sha256;
+    bool exact;         /* GAP */
+    bool has_lost_root; /* RESTORE */
 };
 
 /* Reads a payload; what is borrowed lives in `arena` or in `payload`. Errors: TALLY_ECORRUPT with

@@ -131,7 +131,7 @@ static tally_status split_vkey(struct tl_vkey *out, uint32_t *id_out, struct tl_
 
 tally_status tl_vkey_parse(struct tl_vkey *out, struct tl_str text, struct tally_error *err)
 {
-    struct tl_vkey key;
+    struct tl_vkey key = { 0 };
     uint32_t id = 0;
     if (split_vkey(&key, &id, text) != TALLY_OK) {
         return tl_fail(err, TALLY_EINVAL, "not a verifier key of the form 'name+hash+key'");

@@ -45,12 +45,12 @@ static void page_freep(struct page **page)
     *page = NULL;
 }
 
-static tally_status page_new(struct page **page_out, const struct tally_ledger *ledger,
-                             size_t limit, struct tally_error *err)
+/* NULL without memory. */
+static struct page *page_new(const struct tally_ledger *ledger, size_t limit)
 {
-    TL_CLEANUP(page_freep) struct page *page = tl_alloc_array(1, sizeof(*page));
+    struct page *page = tl_alloc_array(1, sizeof(*page));
     if (page == NULL) {
-        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a page");
+        return NULL;
     }
     page->ledger = ledger;
     page->limit = limit;
@@ -58,10 +58,10 @@ static tally_status page_new(struct page **page_out, const struct tally_ledger *
     page->parts = tl_alloc_array(limit, sizeof(*page->parts));
     page->items = tl_alloc_array(limit, sizeof(*page->items));
     if (page->parts == NULL || page->items == NULL) {
-        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a page");
+        tally_page_free(&page->public);
+        return NULL;
     }
-    *page_out = TL_TAKE(page);
-    return TALLY_OK;
+    return page;
 }
 
 /* The static text that equals a kind or state. */
@@ -240,11 +240,13 @@ tally_status tally_find(struct tally_ledger *ledger, const struct tally_query *q
     TL_TRY(check_query(query, err));
     TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
     TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
-    TL_CLEANUP(page_freep) struct page *page = NULL;
     TL_TRY(tl_walk_filter(&filter, ledger, query, err));
     TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
-    TL_TRY(page_new(&page, ledger, query->limit == 0 ? TL_PAGE_RECORDS_DEFAULT : query->limit,
-                    err));
+    TL_CLEANUP(page_freep)
+    struct page *page = page_new(ledger, query->limit == 0 ? TL_PAGE_RECORDS_DEFAULT : query->limit);
+    if (page == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a page");
+    }
     TL_TRY(fill_page(walk, filter, query, page, err));
     *page_out = &page->public;
     page = NULL;

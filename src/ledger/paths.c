@@ -4,11 +4,15 @@
 
 tally_status tl_path_join(char *out, const char *dir, const char *name, struct tally_error *err)
 {
-    int len = snprintf(out, TL_PATH_SIZE, "%s/%s", dir, name);
-    if (len < 0 || (size_t)len >= TL_PATH_SIZE) {
+    size_t dir_len = strlen(dir);
+    size_t name_len = strlen(name);
+    if (dir_len + 1 + name_len >= TL_PATH_SIZE) {
         return tl_fail(err, TALLY_EINVAL, "the path to '%s' is longer than %u bytes", name,
                        TL_PATH_SIZE - 1);
     }
+    memmove(out, dir, dir_len);
+    out[dir_len] = '/';
+    memcpy(out + dir_len + 1, name, name_len + 1);
     return TALLY_OK;
 }
 

@@ -233,8 +233,7 @@ static tally_status check_proof(struct checker *checker, struct tally_proof_resu
         tl_checkpoint_parse(&checker->body, checker->note.body, NULL) != TALLY_OK) {
         return say(result, TALLY_VERDICT_TAMPERED, "the checkpoint does not parse");
     }
-    (void)snprintf(result->origin, sizeof(result->origin), "%.*s", (int)checker->body.origin.len,
-                   checker->body.origin.text);
+    tl_str_copy(result->origin, sizeof(result->origin), checker->body.origin);
     result->seq = proof->index;
     result->size = checker->body.size;
     if (proof->extra == NULL) {

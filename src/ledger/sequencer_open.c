@@ -47,7 +47,8 @@ static struct tl_sequencer *alloc_sequencer(const struct tl_sequencer_input *inp
 tally_status tl_policy_from_config(struct tl_policy_in_force *out, const struct tl_config *config,
                                    uint64_t number, struct tally_error *err)
 {
-    *out = (struct tl_policy_in_force){ .number = number };
+    memset(out, 0, sizeof(*out));
+    out->number = number;
     for (size_t i = 0; i < config->erasable_count; i++) {
         TL_TRY(tl_erasable_add(&out->erasable, config->erasable[i], err));
     }
@@ -191,14 +192,13 @@ static tally_status leaf_at(struct tl_sequencer *seq, struct history *history, u
 static void adopt_policy(struct tl_sequencer *seq, const struct tl_control *control)
 {
     struct tl_policy_in_force *policy = seq->policy;
-    *policy = (struct tl_policy_in_force){ .number = control->policy.number,
-                                           .erasable = *control->policy.erasable };
+    policy->number = control->policy.number;
+    policy->erasable = *control->policy.erasable;
+    policy->class_count = 0;
     uint32_t count = control->policy.class_count;
     for (uint32_t i = 0; i < count && i < TL_ARRAY_LEN(policy->classes); i++) {
         policy->classes[i] = control->policy.classes[i];
-        (void)snprintf(policy->names[i], sizeof(policy->names[i]), "%.*s",
-                       (int)control->policy.classes[i].name.len,
-                       control->policy.classes[i].name.text);
+        tl_str_copy(policy->names[i], sizeof(policy->names[i]), control->policy.classes[i].name);
         policy->classes[i].name = tl_str_of(policy->names[i]);
         policy->class_count = i + 1;
     }

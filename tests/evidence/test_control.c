@@ -146,24 +146,85 @@ static void no_payload_is_one_of_another_kind(void **state)
     }
 }
 
-/* Writes the payload without member number `skip`, and perhaps with one more at the end. */
-static struct tl_str change(struct tl_buf *out, const struct tl_json *root, uint32_t skip,
-                            const char *extra)
+/*
+ * Writes the payload with `value` for that of member number `index`, or without that member if
+ * `value` is NULL, and with `extra` at the end.
+ */
+static struct tl_str change(struct tl_buf *out, const struct tl_json *root, uint32_t index,
+                            const char *value, const char *extra)
 {
-    uint32_t index = 0;
+    uint32_t i = 0;
     tl_buf_clear(out);
     tl_buf_add_char(out, '{');
-    for (const struct tl_json *m = root->first; m != NULL; m = m->next, index++) {
-        if (index != skip) {
-            tl_buf_add_text(out, out->len > 1 ? "," : "");
-            tl_json_write_string(out, m->key);
-            tl_buf_add_char(out, ':');
+    for (const struct tl_json *m = root->first; m != NULL; m = m->next, i++) {
+        if (i == index && value == NULL) {
+            continue;
+        }
+        tl_buf_add_text(out, out->len > 1 ? "," : "");
+        tl_json_write_string(out, m->key);
+        tl_buf_add_char(out, ':');
+        if (i == index) {
+            tl_buf_add_text(out, value);
+        } else {
             tl_json_write(out, m);
         }
     }
     tl_buf_add_text(out, extra);
     tl_buf_add_char(out, '}');
     return tl_buf_str(out);
+}
+
+static void wants_values_of_the_right_types(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = { "null",
+                                         "{}",
+                                         "[null]",
+                                         "[[null,1]]",
+                                         "[[1,null]]",
+                                         "[{\"a\":1}]",
+                                         "-7",
+                                         "1.5",
+                                         "\"\"",
+                                         "\"\xc3\xa9 \"",
+                                         "[{\"pointers\":[1],\"seqs\":[1]}]",
+                                         "[{\"pointers\":[\"/a\"],\"seqs\":[null]}]",
+                                         "[{\"class\":null,\"days\":1,\"name\":\"n\"}]",
+                                         "[{\"class\":1,\"days\":null,\"name\":\"n\"}]",
+                                         "[{\"class\":1,\"days\":1,\"name\":null}]" };
+    struct tl_buf out;
+    struct tl_arena each;
+    tl_buf_init(&out, TL_LEAF_PAYLOAD_MAX);
+    tl_arena_init(&each, VECTORS_ARENA_BYTES);
+    const struct tl_json *row = vectors_section(&arena, "controls")->first;
+    for (; row != NULL; row = row->next) {
+        enum tl_leaf_kind kind = kind_of(vectors_text(row, "kind"));
+        struct tl_str payload = vectors_text(row, "payload");
+        const struct tl_json *root = NULL;
+        check_ok(
+            tl_json_read(&arena, payload.text, payload.len, &tl_json_limits_format, &root, NULL));
+        for (uint32_t i = 0; i < root->count * TL_ARRAY_LEN(wrong); i++) {
+            const struct tl_json *member = root->first;
+            for (uint32_t n = i / TL_ARRAY_LEN(wrong); n > 0; n--) {
+                member = member->next;
+            }
+            const char *value = wrong[i % TL_ARRAY_LEN(wrong)];
+            bool is_free_text = tl_str_is(member->key, "basis") || tl_str_is(member->key, "hold") ||
+                                tl_str_is(member->key, "note") || tl_str_is(member->key, "ref") ||
+                                tl_str_is(member->key, "reason") ||
+                                tl_str_is(member->key, "source") ||
+                                tl_str_is(member->key, "ticket");
+            struct tl_str text = change(&out, root, i / TL_ARRAY_LEN(wrong), value, "");
+            struct tl_control control;
+            tally_status want = is_free_text && tl_str_is(tl_str_of(value), "\"\xc3\xa9 \"")
+                                    ? TALLY_OK
+                                    : TALLY_ECORRUPT;
+            tl_arena_reset(&each);
+            check_status(tl_control_parse(&control, &each, kind, text.text, text.len, NULL), want);
+        }
+    }
+    tl_arena_release(&each);
+    tl_buf_release(&out);
 }
 
 static void wants_exactly_the_members_of_its_kind(void **state)
@@ -179,12 +240,12 @@ static void wants_exactly_the_members_of_its_kind(void **state)
         struct tl_control control;
         check_ok(
             tl_json_read(&arena, payload.text, payload.len, &tl_json_limits_format, &root, NULL));
-        struct tl_str more = change(&out, root, UINT32_MAX, ",\"zz\":1");
+        struct tl_str more = change(&out, root, UINT32_MAX, NULL, ",\"zz\":1");
         check_status(tl_control_parse(&control, &arena, kind, more.text, more.len, NULL),
                      TALLY_ECORRUPT);
         uint32_t optional = 0;
         for (uint32_t skip = 0; skip < root->count; skip++) {
-            struct tl_str less = change(&out, root, skip, "");
+            struct tl_str less = change(&out, root, skip, NULL, "");
             tally_status status =
                 tl_control_parse(&control, &arena, kind, less.text, less.len, NULL);
             optional += status == TALLY_OK;
@@ -498,6 +559,7 @@ int main(void)
         cmocka_unit_test(understands_what_it_reads),
         cmocka_unit_test(no_payload_is_one_of_another_kind),
         cmocka_unit_test(wants_exactly_the_members_of_its_kind),
+        cmocka_unit_test(wants_values_of_the_right_types),
         cmocka_unit_test(accepts_what_the_format_allows),
         cmocka_unit_test(refuses_what_the_format_does_not_allow),
         cmocka_unit_test(bounds_what_genesis_and_policy_fix),

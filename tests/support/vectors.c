@@ -12,13 +12,15 @@ struct tl_str vectors_read(struct tl_arena *arena, const char *name)
     (void)snprintf(path, sizeof(path), "%s/%s", VECTORS_DIR, name);
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
-    size_t size = (size_t)1 << 20;
-    char *text = tl_arena_alloc(arena, size);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    long size = ftell(file);
+    assert_true(size >= 0);
+    rewind(file);
+    char *text = tl_arena_alloc(arena, (size_t)size + 1);
     assert_non_null(text);
-    size_t len = fread(text, 1, size, file);
-    assert_true(len < size);
+    assert_int_equal(fread(text, 1, (size_t)size + 1, file), size);
     (void)fclose(file);
-    return (struct tl_str){ .text = text, .len = len };
+    return (struct tl_str){ .text = text, .len = (size_t)size };
 }
 
 const struct tl_json *vectors_section(struct tl_arena *arena, const char *section)
