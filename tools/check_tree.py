@@ -100,7 +100,7 @@ RULES = [
     (call("fork", "vfork", "system", "popen", "posix_spawnp?"), "no child processes", ("tests/",)),
     (call("printf", "puts", "putchar", "perror", "fprintf", "vfprintf", "syslog"),
      "the library does not talk: return an error or call the log function",
-     ("src/base/error.c", "src/cli/", "src/server/", "tests/")),
+     ("src/base/error.c", "src/cli/", "src/server/", "tests/", "examples/")),
     (call("memcmp") + r"[^;]*(?:mac|hmac|token|secret|password|key\b)", "use tl_equal_const_time()",
      ("tests/",)),
     (r"\b(?:mtx|cnd|thrd|tss)_\w+\s*\(", "use base/thread.h: sanitizers do not know <threads.h>",
