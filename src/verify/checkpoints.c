@@ -283,8 +283,7 @@ static void check_lines(struct tl_run *run, const struct tl_kept *kept, uint64_t
         run->newest_signed = tampered == after;
         run->newest_s = time_s;
         check_witnesses(run);
-        (void)snprintf(run->report->origin, sizeof(run->report->origin), "%.*s",
-                       (int)body.origin.len, body.origin.text);
+        tl_str_copy(run->report->origin, sizeof(run->report->origin), body.origin);
     }
 }
 

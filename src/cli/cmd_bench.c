@@ -1,0 +1,47 @@
+#include <string.h>
+
+#include "cli/bench.h"
+#include "cli/cmd.h"
+
+static const struct tl_opt opts[] = {
+    { "events", 0, "N", "how many events to make up (default 1000000)" },
+    { "dir", 0, "DIR", "where to work; what is made there is removed (default: here)" },
+    { "ids", 0, "v7|v4", "ingest: ids in order of time, or random" },
+    { "alone", 0, NULL, "ingest: without the tables to compare with" },
+    { "no-index", 0, NULL, "verify: leave the search index out" },
+    { 0 },
+};
+
+static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
+{
+    static const struct {
+        const char *name;
+        enum tl_exit (*run)(struct tl_cli *cli, const struct tl_args *args);
+    } kinds[] = {
+        { "ingest", tl_bench_ingest },
+        { "find", tl_bench_find },
+        { "verify", tl_bench_verify },
+    };
+    for (size_t i = 0; i < TL_ARRAY_LEN(kinds); i++) {
+        if (strcmp(args->rest[0], kinds[i].name) == 0) {
+            return kinds[i].run(cli, args);
+        }
+    }
+    return tl_cli_usage(cli, "there is no benchmark '%s': ingest, find or verify", args->rest[0]);
+}
+
+const struct tl_cmd tl_cmd_bench = {
+    .name = "bench",
+    .summary = "measure speed on this machine",
+    .arguments = "ingest|find|verify",
+    .about = "ingest  events recorded and indexed in a second, beside the same events in a plain\n"
+             "        SQLite table and in an ordinary audit table with six indexes\n"
+             "find    latency of a first page, for each filter alone and for pairs\n"
+             "verify  records checked in a second by one thread, and peak memory\n",
+    .examples = "tally bench ingest --events 2000000 --json\n"
+                "tally bench find --events 1000000\n",
+    .opts = opts,
+    .rest_min = 1,
+    .rest_max = 1,
+    .run = run,
+};
