@@ -38,6 +38,9 @@ static tally_status read_some(struct tl_source *source, void *to, size_t size, s
         if (n >= 0) {
             source->bytes_read += (size_t)n;
             *len_out = (size_t)n;
+            if (source->on_read != NULL) {
+                source->on_read(source->ctx, source);
+            }
             return TALLY_OK;
         }
         if (errno != EINTR) {

@@ -28,6 +28,7 @@ struct tl_source {
     uint64_t bytes_read; /* from the file, for progress */
     /* Called when the input keeps us waiting. Its failure ends the reading. */
     tally_status (*on_idle)(void *ctx, struct tally_error *err);
+    void (*on_read)(void *ctx, const struct tl_source *source); /* after each read; or NULL */
     void *ctx;
 };
 
