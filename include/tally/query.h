@@ -23,11 +23,11 @@ TALLY_BEGIN_DECLS
  * docs/events.md (user_id, doctype, since, ...).
  *
  * Different fields are ANDed, the same field given again is ORed; range ends may be given once.
- * An action that ends in ".*" (also ":*", "/*") is a prefix. An empty value means that the member
- * is absent. Times: RFC 3339, a date (UTC), "now", "-15m", "-24h", "-7d". target_type and
- * target_id together must hold for one and the same target. Without `kind`, only events are found:
- * no control records, and of the ledger's own events ("tally.") only those that `action` or `id`
- * name. kind=all finds everything.
+ * An action that ends in ".*" (or in '*' after ':' or '/') is a prefix. An empty value means that
+ * the member is absent. Times: RFC 3339, a date (UTC), "now", "-15m", "-24h", "-7d". target_type
+ * and target_id together must hold for one and the same target. Without `kind`, only events are
+ * found: no control records, and of the ledger's own events ("tally.") only those that `action` or
+ * `id` name. kind=all finds everything.
  */
 struct tally_condition {
     const char *field;

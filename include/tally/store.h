@@ -72,6 +72,7 @@ struct tally_batch {
     const struct tally_tile *tiles;
     size_t tile_count;
     struct tally_checkpoint checkpoint; /* of size head.size */
+    uint64_t drop_checkpoint; /* size of a checkpoint that may be forgotten now; 0 for none */
     struct tally_head head;
 };
 

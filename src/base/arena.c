@@ -14,6 +14,7 @@ _Static_assert(sizeof(struct tl_arena_block) % ALIGN == 0, "what follows must st
 
 void tl_arena_init(struct tl_arena *arena, size_t bytes_max)
 {
+    tl_assert(bytes_max <= SIZE_MAX / 4); /* so that no sum below overflows */
     *arena = (struct tl_arena){ .bytes_max = bytes_max };
 }
 
@@ -36,12 +37,36 @@ void tl_arena_reset(struct tl_arena *arena)
     }
 }
 
+/* Frees the blocks kept from before a reset that turned out to be too small. */
+static void drop_empty(struct tl_arena *arena)
+{
+    arena->current = NULL;
+    struct tl_arena_block **link = &arena->first;
+    while (*link != NULL) {
+        struct tl_arena_block *block = *link;
+        if (block->used > 0) {
+            arena->current = block;
+            link = &block->next;
+            continue;
+        }
+        *link = block->next;
+        arena->bytes -= block->capacity;
+        tl_free(block);
+    }
+}
+
+/* Adds a block behind the current one, which is the last. */
 static struct tl_arena_block *add_block(struct tl_arena *arena, size_t len)
 {
-    size_t capacity = len > BLOCK_BYTES ? len : BLOCK_BYTES;
-    if (capacity > arena->bytes_max - arena->bytes) {
+    if (len > arena->bytes_max - arena->bytes) {
+        drop_empty(arena);
+    }
+    size_t left = arena->bytes_max - arena->bytes;
+    if (len > left) {
         return NULL;
     }
+    size_t usual = left < BLOCK_BYTES ? left : BLOCK_BYTES;
+    size_t capacity = len > usual ? len : usual;
     struct tl_arena_block *block = tl_realloc_array(NULL, 1, sizeof(*block) + capacity);
     if (block == NULL) {
         return NULL;
@@ -51,7 +76,6 @@ static struct tl_arena_block *add_block(struct tl_arena *arena, size_t len)
     if (arena->current == NULL) {
         arena->first = block;
     } else {
-        block->next = arena->current->next;
         arena->current->next = block;
     }
     return block;

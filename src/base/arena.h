@@ -16,7 +16,7 @@ struct tl_arena {
     struct tl_arena_block *first;
     struct tl_arena_block *current;
     size_t bytes;     /* in blocks */
-    size_t bytes_max; /* tl_arena_alloc() gives NULL beyond */
+    size_t bytes_max; /* tl_arena_alloc() gives NULL where the blocks would hold more */
 };
 
 void tl_arena_init(struct tl_arena *arena, size_t bytes_max);

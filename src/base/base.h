@@ -65,6 +65,10 @@ tally_status tl_fail(struct tally_error *err, tally_status status, const char *f
 tally_status tl_fail_errno(struct tally_error *err, tally_status status, int os_errno,
                            const char *fmt, ...) TL_PRINTF(4, 5);
 
+/* The same with a word for programs in err->code. */
+tally_status tl_fail_code(struct tally_error *err, tally_status status, const char *code,
+                          const char *fmt, ...) TL_PRINTF(4, 5);
+
 /*
  * The same for input that breaks a rule, always TALLY_EREFUSED: with the word that names the rule
  * (interop: "bad_type") and either the pointer to the member that is wrong or the byte offset at

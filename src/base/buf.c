@@ -24,6 +24,12 @@ void tl_buf_clear(struct tl_buf *buf)
     buf->status = TALLY_OK;
 }
 
+void tl_buf_init_fixed(struct tl_buf *buf, char *memory, size_t size)
+{
+    tl_assert(size > 1);
+    *buf = (struct tl_buf){ .data = memory, .capacity = size, .len_max = size - 1 };
+}
+
 static bool grow(struct tl_buf *buf, size_t need)
 {
     size_t capacity = buf->capacity < CAPACITY_MIN ? CAPACITY_MIN : buf->capacity;
@@ -59,7 +65,8 @@ char *tl_buf_reserve(struct tl_buf *buf, size_t len)
 
 void tl_buf_commit(struct tl_buf *buf, size_t len)
 {
-    tl_assert(len < buf->capacity - buf->len || len == 0);
+    tl_assert(len <= buf->len_max - buf->len);
+    tl_assert(len < buf->capacity - buf->len || len == 0); /* a byte stays free */
     buf->len += len;
 }
 

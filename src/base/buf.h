@@ -22,6 +22,10 @@ struct tl_buf {
 void tl_buf_init(struct tl_buf *buf, size_t len_max);
 void tl_buf_release(struct tl_buf *buf);
 
+/* Uses `size` bytes of the caller's for all there will be, with room for a NUL kept: such a buffer
+ * never allocates, and is neither released nor taken from. */
+void tl_buf_init_fixed(struct tl_buf *buf, char *memory, size_t size);
+
 /* Empties the buffer, keeps its memory, and forgets an earlier failure. */
 void tl_buf_clear(struct tl_buf *buf);
 

@@ -81,6 +81,20 @@ tally_status tl_fail_errno(struct tally_error *err, tally_status status, int os_
     return status;
 }
 
+tally_status tl_fail_code(struct tally_error *err, tally_status status, const char *code,
+                          const char *fmt, ...)
+{
+    bool first = err != NULL && err->status == TALLY_OK;
+    va_list ap;
+    va_start(ap, fmt);
+    vfail(err, status, 0, fmt, ap);
+    va_end(ap);
+    if (first) {
+        (void)snprintf(err->code, sizeof(err->code), "%s", code);
+    }
+    return status;
+}
+
 tally_status tl_refuse(struct tally_error *err, const char *code, const char *pointer,
                        const char *fmt, ...)
 {

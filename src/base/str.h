@@ -40,6 +40,16 @@ static inline bool tl_str_starts(struct tl_str a, struct tl_str prefix)
     return a.len >= prefix.len && (prefix.len == 0 || memcmp(a.text, prefix.text, prefix.len) == 0);
 }
 
+/* Copies text to `out`, of `size` bytes, as a NUL-terminated string; what does not fit is cut. */
+static inline void tl_str_copy(char *out, size_t size, struct tl_str from)
+{
+    size_t len = from.len < size ? from.len : size - 1;
+    if (len > 0) {
+        memcpy(out, from.text, len);
+    }
+    out[len] = '\0';
+}
+
 /* Byte order, a prefix before what it begins. */
 static inline int tl_str_compare(struct tl_str a, struct tl_str b)
 {

@@ -47,6 +47,7 @@ struct tl_json_limits {
     uint32_t members_max;  /* in one object */
     uint32_t elements_max; /* in one array */
     bool keep_integers;    /* accept integer tokens beyond 2^53; see tl_json_is_large_integer() */
+    bool keep_floats; /* accept other tokens of 2^53 or more; tl_json_write() may not see them */
 };
 
 /* The bounds of the evidence format itself. */

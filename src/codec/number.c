@@ -428,6 +428,10 @@ size_t tl_number_print(char *to, double value)
         }
     }
     struct decimal d = shortest(bits);
+    if (d.digits % 100000000 == 0) { /* a short fraction */
+        d.digits /= 100000000;
+        d.exponent += 8;
+    }
     for (; d.digits % 10 == 0; d.exponent++) {
         d.digits /= 10;
     }

@@ -3,7 +3,7 @@
 #include "base/bytes.h"
 
 /* Bytes in each part of the text. */
-static const uint8_t parts[] = { 4, 2, 2, 2, 6 };
+static const size_t parts[] = { 4, 2, 2, 2, 6 };
 
 void tl_uuid_v7(char out[TL_UUID_TEXT_SIZE], int64_t unix_us,
                 const uint8_t random[TL_UUID_RANDOM_LEN])
@@ -27,9 +27,9 @@ tally_status tl_uuid_parse(uint8_t out[TL_UUID_LEN], struct tl_str text)
         if (i > 0 && *at++ != '-') {
             return TALLY_EINVAL;
         }
-        TL_TRY(tl_hex_decode(out, parts[i], at, 2u * parts[i]));
+        TL_TRY(tl_hex_decode(out, parts[i], at, 2 * parts[i]));
         out += parts[i];
-        at += 2u * parts[i];
+        at += 2 * parts[i];
     }
     return TALLY_OK;
 }
@@ -39,7 +39,7 @@ void tl_uuid_format(char out[TL_UUID_TEXT_SIZE], const uint8_t uuid[TL_UUID_LEN]
     for (size_t i = 0; i < TL_ARRAY_LEN(parts); i++) {
         tl_hex_encode(out, uuid, parts[i]);
         uuid += parts[i];
-        out += 2u * parts[i];
+        out += 2 * parts[i];
         *out++ = i + 1 < TL_ARRAY_LEN(parts) ? '-' : '\0';
     }
 }

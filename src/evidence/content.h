@@ -26,11 +26,16 @@ struct tl_pointer {
     uint8_t token_count;
 };
 
+/* Reads a pointer that may be erasable. Errors: TALLY_EINVAL with the rule that is broken. */
+tally_status tl_pointer_parse(struct tl_pointer *out, struct tl_str text, struct tally_error *err);
+
 /* The erasable set in force: sorted by bytes, unique, none a prefix of another. Immutable after
- * it was made; owned by the policy that names it. Large: never on the stack. */
+ * it was made; owned by the policy that names it; a zeroed one is empty. Large: never on the
+ * stack. */
 struct tl_erasable_set {
     uint32_t count;
     struct tl_pointer pointers[TL_ERASABLE_MAX];
+    uint8_t walk[TL_ERASABLE_MAX]; /* indexes into pointers, as canonical JSON orders the names */
 };
 
 /* The default set of docs/format.md. */

@@ -32,15 +32,15 @@ struct tl_policy {
 /* NULL if the policy has no such class. */
 const struct tl_class *tl_policy_class(const struct tl_policy *policy, uint16_t id);
 
-struct tl_range { /* inclusive */
+struct tl_range { /* inclusive; lists of them ascend and do not overlap */
     uint64_t first;
     uint64_t last;
 };
 
 struct tl_erase_item {
-    const struct tl_str *pointers; /* "" is the whole content */
+    const struct tl_str *pointers; /* sorted; "" is the whole content and then alone */
     uint32_t pointer_count;
-    const struct tl_range *seqs;
+    const struct tl_range *seqs; /* written out as single numbers, runs of which are ranges here */
     uint32_t seq_count;
 };
 
@@ -53,22 +53,17 @@ struct tl_control {
 
     /* GENESIS, RESTORE, EPOCH, KEY */
     struct tl_str origin;
-    bool has_log_key;
-    bool has_epoch_key;
-    bool has_mac_id;
     struct tl_vkey log_key;
     struct tl_vkey epoch_key;
     uint8_t mac_id[32];
     uint32_t epoch_seconds;
     int64_t start_us;
-    bool is_volatile;
     uint32_t epoch_from;
     uint32_t epoch_to;
 
     struct tl_policy policy; /* GENESIS, POLICY */
 
     /* PURGE, ERASE, HOLD, RELEASE */
-    bool override_days;
     uint32_t cutoff_day;
     uint64_t before_seq;
     uint64_t count; /* also GAP */
@@ -86,21 +81,27 @@ struct tl_control {
     uint8_t root[32];
     uint8_t digest[32];
     struct tl_str ref;
-    bool clean;
     uint64_t tail_bytes;
-    bool has_tail_sha256;
     uint8_t tail_sha256[32];
     struct tl_str from_origin;
     uint64_t lost_size;
-    bool has_lost_root;
     uint8_t lost_root[32];
     struct tl_str reason; /* GAP, RESTORE */
 
     /* GAP */
-    bool exact;
     int64_t from_us;
     int64_t to_us;
     struct tl_str source;
+
+    bool has_log_key; /* GENESIS, RESTORE, KEY */
+    bool has_epoch_key;
+    bool has_mac_id;
+    bool is_volatile;   /* GENESIS */
+    bool override_days; /* PURGE: of `ranges`, in place of what is due */
+    bool clean;         /* RESUME */
+    bool has_tail_sha256;
+    bool exact;         /* GAP */
+    bool has_lost_root; /* RESTORE */
 };
 
 /* Reads a payload; what is borrowed lives in `arena` or in `payload`. Errors: TALLY_ECORRUPT with
@@ -113,6 +114,10 @@ tally_status tl_control_parse(struct tl_control *out, struct tl_arena *arena,
  * (a value that the format does not allow), TALLY_ENOMEM, TALLY_ELIMIT. */
 tally_status tl_control_format(struct tl_buf *out, const struct tl_control *control,
                                struct tally_error *err);
+
+/* Says which value of `control` the format does not allow, or NULL if all are in order; texts and
+ * integers too long are found by tl_control_format() alone. */
+const char *tl_control_fault(const struct tl_control *control);
 
 /* The text an approver signs: the payload without its approval. */
 tally_status tl_approval_text(struct tl_buf *out, struct tl_str origin, enum tl_leaf_kind kind,

@@ -28,6 +28,7 @@ struct tl_event_input {
 enum tl_event_notes {
     TL_EVENT_ID_GENERATED = 1 << 0,
     TL_EVENT_TRIMMED = 1 << 1,
+    TL_EVENT_TIME_GENERATED = 1 << 2, /* occurred_at was absent */
 };
 
 /*
@@ -35,12 +36,15 @@ enum tl_event_notes {
  */
 typedef void tl_event_hash_fn(uint8_t out[32], const void *bytes, size_t len);
 
+#define TL_EVENT_NAME_SLOTS 256u
+
 /* Scratch memory for one thread, used again for each event. */
 struct tl_event_reader {
     const struct tl_event_rules *rules;
     tl_event_hash_fn *hash;
     struct tl_arena arena;
     struct tl_buf scratch;
+    uint8_t names[TL_EVENT_NAME_SLOTS]; /* where each name of the input is in the table of names */
 };
 
 void tl_event_reader_init(struct tl_event_reader *reader, const struct tl_event_rules *rules,

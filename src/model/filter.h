@@ -64,6 +64,9 @@ bool tl_filter_is_exact(const struct tl_filter *filter);
 /* The single id asked for, or an absent string. */
 struct tl_str tl_filter_single_id(const struct tl_filter *filter);
 
+/* All ids asked for; ids have no terms, because stores find them by themselves. Borrowed. */
+const struct tl_str *tl_filter_ids(const struct tl_filter *filter, size_t *count_out);
+
 /*
  * Appends the terms of a record, separated by the byte 1F: "field=value" for each field that can be
  * asked for, prefixes of the action, words of the text members. Values that are long or hold

@@ -38,14 +38,13 @@ size_t tl_frontier_pack(const struct tl_frontier *frontier,
 tally_status tl_frontier_unpack(struct tl_frontier *frontier, uint64_t size, const uint8_t *bytes,
                                 size_t len);
 
+/* Gives the hash of node (level, n), which is complete in the tree at hand. */
+typedef tally_status tl_node_fn(void *ctx, uint32_t level, uint64_t n, uint8_t out[TL_HASH_LEN]);
+
 /* Receives each tile as it fills; `data` is TL_TILE_LEN bytes, borrowed. */
 typedef tally_status tl_tile_fn(void *ctx, uint32_t level, uint64_t n, const uint8_t *data);
 
-/*
- * Builds tiles as leaves come. About 64 KiB: allocate it. A zeroed one stands for the empty tree.
- * To go on after `size` leaves, give the hashes of the partial tile of each level to
- * tl_tiler_restore().
- */
+/* Builds tiles as leaves come. About 64 KiB: allocate it. A zeroed one stands for the empty tree. */
 struct tl_tiler {
     uint64_t size;                               /* leaves */
     uint8_t hashes[TL_TILE_LEVELS][TL_TILE_LEN]; /* partial tile of each level */
@@ -56,14 +55,19 @@ struct tl_tiler {
 tally_status tl_tiler_add(struct tl_tiler *tiler, const uint8_t leaf_hash[TL_HASH_LEN],
                           tl_tile_fn *fn, void *ctx);
 
+/*
+ * Makes a tiler go on after the leaves of `frontier`: asks `fn` for the hashes in the partial tile
+ * of each level, which are nodes (8 * level, ...), and checks them. After a failure the tiler must
+ * not be used. Errors: TALLY_ECORRUPT if they do not give the frontier; what `fn` returns.
+ */
+tally_status tl_tiler_restore(struct tl_tiler *tiler, const struct tl_frontier *frontier,
+                              tl_node_fn *fn, void *ctx);
+
 /* How many hashes the partial tile of `level` has in a tree of `size` leaves: 0 to 255. */
 uint32_t tl_tile_partial_width(uint64_t size, uint32_t level);
 
 /* The root of a full tile. */
 void tl_tile_root(uint8_t out[TL_HASH_LEN], const uint8_t data[TL_TILE_LEN]);
-
-/* Gives the hash of node (level, n), which is complete in the tree at hand. */
-typedef tally_status tl_node_fn(void *ctx, uint32_t level, uint64_t n, uint8_t out[TL_HASH_LEN]);
 
 /* A proof: hashes in the order of RFC 9162 §2.1.3 and §2.1.4. */
 struct tl_proof {

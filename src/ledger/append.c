@@ -1,0 +1,107 @@
+/* The public calls that add something to a ledger. */
+#include "codec/json.h"
+#include "ledger/events.h"
+
+static tally_status refuse_reader(const struct tally_ledger *ledger, struct tally_error *err)
+{
+    return ledger->writable
+               ? TALLY_OK
+               : tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
+}
+
+tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
+                                 struct tally_receipt *receipts_out, struct tally_error *err)
+{
+    TL_TRY(refuse_reader(ledger, err));
+    if (events->count == 0) {
+        return TALLY_OK;
+    }
+    for (size_t i = 0; i < events->count; i++) {
+        const struct tl_events_item *item = &events->items[i];
+        receipts_out[i] = (struct tally_receipt){ .status = TALLY_EIO };
+        events->entries[i] = (struct tl_entry){ .event = events->text.data + item->offset,
+                                                .len = item->len,
+                                                .by_occurred = item->by_occurred,
+                                                .time_is_ours = item->time_is_ours,
+                                                .receipt_flags = item->receipt_flags,
+                                                .receipt = &receipts_out[i] };
+    }
+    struct tl_request request = { .entries = events->entries,
+                                  .count = events->count,
+                                  .error = TALLY_ERROR_INIT };
+    return tl_queue_run(ledger, &request, err);
+}
+
+static void events_freep(struct tally_events **events)
+{
+    tally_events_free(*events);
+    *events = NULL;
+}
+
+static tally_status append_one(struct tally_ledger *ledger, const char *json, size_t len, bool own,
+                               struct tally_receipt *receipt_out, struct tally_error *err)
+{
+    TL_TRY(refuse_reader(ledger, err));
+    TL_CLEANUP(events_freep) struct tally_events *events = NULL;
+    TL_TRY(tally_events_new(&events, ledger, err));
+    TL_TRY(tl_events_add(events, json, len, 0, own, err));
+    struct tally_receipt receipt;
+    TL_TRY(tally_append_events(ledger, events, &receipt, err));
+    if (receipt_out != NULL) {
+        *receipt_out = receipt;
+    }
+    if (receipt.status == TALLY_ECONFLICT) {
+        return tl_fail_code(err, TALLY_ECONFLICT, "id_conflict",
+                            "the id is recorded already, at seq %llu, with another event",
+                            (unsigned long long)receipt.seq);
+    }
+    return receipt.status;
+}
+
+tally_status tally_append(struct tally_ledger *ledger, const char *json, size_t len,
+                          struct tally_receipt *receipt_out, struct tally_error *err)
+{
+    return append_one(ledger, json, len, false, receipt_out, err);
+}
+
+tally_status tally_record_act(struct tally_ledger *ledger, const char *action, const char *by,
+                              const char *metadata, struct tally_receipt *receipt_out,
+                              struct tally_error *err)
+{
+    struct tl_buf json;
+    tl_buf_init(&json, TL_EVENT_BYTES_MAX);
+    tl_buf_add_text(&json, "{\"action\":");
+    tl_json_write_string(&json, tl_str_of(action));
+    tl_buf_add_text(&json, by == NULL ? ",\"actor\":{\"type\":\"system\",\"id\":"
+                                      : ",\"actor\":{\"type\":\"user\",\"id\":");
+    tl_json_write_string(&json, tl_str_of(by == NULL ? "tally" : by));
+    tl_buf_add_text(&json, "},\"targets\":[{\"type\":\"ledger\",\"id\":");
+    tl_json_write_string(&json, tl_str_of(ledger->origin));
+    tl_buf_add_text(&json, "}],\"severity\":\"low\",\"source\":{\"service\":\"tally\"}");
+    if (metadata != NULL) {
+        tl_buf_add_text(&json, ",\"metadata\":");
+        tl_buf_add_text(&json, metadata);
+    }
+    tl_buf_add_char(&json, '}');
+    tally_status status = tl_buf_status(&json);
+    if (status == TALLY_OK) {
+        status = append_one(ledger, json.data, json.len, true, receipt_out, err);
+    }
+    tl_buf_release(&json);
+    return status;
+}
+
+tally_status tally_declare_gap(struct tally_ledger *ledger, uint64_t count, int exact,
+                               int64_t from_us, int64_t to_us, const char *reason,
+                               struct tally_error *err)
+{
+    TL_TRY(refuse_reader(ledger, err));
+    const struct tl_control control = { .kind = TL_LEAF_GAP,
+                                        .count = count,
+                                        .exact = exact != 0,
+                                        .from_us = from_us,
+                                        .to_us = to_us,
+                                        .reason = tl_str_of(reason) };
+    struct tl_request request = { .control = &control, .count = 1, .error = TALLY_ERROR_INIT };
+    return tl_queue_run(ledger, &request, err);
+}

@@ -1,0 +1,30 @@
+/* ledger/events.h - the insides of struct tally_events. */
+#ifndef TL_LEDGER_EVENTS_H
+#define TL_LEDGER_EVENTS_H
+
+#include "ledger/ledger.h"
+
+/* One event in the common buffer. */
+struct tl_events_item {
+    size_t offset;
+    size_t len;
+    bool by_occurred;
+    bool time_is_ours;
+    uint32_t receipt_flags;
+};
+
+struct tally_events {
+    struct tally_ledger *ledger;
+    struct tl_event_reader reader;
+    struct tl_buf text; /* canonical events, one after the other */
+    struct tl_events_item *items;
+    struct tl_entry *entries; /* filled in for the sequencer; as many as items */
+    size_t count;
+    size_t capacity;
+};
+
+/* tally_events_add(), also for the ledger's own events. */
+tally_status tl_events_add(struct tally_events *events, const char *json, size_t len,
+                           uint32_t flags, bool own, struct tally_error *err);
+
+#endif /* TL_LEDGER_EVENTS_H */

@@ -1,0 +1,272 @@
+/* Feeds the search index: reads records behind the sequencer and enters their terms. */
+#include "ledger/ledger.h"
+
+#define CHUNK_RECORDS   8192u
+#define CHUNK_TERMS_MAX ((size_t)64 << 20)
+#define RETRY_MS        1000u
+
+/* One chunk on its way into the index. */
+struct chunk {
+    const struct tl_config *config;
+    struct tl_arena arena;
+    struct tl_event_view view;
+    struct tl_buf terms;
+    struct tl_index_entry *entries;
+    size_t *offsets; /* of each entry's terms, as the buffer moves while it grows */
+    size_t count;
+    bool is_volatile;
+};
+
+static tally_status chunk_init(struct chunk *chunk, const struct tl_config *config,
+                               struct tally_error *err)
+{
+    chunk->config = config;
+    tl_arena_init(&chunk->arena, (size_t)32 << 20);
+    tl_buf_init(&chunk->terms, CHUNK_TERMS_MAX);
+    chunk->entries = tl_alloc_array(CHUNK_RECORDS, sizeof(*chunk->entries));
+    chunk->offsets = tl_alloc_array(CHUNK_RECORDS, sizeof(*chunk->offsets));
+    return chunk->entries != NULL && chunk->offsets != NULL
+               ? TALLY_OK
+               : tl_fail(err, TALLY_ENOMEM, "cannot allocate what the index needs");
+}
+
+static void chunk_freep(struct chunk **chunk_ptr)
+{
+    struct chunk *chunk = *chunk_ptr;
+    if (chunk != NULL) {
+        tl_arena_release(&chunk->arena);
+        tl_buf_release(&chunk->terms);
+        tl_free(chunk->entries);
+        tl_free(chunk->offsets);
+        tl_free(chunk);
+    }
+    *chunk_ptr = NULL;
+}
+
+static tally_status add_record(void *ctx, const struct tally_record *record)
+{
+    struct chunk *chunk = ctx;
+    struct tl_index_entry *entry = &chunk->entries[chunk->count];
+    struct tl_leaf leaf;
+    struct tl_record_facts facts;
+    const struct tl_event_view *view = NULL;
+    size_t start = chunk->terms.len;
+    int64_t recorded_us = 0;
+    /* A record that does not parse has no terms: verification is who says what is wrong with it. */
+    if (tl_leaf_decode(&leaf, record->leaf, record->leaf_len, NULL) == TALLY_OK) {
+        recorded_us = leaf.time_us;
+        tl_arena_reset(&chunk->arena);
+        if (record->event != NULL) {
+            tally_status status =
+                tl_event_view_read(&chunk->view, &chunk->arena, record->event, record->event_len);
+            if (status == TALLY_ENOMEM) {
+                return status;
+            }
+            view = status == TALLY_OK ? &chunk->view : NULL;
+        }
+        tl_record_facts_of(&facts, record, &leaf, chunk->is_volatile);
+        tl_terms_add(&chunk->terms, &facts, view, chunk->config->text_members,
+                     chunk->config->text_member_count);
+        TL_TRY(tl_buf_status(&chunk->terms));
+    }
+    *entry = (struct tl_index_entry){ .seq = record->seq,
+                                      .occurred_us = view != NULL ? view->occurred_us : recorded_us,
+                                      .terms = { .len = chunk->terms.len - start } };
+    chunk->offsets[chunk->count++] = start;
+    return TALLY_OK;
+}
+
+/* Enters the records from `first` to `end`, at most one chunk. */
+static tally_status enter(struct chunk *chunk, struct tl_index *index, struct tally_store *store,
+                          uint64_t first, uint64_t end, struct tally_error *err)
+{
+    chunk->count = 0;
+    tl_buf_clear(&chunk->terms);
+    tally_status status = tl_store_scan(store, first, end, add_record, chunk, err);
+    if (status != TALLY_OK) {
+        return tl_fail(err, status, "cannot read records for the index");
+    }
+    for (size_t i = 0; i < chunk->count; i++) {
+        struct tl_index_entry *entry = &chunk->entries[i];
+        if (entry->seq != first + i) {
+            return tl_fail(err, TALLY_ECORRUPT, "record %llu is missing; run 'tally verify'",
+                           (unsigned long long)(first + i));
+        }
+        entry->terms.text = tl_buf_str(&chunk->terms).text + chunk->offsets[i];
+    }
+    if (chunk->count != end - first) {
+        return tl_fail(err, TALLY_ECORRUPT, "record %llu is missing; run 'tally verify'",
+                       (unsigned long long)(first + chunk->count));
+    }
+    return tl_index_add(index, chunk->entries, chunk->count, err);
+}
+
+tally_status tl_index_fill(struct tl_index *index, struct tally_store *store, uint64_t end,
+                           const struct tl_config *config, tally_progress_fn *progress, void *ctx,
+                           struct tally_error *err)
+{
+    TL_CLEANUP(chunk_freep) struct chunk *chunk = tl_alloc_array(1, sizeof(*chunk));
+    if (chunk == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate what the index needs");
+    }
+    TL_TRY(chunk_init(chunk, config, err));
+    chunk->is_volatile = (tl_store_caps(store) & TALLY_STORE_VOLATILE) != 0;
+    uint64_t position = 0;
+    TL_TRY(tl_index_position(index, &position, err));
+    while (position < end) {
+        uint64_t next = end - position > CHUNK_RECORDS ? position + CHUNK_RECORDS : end;
+        TL_TRY(enter(chunk, index, store, position, next, err));
+        position = next;
+        if (progress != NULL && progress(ctx, position, end) != 0) {
+            return tl_fail(err, TALLY_ECANCELED, "stopped at record %llu",
+                           (unsigned long long)position);
+        }
+    }
+    return TALLY_OK;
+}
+
+/* What the thread owns. */
+struct indexer {
+    struct tally_ledger *ledger;
+    struct tally_store *store;
+    struct tl_index *index;
+};
+
+static void indexer_freep(struct indexer **indexer)
+{
+    if (*indexer != NULL) {
+        tl_index_close((*indexer)->index);
+        tl_store_close((*indexer)->store);
+        tl_free(*indexer);
+    }
+    *indexer = NULL;
+}
+
+/* Called after each chunk: lets readers know, and says whether to stop. */
+static int report_position(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)total;
+    struct tally_ledger *ledger = ctx;
+    tl_mutex_lock(&ledger->state.mu);
+    ledger->state.indexed = done;
+    ledger->state.index_failed = false;
+    bool stop = ledger->state.index_stop;
+    tl_cond_broadcast(&ledger->state.changed);
+    tl_mutex_unlock(&ledger->state.mu);
+    return stop ? 1 : 0;
+}
+
+/* Waits for records that are not indexed; returns the end of them, or 0 to stop. */
+static uint64_t wait_for_records(struct tally_ledger *ledger)
+{
+    struct tl_state *state = &ledger->state;
+    tl_mutex_lock(&state->mu);
+    while (!state->index_stop && state->indexed >= state->size) {
+        tl_cond_wait(&state->changed, &state->mu);
+    }
+    uint64_t end = state->index_stop ? 0 : state->size;
+    tl_mutex_unlock(&state->mu);
+    return end;
+}
+
+static void report_failure(struct tally_ledger *ledger, const struct tally_error *error)
+{
+    struct tl_state *state = &ledger->state;
+    tl_mutex_lock(&state->mu);
+    state->index_failed = true;
+    state->index_error = *error;
+    tl_cond_broadcast(&state->changed);
+    if (!state->index_stop) {
+        /* A full disk may get room again: try later. Either way nobody waits for it meanwhile. */
+        (void)tl_cond_wait_for(&state->changed, &state->mu, RETRY_MS);
+    }
+    tl_mutex_unlock(&state->mu);
+}
+
+static void *run_indexer(void *ctx)
+{
+    TL_CLEANUP(indexer_freep) struct indexer *indexer = ctx;
+    struct tally_ledger *ledger = indexer->ledger;
+    uint64_t end = 0;
+    while ((end = wait_for_records(ledger)) > 0) {
+        struct tally_error error = TALLY_ERROR_INIT;
+        tally_status status = tl_index_fill(indexer->index, indexer->store, end, &ledger->config,
+                                            report_position, ledger, &error);
+        if (status != TALLY_OK && status != TALLY_ECANCELED) {
+            report_failure(ledger, &error);
+        }
+    }
+    return NULL;
+}
+
+/* An index ahead of its ledger is of another state of it: start over. */
+static tally_status open_fitting(struct indexer *indexer, uint64_t size, uint64_t *position_out,
+                                 struct tally_error *err)
+{
+    struct tally_ledger *ledger = indexer->ledger;
+    TL_TRY(tl_index_open(&indexer->index, ledger->paths.index, TALLY_STORE_WRITE, err));
+    TL_TRY(tl_index_position(indexer->index, position_out, err));
+    if (*position_out <= size) {
+        return TALLY_OK;
+    }
+    tl_index_close(indexer->index);
+    indexer->index = NULL;
+    TL_TRY(tl_index_open(&indexer->index, ledger->paths.index, TALLY_STORE_CREATE, err));
+    *position_out = 0;
+    return TALLY_OK;
+}
+
+tally_status tl_indexer_start(struct tally_ledger *ledger, struct tally_error *err)
+{
+    TL_CLEANUP(indexer_freep) struct indexer *indexer = tl_alloc_array(1, sizeof(*indexer));
+    if (indexer == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate the indexer");
+    }
+    indexer->ledger = ledger;
+    TL_TRY(tl_store_open_reader(ledger->store, &indexer->store, err));
+    TL_TRY(open_fitting(indexer, ledger->state.size, &ledger->state.indexed, err));
+    TL_TRY(tl_thread_start(&ledger->index_thread, "tally-index", run_indexer, indexer));
+    indexer = NULL; /* the thread's now */
+    ledger->index_runs = true;
+    ledger->has_index = true;
+    return TALLY_OK;
+}
+
+void tl_indexer_stop(struct tally_ledger *ledger, bool drain)
+{
+    if (!ledger->index_runs) {
+        return;
+    }
+    struct tl_state *state = &ledger->state;
+    tl_mutex_lock(&state->mu);
+    while (drain && !state->index_failed && state->indexed < state->size) {
+        tl_cond_wait(&state->changed, &state->mu);
+    }
+    state->index_stop = true;
+    tl_cond_broadcast(&state->changed);
+    tl_mutex_unlock(&state->mu);
+    tl_thread_join(ledger->index_thread);
+    ledger->index_runs = false;
+}
+
+tally_status tally_wait_indexed(struct tally_ledger *ledger, struct tally_error *err)
+{
+    if (!ledger->index_runs) {
+        return tl_fail(err, TALLY_ENOTSUP, "this ledger has no index of its own to wait for");
+    }
+    struct tl_state *state = &ledger->state;
+    tally_status status = TALLY_OK;
+    tl_mutex_lock(&state->mu);
+    uint64_t end = state->size;
+    while (!state->index_failed && state->indexed < end) {
+        tl_cond_wait(&state->changed, &state->mu);
+    }
+    if (state->index_failed) {
+        status = state->index_error.status;
+        if (err != NULL && err->status == TALLY_OK) {
+            *err = state->index_error;
+        }
+    }
+    tl_mutex_unlock(&state->mu);
+    return status;
+}

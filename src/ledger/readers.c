@@ -1,0 +1,60 @@
+#include "ledger/ledger.h"
+
+static void close_reader(struct tl_reader *reader)
+{
+    tl_index_close(reader->index);
+    tl_store_close(reader->store);
+    *reader = (struct tl_reader){ 0 };
+}
+
+/* An index that cannot be opened costs time, not truth: the records are searched without it. */
+static void open_index(const struct tally_ledger *ledger, struct tl_reader *reader)
+{
+    if (!ledger->paths.memory &&
+        tl_index_open(&reader->index, ledger->paths.index, TALLY_STORE_READ, NULL) != TALLY_OK) {
+        reader->index = NULL;
+    }
+}
+
+tally_status tl_reader_get(struct tally_ledger *ledger, struct tl_reader *reader_out,
+                           struct tally_error *err)
+{
+    *reader_out = (struct tl_reader){ 0 };
+    tl_mutex_lock(&ledger->readers.mu);
+    if (ledger->readers.count > 0) {
+        *reader_out = ledger->readers.idle[--ledger->readers.count];
+    }
+    tl_mutex_unlock(&ledger->readers.mu);
+    if (reader_out->store == NULL) {
+        TL_TRY(tl_store_open_reader(ledger->store, &reader_out->store, err));
+    }
+    if (reader_out->index == NULL) {
+        open_index(ledger, reader_out);
+    }
+    return TALLY_OK;
+}
+
+void tl_reader_put(struct tally_ledger *ledger, struct tl_reader *reader)
+{
+    if (reader->store == NULL) {
+        return;
+    }
+    tl_store_end_read(reader->store);
+    tl_mutex_lock(&ledger->readers.mu);
+    bool keep = ledger->readers.count < TL_READERS_MAX;
+    if (keep) {
+        ledger->readers.idle[ledger->readers.count++] = *reader;
+    }
+    tl_mutex_unlock(&ledger->readers.mu);
+    if (!keep) {
+        close_reader(reader);
+    }
+}
+
+void tl_readers_close(struct tally_ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->readers.count; i++) {
+        close_reader(&ledger->readers.idle[i]);
+    }
+    ledger->readers.count = 0;
+}

@@ -1,0 +1,87 @@
+/*
+ * ledger/sequencer.h - gives events their place: seq, leaf, tree, checkpoint, one transaction.
+ *
+ * One per ledger that is open for writing. Caller serialises: the ledger's sequencer thread, or the
+ * thread that opens or closes the ledger.
+ */
+#ifndef TL_LEDGER_SEQUENCER_H
+#define TL_LEDGER_SEQUENCER_H
+
+#include <tally/ledger.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/limits.h"
+#include "evidence/control.h"
+#include "ledger/keys.h"
+#include "ledger/paths.h"
+#include "model/config.h"
+#include "store/store.h"
+#include "tree/tree.h"
+
+/* An event to be sealed. Borrowed for the call, receipt included. */
+struct tl_entry {
+    const char *event; /* canonical */
+    size_t len;
+    bool by_occurred; /* retention counts from occurred_at */
+    bool time_is_ours; /* occurred_at was supplied by us: a retry has another one */
+    uint32_t receipt_flags;
+    struct tally_receipt *receipt;
+};
+
+/* The policy in force, owned. */
+struct tl_policy_in_force {
+    uint64_t number;
+    struct tl_erasable_set erasable;
+    struct tl_class classes[2 * TL_RETENTION_RULES_MAX + 2];
+    uint32_t class_count;
+    char names[2 * TL_RETENTION_RULES_MAX + 2][64];
+};
+
+struct tl_sequencer; /* opaque; large */
+
+struct tl_sequencer_input {
+    const struct tl_paths *paths; /* outlives the sequencer */
+    const struct tl_config *config;
+    struct tally_store *store; /* for writing; outlives the sequencer */
+    struct tl_keys *keys;      /* taken */
+    bool accept_clock;
+};
+
+/* Appends GENESIS to an empty store. Takes the keys, also on failure. */
+tally_status tl_sequencer_create(struct tl_sequencer **sequencer_out,
+                                 const struct tl_sequencer_input *input, struct tally_error *err);
+
+/*
+ * Checks the store against keys and high-water mark, finishes an epoch switch that was cut short,
+ * and appends EPOCH if it is due, RESUME, and POLICY if the configuration asks for another. Takes
+ * the keys, also on failure.
+ */
+tally_status tl_sequencer_resume(struct tl_sequencer **sequencer_out,
+                                 const struct tl_sequencer_input *input, struct tally_error *err);
+
+/*
+ * Seals 1 to TL_BATCH_EVENTS_MAX events in one transaction, with an epoch switch before them if one
+ * is due. On success every receipt is filled in. Errors: those of tally_append_events(); after
+ * TALLY_ECORRUPT the sequencer refuses everything.
+ */
+tally_status tl_sequencer_append(struct tl_sequencer *sequencer, struct tl_entry *entries,
+                                 size_t count, struct tally_error *err);
+
+/* Seals a control leaf of kind GAP, alone. */
+tally_status tl_sequencer_control(struct tl_sequencer *sequencer, const struct tl_control *control,
+                                  struct tally_error *err);
+
+/* The head that is durable now. Any thread may call it between appends: the ledger's mutex guards
+ * it. */
+const struct tally_head *tl_sequencer_head(const struct tl_sequencer *sequencer);
+
+/* Marks a stop in order and wipes the keys. NULL is allowed. */
+void tl_sequencer_close(struct tl_sequencer *sequencer);
+
+/* Copies what the configuration asks for as the policy of the given number. TALLY_EINVAL for an
+ * erasable pointer that breaks a rule. */
+tally_status tl_policy_from_config(struct tl_policy_in_force *out, const struct tl_config *config,
+                                   uint64_t number, struct tally_error *err);
+
+#endif /* TL_LEDGER_SEQUENCER_H */

@@ -1,0 +1,81 @@
+/* tally_config_list(), tally_reindex(). */
+#include "base/io.h"
+#include "ledger/ledger.h"
+
+/* What calls on a ledger that is not open need. Large: allocate. */
+struct site {
+    struct tl_paths paths;
+    struct tl_config config;
+};
+
+static void site_freep(struct site **site)
+{
+    if (*site != NULL) {
+        tl_config_release(&(*site)->config);
+        tl_free(*site);
+    }
+    *site = NULL;
+}
+
+static tally_status site_new(struct site **site_out, const struct tally_options *options,
+                             struct tally_error *err)
+{
+    struct site *site = tl_alloc_array(1, sizeof(*site));
+    if (site == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a configuration");
+    }
+    tally_status status = tl_options_read(options, &site->paths, &site->config, err);
+    if (status != TALLY_OK) {
+        tl_free(site);
+        return status;
+    }
+    *site_out = site;
+    return TALLY_OK;
+}
+
+tally_status tally_config_list(const struct tally_options *options, tally_config_fn *fn, void *ctx,
+                               struct tally_error *err)
+{
+    TL_CLEANUP(site_freep) struct site *site = NULL;
+    TL_TRY(site_new(&site, options, err));
+    TL_CLEANUP(tl_freep) struct tl_policy_in_force *policy = tl_alloc_array(1, sizeof(*policy));
+    if (policy == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a policy");
+    }
+    TL_TRY(tl_policy_from_config(policy, &site->config, 1, err)); /* are the pointers good? */
+    tl_config_each(&site->config, fn, ctx);
+    return TALLY_OK;
+}
+
+static tally_status rebuild(const struct site *site, struct tally_store *store,
+                            tally_progress_fn *progress, void *ctx, struct tally_error *err)
+{
+    struct tally_head head;
+    struct tl_index *index = NULL;
+    TL_TRY(tl_store_head(store, &head, err));
+    TL_TRY(tl_index_open(&index, site->paths.index, TALLY_STORE_CREATE, err));
+    tally_status status =
+        tl_index_fill(index, store, head.size, &site->config, progress, ctx, err);
+    tl_index_close(index);
+    return status;
+}
+
+tally_status tally_reindex(const struct tally_options *options, tally_progress_fn *progress,
+                           void *ctx, struct tally_error *err)
+{
+    TL_CLEANUP(site_freep) struct site *site = NULL;
+    TL_TRY(site_new(&site, options, err));
+    if (site->paths.memory) {
+        return tl_fail(err, TALLY_ENOTSUP, "a memory ledger has no index");
+    }
+    struct tally_store *store = NULL;
+    TL_TRY(tl_store_open(&store, site->paths.store, TALLY_STORE_READ, err));
+    int lock = -1;
+    tally_status status = tl_lock_take(site->paths.lock, &lock, err);
+    if (status == TALLY_OK) {
+        status = rebuild(site, store, progress, ctx, err);
+    }
+    tl_io_closep(&lock);
+    tl_store_close(store);
+    return status;
+}

@@ -1,0 +1,224 @@
+/* tally_stats(): counts by key, and by day. */
+#include <stdlib.h>
+
+#include "base/bytes.h"
+#include "crypto/crypto.h"
+#include "ledger/walk.h"
+
+#define KEYS_MAX  10000u
+#define SLOTS     32768u /* more than three times the keys: short chains */
+#define KEY_MAX   256u   /* bytes of a key that are kept */
+
+struct tl_stats_cell {
+    int64_t day_us;
+    uint64_t count;
+    size_t key_len;
+    char key[KEY_MAX + 1];
+};
+
+/* The result, and the hash table by which it is made. */
+struct stats {
+    struct tally_stats public;
+    struct tally_stats_row *rows;
+    struct tl_stats_cell **cells;
+    size_t cell_count;
+    uint32_t *slots;
+    const char *by;
+    bool by_day;
+    bool no_key; /* by == "day": nothing but the day counts */
+};
+
+void tally_stats_free(struct tally_stats *public)
+{
+    if (public != NULL) {
+        struct stats *stats = tl_container_of(public, struct stats, public);
+        for (size_t i = 0; i < stats->cell_count; i++) {
+            tl_free(stats->cells[i]);
+        }
+        tl_free(stats->cells);
+        tl_free(stats->rows);
+        tl_free(stats->slots);
+        tl_free(stats);
+    }
+}
+
+static void stats_freep(struct stats **stats)
+{
+    if (*stats != NULL) {
+        tally_stats_free(&(*stats)->public);
+    }
+    *stats = NULL;
+}
+
+static int64_t day_of(int64_t us)
+{
+    int64_t day = us / TL_DAY_US;
+    return (us % TL_DAY_US < 0 ? day - 1 : day) * TL_DAY_US;
+}
+
+static uint32_t hash_of(struct tl_str key, int64_t day_us)
+{
+    uint64_t hash = (uint64_t)day_us * UINT64_C(0x9E3779B97F4A7C15);
+    for (size_t i = 0; i < key.len; i++) {
+        hash = (hash ^ (uint8_t)key.text[i]) * UINT64_C(0x100000001B3);
+    }
+    return (uint32_t)(hash >> 32 ^ hash);
+}
+
+/* Finds the cell, or makes it; NULL in *cell_out if there are too many already. */
+static tally_status cell_for(struct stats *stats, struct tl_str key, int64_t day_us,
+                             struct tl_stats_cell **cell_out)
+{
+    key.len = key.len > KEY_MAX ? KEY_MAX : key.len;
+    uint32_t at = hash_of(key, day_us) % SLOTS;
+    for (; stats->slots[at] != 0; at = (at + 1) % SLOTS) {
+        struct tl_stats_cell *cell = stats->cells[stats->slots[at] - 1];
+        struct tl_str text = { .text = cell->key, .len = cell->key_len };
+        if (cell->day_us == day_us && tl_str_equal(text, key)) {
+            *cell_out = cell;
+            return TALLY_OK;
+        }
+    }
+    *cell_out = NULL;
+    if (stats->cell_count == KEYS_MAX) {
+        return TALLY_OK;
+    }
+    struct tl_stats_cell *cell = tl_alloc_array(1, sizeof(*cell));
+    if (cell == NULL) {
+        return TALLY_ENOMEM;
+    }
+    cell->day_us = day_us;
+    cell->key_len = key.len;
+    if (key.len > 0) {
+        memcpy(cell->key, key.text, key.len);
+    }
+    stats->cells[stats->cell_count++] = cell;
+    stats->slots[at] = (uint32_t)stats->cell_count;
+    *cell_out = cell;
+    return TALLY_OK;
+}
+
+static tally_status count_match(void *ctx, const struct tl_match *match)
+{
+    struct stats *stats = ctx;
+    struct tl_str key = { 0 };
+    bool known = true;
+    if (!stats->no_key && match->view != NULL) {
+        key = tl_view_field(match->view, stats->by, &known);
+    }
+    struct tl_stats_cell *cell = NULL;
+    TL_TRY(cell_for(stats, key, stats->by_day ? day_of(match->occurred_us) : 0, &cell));
+    stats->public.total++;
+    if (cell == NULL) {
+        stats->public.others++;
+    } else {
+        cell->count++;
+    }
+    return TALLY_OK;
+}
+
+/* Days on which nothing happened show as such, unless there are too many of them. */
+static tally_status add_empty_days(struct stats *stats)
+{
+    if (!stats->by_day || stats->cell_count == 0) {
+        return TALLY_OK;
+    }
+    int64_t first = INT64_MAX;
+    int64_t last = INT64_MIN;
+    for (size_t i = 0; i < stats->cell_count; i++) {
+        first = stats->cells[i]->day_us < first ? stats->cells[i]->day_us : first;
+        last = stats->cells[i]->day_us > last ? stats->cells[i]->day_us : last;
+    }
+    size_t count = stats->cell_count;
+    for (int64_t day = first; day <= last && (last - first) / TL_DAY_US < KEYS_MAX; day += TL_DAY_US) {
+        bool there = false;
+        for (size_t i = 0; i < count && !there; i++) {
+            there = stats->cells[i]->day_us == day;
+        }
+        struct tl_stats_cell *cell = NULL;
+        if (!there) {
+            TL_TRY(cell_for(stats, (struct tl_str){ 0 }, day, &cell));
+        }
+    }
+    return TALLY_OK;
+}
+
+static int compare_cells(const void *a, const void *b)
+{
+    const struct tl_stats_cell *x = *(struct tl_stats_cell *const *)a;
+    const struct tl_stats_cell *y = *(struct tl_stats_cell *const *)b;
+    if (x->day_us != y->day_us) {
+        return x->day_us < y->day_us ? -1 : 1;
+    }
+    if (x->count != y->count) {
+        return x->count > y->count ? -1 : 1;
+    }
+    return strcmp(x->key, y->key);
+}
+
+static tally_status finish(struct stats *stats)
+{
+    TL_TRY(add_empty_days(stats));
+    qsort(stats->cells, stats->cell_count, sizeof(struct tl_stats_cell *), compare_cells);
+    stats->rows = tl_alloc_array(stats->cell_count, sizeof(*stats->rows));
+    if (stats->rows == NULL) {
+        return TALLY_ENOMEM;
+    }
+    for (size_t i = 0; i < stats->cell_count; i++) {
+        const struct tl_stats_cell *cell = stats->cells[i];
+        stats->rows[i] = (struct tally_stats_row){ .key = cell->key,
+                                                   .day_us = cell->day_us,
+                                                   .count = cell->count };
+    }
+    stats->public.rows = stats->rows;
+    stats->public.count = stats->cell_count;
+    return TALLY_OK;
+}
+
+static tally_status stats_new(struct stats **stats_out, const char *by, int by_day,
+                              struct tally_error *err)
+{
+    static const struct tl_event_view empty;
+    bool known = true;
+    bool no_key = strcmp(by, "day") == 0;
+    if (!no_key) {
+        (void)tl_view_field(&empty, by, &known);
+    }
+    if (!known) {
+        return tl_refuse(err, "bad_parameter", "", "cannot count by '%.64s'", by);
+    }
+    TL_CLEANUP(stats_freep) struct stats *stats = tl_alloc_array(1, sizeof(*stats));
+    if (stats == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate statistics");
+    }
+    stats->by = by;
+    stats->no_key = no_key;
+    stats->by_day = no_key || by_day != 0;
+    stats->cells = tl_alloc_array(KEYS_MAX, sizeof(struct tl_stats_cell *));
+    stats->slots = tl_alloc_array(SLOTS, sizeof(*stats->slots));
+    if (stats->cells == NULL || stats->slots == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate statistics");
+    }
+    *stats_out = TL_TAKE(stats);
+    return TALLY_OK;
+}
+
+tally_status tally_stats(struct tally_ledger *ledger, const struct tally_query *query,
+                         const char *by, int by_day, struct tally_stats **stats_out,
+                         struct tally_error *err)
+{
+    TL_CLEANUP(stats_freep) struct stats *stats = NULL;
+    TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
+    TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
+    TL_TRY(stats_new(&stats, by, by_day, err));
+    TL_TRY(tl_walk_filter(&filter, ledger, query, err));
+    TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
+    const struct tl_walk_order order = { .ascending = true };
+    TL_TRY(tl_walk_run(walk, &order, count_match, stats, err));
+    if (finish(stats) != TALLY_OK) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate statistics");
+    }
+    *stats_out = &stats->public;
+    stats = NULL;
+    return TALLY_OK;
+}

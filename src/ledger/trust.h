@@ -1,0 +1,18 @@
+/* ledger/trust.h - trust files, and the keys that a ledger names itself. */
+#ifndef TL_LEDGER_TRUST_H
+#define TL_LEDGER_TRUST_H
+
+#include "evidence/trust.h"
+#include "store/store.h"
+
+/* Reads a trust file. The caller frees *trust_out with tl_free(). */
+tally_status tl_trust_read(struct tl_trust **trust_out, const char *path, struct tally_error *err);
+
+/*
+ * The keys in the ledger's own GENESIS. They prove nothing about the past: for a ledger in memory,
+ * whose keys live and end with this very process, and to be pinned on first use.
+ */
+tally_status tl_trust_from_genesis(struct tl_trust **trust_out, struct tally_store *store,
+                                   struct tally_error *err);
+
+#endif /* TL_LEDGER_TRUST_H */

@@ -1,0 +1,209 @@
+/* Opens the commitments of contents: what is stored is what was sealed. */
+#include "codec/json.h"
+#include "codec/time.h"
+#include "model/event.h"
+#include "verify/run.h"
+
+static bool found(struct tl_run *run, enum tl_code code, uint64_t seq, const char *what)
+{
+    tl_found(&run->found, code, seq, "%s", what);
+    return false;
+}
+
+static struct tl_str pointer_of(const struct tl_member *member)
+{
+    return (struct tl_str){ .text = member->pointer->text, .len = member->pointer->len };
+}
+
+static bool opens(struct tl_run *run, const struct tl_leaf *leaf, const uint8_t commit[32],
+                  uint32_t members)
+{
+    if (memcmp(commit, leaf->commit, TL_COMMIT_LEN) != 0) {
+        tl_found_hashes(&run->found, TL_CONTENT_MODIFIED, leaf->seq, leaf->commit, commit,
+                        "the content is not what was sealed");
+        return false;
+    }
+    bool flag = (leaf->flags & TL_LEAF_HAS_MEMBERS) != 0;
+    if (flag != (members > 0)) {
+        tl_leaf_damaged(run, leaf->seq);
+        return found(run, TL_LEAF_INVALID, leaf->seq,
+                     "the flag for erasable members does not fit the content");
+    }
+    return true;
+}
+
+static bool check_whole(struct tl_run *run, const struct tl_leaf *leaf,
+                        const struct tally_record *record)
+{
+    uint8_t commit[TL_COMMIT_LEN];
+    if (tl_commit_event(commit, &run->split, record->event, record->event_len, record->seed,
+                        &run->buf) != TALLY_OK) {
+        run->found.status = TALLY_ENOMEM;
+        return false;
+    }
+    return opens(run, leaf, commit, run->split.count);
+}
+
+/* The member of the event at `pointer`, or NULL. */
+static const struct tl_member *find_member(const struct tl_split *split, struct tl_str pointer)
+{
+    for (uint32_t i = 0; i < split->count; i++) {
+        if (tl_str_equal(pointer_of(&split->members[i]), pointer)) {
+            return &split->members[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_erasable(const struct tl_erasable_set *set, struct tl_str pointer)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct tl_str one = { .text = set->pointers[i].text, .len = set->pointers[i].len };
+        if (tl_str_equal(one, pointer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the members that `opened` tells of are those that the policy in force makes erasable. */
+static bool check_members(struct tl_run *run, uint64_t seq, const struct tl_opened *opened)
+{
+    uint32_t there = 0;
+    for (uint32_t i = 0; i < opened->count; i++) {
+        const struct tl_opened_part *part = &opened->parts[i];
+        bool found_it = find_member(&run->split, part->pointer) != NULL;
+        there += found_it;
+        if (!is_erasable(run->state.policy.erasable, part->pointer)) {
+            return found(run, TL_ERASABLE_MISMATCH, seq,
+                         "a member was split off that the policy in force does not name");
+        }
+        if (part->erased && found_it) {
+            return found(run, TL_ERASABLE_MISMATCH, seq, "an erased member is in the event");
+        }
+        if (!part->erased && !found_it) {
+            return found(run, TL_CONTENT_MODIFIED, seq, "a member that was not erased is gone");
+        }
+    }
+    if (there < run->split.count) {
+        return found(run, TL_ERASABLE_MISMATCH, seq,
+                     "an erasable member of the event was not split off");
+    }
+    return true;
+}
+
+static bool check_partly_erased(struct tl_run *run, const struct tl_leaf *leaf,
+                                const struct tally_record *record)
+{
+    struct tl_opened opened;
+    if (tl_opened_decode(&opened, record->opened, record->opened_len) != TALLY_OK) {
+        return found(run, TL_RECORD_MALFORMED, leaf->seq, "what opens the content does not parse");
+    }
+    if (!check_members(run, leaf->seq, &opened)) {
+        return false;
+    }
+    struct tl_commit_part parts[TL_ERASABLE_MAX];
+    for (uint32_t i = 0; i < opened.count; i++) {
+        const struct tl_opened_part *part = &opened.parts[i];
+        parts[i].pointer = part->pointer;
+        if (part->erased) {
+            memcpy(parts[i].digest, part->part, sizeof(parts[i].digest));
+            continue;
+        }
+        const struct tl_member *member = find_member(&run->split, part->pointer);
+        struct tl_str value = { .text = record->event + member->value_start,
+                                .len = member->value_end - member->value_start };
+        tl_member_digest(parts[i].digest, part->part, part->pointer, value);
+    }
+    tl_buf_clear(&run->buf);
+    tl_split_rest(&run->buf, &run->split, record->event, record->event_len);
+    if (tl_buf_status(&run->buf) != TALLY_OK) {
+        run->found.status = TALLY_ENOMEM;
+        return false;
+    }
+    uint8_t commit[TL_COMMIT_LEN];
+    tl_commit_parts(commit, opened.salt0, tl_buf_str(&run->buf), parts, opened.count);
+    run->judge_end = leaf->seq >= run->judge_end ? leaf->seq + 1 : run->judge_end;
+    return opens(run, leaf, commit, opened.count);
+}
+
+static void check_id(struct tl_run *run, const struct tl_leaf *leaf, struct tl_str id)
+{
+    uint8_t leaf_id[TL_LEAF_ID_LEN];
+    if (id.text != NULL && memchr(id.text, '\\', id.len) != NULL) {
+        tl_buf_clear(&run->buf);
+        if (tl_json_unescape(&run->buf, id.text, id.len) != TALLY_OK) {
+            id = (struct tl_str){ 0 };
+        } else {
+            id = tl_buf_str(&run->buf);
+        }
+    }
+    if (id.text == NULL || tl_leaf_id(leaf_id, id) != TALLY_OK ||
+        memcmp(leaf_id, leaf->id, sizeof(leaf_id)) != 0) {
+        (void)found(run, TL_ID_MISMATCH, leaf->seq, "the id of the event is not that of the leaf");
+    }
+}
+
+static void check_occurred(struct tl_run *run, const struct tl_leaf *leaf, struct tl_str text)
+{
+    const struct tl_class *class = tl_policy_class(&run->state.policy, leaf->class_id);
+    if (class == NULL || !class->by_occurred || class->days < 0) {
+        return;
+    }
+    int64_t basis = 0;
+    if (text.text == NULL || tl_time_parse(&basis, text) != TALLY_OK) {
+        (void)found(run, TL_RETENTION_MISMATCH, leaf->seq, "there is no time to count from");
+        return;
+    }
+    basis = basis < 0 ? 0 : basis > leaf->time_us ? leaf->time_us : basis;
+    uint32_t until = tl_retain_until(basis, class->days);
+    if (until != leaf->retain_until) {
+        tl_found_numbers(&run->found, TL_RETENTION_MISMATCH, leaf->seq, until, leaf->retain_until,
+                         "not the day that the policy in force asks for");
+    }
+}
+
+/* What was sealed under a commitment that holds, may still break the rules for events. */
+static void check_rules(struct tl_run *run, const struct tl_leaf *leaf,
+                        const struct tally_record *record)
+{
+    struct tl_event_keys keys = { 0 };
+    if (tl_json_check_canonical(record->event, record->event_len, NULL) != TALLY_OK) {
+        (void)found(run, TL_NON_CANONICAL, leaf->seq, "the event is not canonical JSON");
+    }
+    if (tl_event_keys_read(&keys, record->event, record->event_len) != TALLY_OK) {
+        (void)found(run, TL_ID_MISMATCH, leaf->seq, "the event is no object with an id");
+        return;
+    }
+    check_id(run, leaf, keys.id);
+    check_occurred(run, leaf, keys.occurred_at);
+}
+
+bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,
+                      const struct tally_record *record)
+{
+    bool sealed_whole = record->seed != NULL && record->opened == NULL;
+    bool opened = record->seed == NULL && record->opened != NULL;
+    if (record->event == NULL) {
+        if (record->seed != NULL || record->opened != NULL) {
+            return !found(run, TL_RECORD_MALFORMED, leaf->seq,
+                          "the content is gone, and what opens it is not");
+        }
+        return false;
+    }
+    if ((!sealed_whole && !opened) || (sealed_whole && record->seed_len != TL_SEED_LEN)) {
+        return !found(run, TL_RECORD_MALFORMED, leaf->seq, "nothing opens the content");
+    }
+    if (!run->state.policy_known) {
+        return true; /* the damage that hides the policy is a finding */
+    }
+    run->report->contents++;
+    if (tl_split_event(&run->split, run->state.policy.erasable, record->event,
+                       record->event_len) != TALLY_OK) {
+        return !found(run, TL_CONTENT_MODIFIED, leaf->seq, "the content is no canonical object");
+    }
+    if (sealed_whole ? check_whole(run, leaf, record) : check_partly_erased(run, leaf, record)) {
+        check_rules(run, leaf, record);
+    }
+    return true;
+}

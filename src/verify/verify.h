@@ -1,0 +1,64 @@
+/*
+ * verify/verify.h - checks a ledger against its evidence (docs/format.md) and reports what it found.
+ *
+ * The checker knows nothing of the writer: keys, expected origin and memory come in from outside,
+ * everything else from the store, which is not believed. Memory is bounded at any size.
+ */
+#ifndef TL_VERIFY_VERIFY_H
+#define TL_VERIFY_VERIFY_H
+
+#include <tally/verify.h>
+
+#include "base/base.h"
+#include "base/str.h"
+#include "evidence/keystate.h"
+#include "evidence/trust.h"
+#include "store/index.h"
+#include "store/store.h"
+
+#define TL_REMEMBERED_MAX 64u
+
+/* All borrowed for the call. A zeroed one but for `store` is allowed, and never gives VERIFIED. */
+struct tl_verify_input {
+    struct tally_store *store;     /* a handle nobody else uses meanwhile; one snapshot is taken */
+    struct tl_index *index;        /* NULL: the index is not compared */
+    const struct tl_trust *trust;  /* NULL: nothing can be VERIFIED */
+    const struct tl_highwater *highwater; /* NULL: there is none */
+
+    /* Checkpoints kept elsewhere, as note text; the first one is `against` of TALLY_SCOPE_SINCE. */
+    const struct tl_str *remembered;
+    size_t remembered_count; /* at most TL_REMEMBERED_MAX */
+
+    const uint8_t *mac_key; /* K0, TL_MAC_KEY_LEN bytes; NULL: MACs are not checked */
+    int64_t now_s;          /* seconds since 1970; 0: age is not judged */
+
+    /* The members that free text searches: what the index was made with. */
+    const struct tl_str *text_members;
+    size_t text_member_count;
+
+    bool is_volatile;     /* oldest contents may be gone without a reason */
+    bool may_be_withheld; /* an export: contents may be left out */
+    const char *temp_dir; /* for sorting ids beyond a million; NULL is /tmp */
+
+    /* Scope, age, skip_index and callbacks; the paths in it are not read. Required. */
+    const struct tally_verify_options *options;
+};
+
+/*
+ * Checks the ledger. TALLY_OK means that a report was made, whatever its verdict: a store that
+ * cannot be read is a finding. Owned: tally_report_free().
+ *
+ * Errors: TALLY_ENOMEM; TALLY_EINVAL for a scope that does not exist
+ */
+tally_status tl_verify(const struct tl_verify_input *input, struct tally_report **report_out,
+                       struct tally_error *err);
+
+/*
+ * The report on a ledger of which nothing could be looked at: one finding, `code` being STORE_ERROR
+ * or CHECK_FAILED, and the verdict UNVERIFIABLE. Errors: TALLY_ENOMEM
+ */
+tally_status tl_verify_unreadable(const struct tally_verify_options *options, const char *code,
+                                  const char *message, struct tally_report **report_out,
+                                  struct tally_error *err);
+
+#endif /* TL_VERIFY_VERIFY_H */
