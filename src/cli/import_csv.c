@@ -55,11 +55,11 @@ static const struct known_column known_columns[] = {
 /* One file. */
 struct csv {
     struct tl_import *import;
-    struct tl_csv_row header; /* the names of the columns live here */
-    struct tl_buf names;      /* the same, each ending with a NUL */
-    struct column *columns; /* one for each of the header */
+    struct tl_buf names;    /* of the columns, each ending with a NUL */
+    struct column *columns; /* these point into `names` */
+    size_t column_count;
     bool is_ours; /* an export of ours: its cells are guarded against spreadsheets */
-    struct tl_csv_row row;
+    struct tl_csv_record row;
     struct tl_arena arena;
     struct tl_js js;
 };
@@ -93,7 +93,7 @@ static const char *mapped(const struct csv *csv, struct tl_str column, const cha
 
 static tally_status check_unique(const struct csv *csv, struct tally_error *err)
 {
-    for (size_t i = 0; i < csv->header.count; i++) {
+    for (size_t i = 0; i < csv->column_count; i++) {
         for (size_t j = 0; j < i; j++) {
             const struct column *a = &csv->columns[i];
             const struct column *b = &csv->columns[j];
@@ -107,40 +107,46 @@ static tally_status check_unique(const struct csv *csv, struct tally_error *err)
     return TALLY_OK;
 }
 
-static tally_status read_header(struct csv *csv, struct tally_error *err)
+static tally_status read_names(struct tl_buf *names, const struct tl_csv_record *header,
+                               struct tally_error *err)
 {
-    struct tl_buf *names = &csv->names;
-    if (csv->header.text.len != tl_utf8_valid_len(csv->header.text.data, csv->header.text.len)) {
-        return tl_refuse(err, "bad_utf8", "", "the header is no UTF-8");
-    }
-    for (size_t i = 0; i < csv->header.count; i++) {
-        struct tl_str name = tl_csv_field(&csv->header, i);
+    for (size_t i = 0; i < header->count; i++) {
+        struct tl_str name = header->fields[i];
         if (name.len == 0 || memchr(name.text, '\0', name.len) != NULL) {
             return tl_refuse(err, "bad_csv", "", "column %zu has no name", i + 1);
+        }
+        if (tl_utf8_valid_len(name.text, name.len) != name.len) {
+            return tl_refuse(err, "bad_utf8", "", "the name of column %zu is no UTF-8", i + 1);
         }
         tl_buf_add_str(names, name);
         tl_buf_add_char(names, '\0');
     }
-    if (tl_buf_status(names) != TALLY_OK) {
-        return tl_fail(err, TALLY_ENOMEM, "out of memory");
-    }
-    csv->columns = tl_alloc_array(csv->header.count, sizeof(csv->columns[0]));
+    return tl_buf_status(names) == TALLY_OK ? TALLY_OK
+                                            : tl_fail(err, TALLY_ENOMEM, "out of memory");
+}
+
+static tally_status read_header(struct csv *csv, const struct tl_csv_record *header,
+                                struct tally_error *err)
+{
+    TL_TRY(read_names(&csv->names, header, err));
+    csv->columns = tl_alloc_array(header->count, sizeof(csv->columns[0]));
     if (csv->columns == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
-    const char *at = names->data;
-    for (size_t i = 0; i < csv->header.count; i++) {
+    const char *at = csv->names.data;
+    for (size_t i = 0; i < header->count; i++) {
         csv->is_ours = csv->is_ours || strcmp(at, "leaf_hash") == 0;
-        csv->columns[i] = column_of(mapped(csv, tl_csv_field(&csv->header, i), at));
+        csv->columns[i] = column_of(mapped(csv, header->fields[i], at));
         at += strlen(at) + 1;
     }
+    csv->column_count = header->count;
     return check_unique(csv, err);
 }
 
 /* The text of a cell; in an export of ours without the guard. */
 static struct tl_str cell(const struct csv *csv, size_t index)
 {
-    struct tl_str text = tl_csv_field(&csv->row, index);
+    struct tl_str text = csv->row.fields[index];
     if (csv->is_ours && text.len >= 2 && text.text[0] == '\'' && text.text[1] != '\0' &&
         strchr("=+-@\t\r", text.text[1]) != NULL) {
         return (struct tl_str){ text.text + 1, text.len - 1 };
@@ -273,12 +279,15 @@ static tally_status make_event(struct csv *csv, struct tally_error *err)
 
 static tally_status read_row(struct csv *csv, struct tally_error *err)
 {
-    if (csv->row.count != csv->header.count) {
+    if (csv->row.count != csv->column_count) {
         return tl_refuse(err, "bad_csv", "", "%zu fields, the header has %zu", csv->row.count,
-                         csv->header.count);
+                         csv->column_count);
     }
-    if (csv->row.text.len != tl_utf8_valid_len(csv->row.text.data, csv->row.text.len)) {
-        return tl_refuse(err, "bad_utf8", "", "this is no UTF-8");
+    for (size_t i = 0; i < csv->row.count; i++) {
+        struct tl_str field = csv->row.fields[i];
+        if (field.len > 0 && tl_utf8_valid_len(field.text, field.len) != field.len) {
+            return tl_refuse(err, "bad_utf8", "", "field %zu is no UTF-8", i + 1);
+        }
     }
     tl_buf_clear(&csv->js.buf);
     csv->js.comma = false;
@@ -322,8 +331,6 @@ static tally_status read_rows(struct csv *csv, struct tl_source *source, struct 
 
 static void release(struct csv *csv)
 {
-    tl_csv_row_release(&csv->header);
-    tl_csv_row_release(&csv->row);
     tl_buf_release(&csv->names);
     tl_free(csv->columns);
     tl_arena_release(&csv->arena);
@@ -334,19 +341,17 @@ tally_status tl_import_csv(struct tl_import *import, struct tl_source *source,
                            struct tally_error *err)
 {
     TL_CLEANUP(release) struct csv csv = { .import = import };
-    tl_csv_row_init(&csv.header, TL_INPUT_BYTES_MAX);
-    tl_csv_row_init(&csv.row, TL_INPUT_BYTES_MAX);
     tl_buf_init(&csv.names, TL_INPUT_BYTES_MAX);
     tl_arena_init(&csv.arena, 8 * TL_INPUT_BYTES_MAX);
     tl_js_init(&csv.js);
     struct tl_str text = { NULL, 0 };
     uint64_t line = 0;
     struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status = tl_source_csv(source, &csv.header, &text, &line, &why);
+    tally_status status = tl_source_csv(source, &csv.row, &text, &line, &why);
     if (status == TALLY_ENOTFOUND) {
         return TALLY_OK;
     }
-    status = status == TALLY_OK ? read_header(&csv, &why) : status;
+    status = status == TALLY_OK ? read_header(&csv, &csv.row, &why) : status;
     if (status == TALLY_EREFUSED || status == TALLY_ELIMIT) {
         return tl_import_reject(import, line, &why, trim(text), err);
     }

@@ -227,13 +227,13 @@ static tally_status take_member(struct tl_import *import, struct tl_source *sour
     int c = 0;
     *found_out = false;
     do {
-        struct tl_str key = { NULL, 0 };
+        struct tl_str member = { NULL, 0 };
         struct tl_str value = { NULL, 0 };
         uint64_t line = 0;
         tl_source_skip(source); /* the brace, or a comma */
-        TL_TRY(next_value(import, source, &key, &line, broken_out, err));
-        bool is_it = !*broken_out && key.len == strlen(name) + 2 &&
-                     memcmp(key.text + 1, name, key.len - 2) == 0;
+        TL_TRY(next_value(import, source, &member, &line, broken_out, err));
+        bool is_it = !*broken_out && member.len == strlen(name) + 2 &&
+                     memcmp(member.text + 1, name, member.len - 2) == 0;
         TL_TRY(tl_source_peek(source, &c, err));
         if (*broken_out) {
             return TALLY_OK;
