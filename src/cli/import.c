@@ -295,6 +295,7 @@ static tally_status count_receipts(struct tl_import *import, struct batch *batch
             import->counts.recorded += known ? 0 : 1;
             continue;
         }
+        import->counts.conflicts++;
         struct tally_error why = TALLY_ERROR_INIT;
         (void)tl_refuse(&why, import->options.conflict_code, "/id",
                         "record %llu has this id and other content",

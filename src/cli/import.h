@@ -34,6 +34,7 @@ struct tl_import_counts {
     uint64_t recorded;
     uint64_t already;
     uint64_t rejected;
+    uint64_t conflicts; /* of those, the ones whose id holds another event */
 };
 
 struct tl_import; /* confined to the main thread, but for the one it starts itself */

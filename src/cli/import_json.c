@@ -219,40 +219,44 @@ static tally_status take_array(struct tl_import *import, struct tl_source *sourc
 }
 
 /* Takes the array that is member `name` of the object whose brace is next, and passes over all
- * other members. *found_out: there is one. */
+ * other members. *found_out: there is one. *broken_out as above. */
 static tally_status take_member(struct tl_import *import, struct tl_source *source,
-                                const char *name, take_fn *take, bool *found_out,
+                                const char *name, take_fn *take, bool *found_out, bool *broken_out,
                                 struct tally_error *err)
 {
-    bool broken = false;
     int c = 0;
     *found_out = false;
     do {
-        struct tl_str key = { NULL, 0 };
+        struct tl_str member = { NULL, 0 };
         struct tl_str value = { NULL, 0 };
         uint64_t line = 0;
         tl_source_skip(source); /* the brace, or a comma */
-        TL_TRY(next_value(import, source, &key, &line, &broken, err));
-        bool is_it = !broken && key.len == strlen(name) + 2 &&
-                     memcmp(key.text + 1, name, key.len - 2) == 0;
+        TL_TRY(next_value(import, source, &member, &line, broken_out, err));
+        bool is_it = !*broken_out && member.len == strlen(name) + 2 &&
+                     memcmp(member.text + 1, name, member.len - 2) == 0;
         TL_TRY(tl_source_peek(source, &c, err));
-        if (broken || c != ':') {
-            return broken ? TALLY_OK : reject_here(import, source, err);
+        if (*broken_out) {
+            return TALLY_OK;
+        }
+        if (c != ':') {
+            *broken_out = true;
+            return reject_here(import, source, err);
         }
         tl_source_skip(source);
         TL_TRY(tl_source_peek(source, &c, err));
         *found_out = *found_out || (is_it && c == '[');
         if (is_it && c == '[') {
-            TL_TRY(take_array(import, source, take, &broken, err));
+            TL_TRY(take_array(import, source, take, broken_out, err));
         } else {
-            TL_TRY(next_value(import, source, &value, &line, &broken, err));
+            TL_TRY(next_value(import, source, &value, &line, broken_out, err));
         }
-        if (broken) {
+        if (*broken_out) {
             return TALLY_OK;
         }
         TL_TRY(tl_source_peek(source, &c, err));
     } while (c == ',');
     if (c != '}') {
+        *broken_out = true;
         return reject_here(import, source, err);
     }
     tl_source_skip(source);
@@ -287,7 +291,7 @@ tally_status tl_import_json(struct tl_import *import, struct tl_source *source,
     bool broken = false;
     bool found = false;
     if (c == '{' && begins_with_member(tl_source_window(source), "records")) {
-        TL_TRY(take_member(import, source, "records", take_text, &found, err));
+        TL_TRY(take_member(import, source, "records", take_text, &found, &broken, err));
     } else if (c == '[') {
         TL_TRY(take_array(import, source, take_text, &broken, err));
     }
@@ -342,11 +346,11 @@ tally_status tl_import_cloudtrail(struct tl_import *import, struct tl_source *so
     int c = 0;
     TL_TRY(tl_source_peek(source, &c, err));
     bool found = false;
-    uint64_t rejected = tl_import_counts(import).rejected;
+    bool broken = false;
     if (c == '{') {
-        TL_TRY(take_member(import, source, "Records", take_cloudtrail, &found, err));
+        TL_TRY(take_member(import, source, "Records", take_cloudtrail, &found, &broken, err));
     }
-    if (found || tl_import_counts(import).rejected > rejected) {
+    if (found || broken) {
         return TALLY_OK;
     }
     struct tally_error why = TALLY_ERROR_INIT;

@@ -38,6 +38,9 @@ static tally_status read_some(struct tl_source *source, void *to, size_t size, s
         if (n >= 0) {
             source->bytes_read += (size_t)n;
             *len_out = (size_t)n;
+            if (source->on_read != NULL) {
+                source->on_read(source->ctx, source);
+            }
             return TALLY_OK;
         }
         if (errno != EINTR) {
@@ -158,6 +161,9 @@ void tl_source_close(struct tl_source *source)
 {
     if (source->fd > STDIN_FILENO) {
         tl_io_closep(&source->fd);
+    }
+    if (source->csv_open) {
+        tl_csv_release(&source->csv);
     }
     tl_gunzip_free(source->gunzip);
     tl_free(source->raw);
@@ -335,27 +341,81 @@ tally_status tl_source_value(struct tl_source *source, struct tl_str *text_out,
     return extent.at > 0 ? TALLY_OK : tl_refuse(err, "bad_json", "", "a value is missing");
 }
 
-tally_status tl_source_csv(struct tl_source *source, struct tl_csv_row *row,
+/* After a malformed record, and before the first one: the reader begins anew. */
+static void reset_csv(struct tl_source *source)
+{
+    static const struct tl_csv_limits limits = {
+        .field_bytes_max = TL_INPUT_BYTES_MAX,
+        .record_bytes_max = TL_INPUT_BYTES_MAX,
+        .fields_max = 1000,
+    };
+    if (source->csv_open) {
+        tl_csv_release(&source->csv);
+    }
+    tl_csv_init(&source->csv, &limits);
+    source->csv_open = true;
+    source->csv_fed = 0;
+}
+
+/* Gives the reader what it does not have yet. */
+static tally_status feed_csv(struct tl_source *source, struct tally_error *err)
+{
+    struct tl_str left = tl_source_window(source);
+    if (left.len == source->csv_fed && !source->ended) {
+        TL_TRY(fill(source, err));
+        left = tl_source_window(source);
+    }
+    if (left.len > source->csv_fed) {
+        tl_csv_feed(&source->csv, left.text + source->csv_fed, left.len - source->csv_fed);
+        source->csv_fed = left.len;
+    } else if (source->ended) {
+        tl_csv_end(&source->csv);
+    }
+    return TALLY_OK;
+}
+
+/* Passes over the line that is malformed; its text stays in the window. */
+static tally_status pass_over_csv(struct tl_source *source, struct tl_str *text_out,
+                                  struct tally_error *err)
+{
+    reset_csv(source);
+    struct tl_str left = tl_source_window(source);
+    const char *newline = left.len == 0 ? NULL : memchr(left.text, '\n', left.len);
+    if (newline == NULL) {
+        *text_out = TL_STR("");
+        return pass_over_line(source, err);
+    }
+    *text_out = (struct tl_str){ left.text, (size_t)(newline - left.text) };
+    take(source, text_out->len + 1);
+    return TALLY_OK;
+}
+
+tally_status tl_source_csv(struct tl_source *source, struct tl_csv_record *record_out,
                            struct tl_str *text_out, uint64_t *number_out, struct tally_error *err)
 {
+    if (!source->csv_open) {
+        reset_csv(source);
+    }
     *number_out = source->line;
+    *text_out = TL_STR("");
     for (;;) {
-        struct tl_str left = tl_source_window(source);
-        size_t used = 0;
-        tally_status status = tl_csv_read(row, left.text, left.len, source->ended, &used, err);
-        if (used > 0 || status != TALLY_OK) {
-            *text_out = (struct tl_str){ left.text, used };
-            take(source, used);
-            return status;
+        struct tally_error why = TALLY_ERROR_INIT;
+        tally_status status = tl_csv_next(&source->csv, record_out, &why);
+        size_t unread = (size_t)(source->csv.end - source->csv.at);
+        if (status == TALLY_OK) {
+            *text_out = (struct tl_str){ tl_source_window(source).text, source->csv_fed - unread };
+            take(source, text_out->len);
+            source->csv_fed = unread;
+            return TALLY_OK;
         }
-        if (source->ended) {
+        if (status != TALLY_ENOTFOUND) {
+            TL_TRY(pass_over_csv(source, text_out, err));
+            return status == TALLY_ENOMEM ? tl_fail(err, status, "out of memory")
+                                          : tl_refuse(err, "bad_csv", "", "malformed CSV");
+        }
+        if (source->csv.ended) {
             return TALLY_ENOTFOUND;
         }
-        if (left.len > TL_INPUT_BYTES_MAX) {
-            *text_out = TL_STR("");
-            TL_TRY(pass_over_line(source, err));
-            return tl_refuse(err, "too_large", "", "the CSV record is too large");
-        }
-        TL_TRY(fill(source, err));
+        TL_TRY(feed_csv(source, err));
     }
 }

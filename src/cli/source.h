@@ -8,7 +8,7 @@
 
 #include "base/base.h"
 #include "base/str.h"
-#include "codec/csv_read.h"
+#include "codec/csv.h"
 #include "codec/gunzip.h"
 
 /* Confined to one thread. tl_source_open(), tl_source_close(). */
@@ -26,8 +26,12 @@ struct tl_source {
     bool ended;          /* nothing follows the window */
     uint64_t line;       /* number of the line at `start`, from 1 */
     uint64_t bytes_read; /* from the file, for progress */
+    struct tl_csv_reader csv; /* in use once tl_source_csv() was called */
+    size_t csv_fed;           /* bytes of the window that the reader has */
+    bool csv_open;
     /* Called when the input keeps us waiting. Its failure ends the reading. */
     tally_status (*on_idle)(void *ctx, struct tally_error *err);
+    void (*on_read)(void *ctx, const struct tl_source *source); /* after each read; or NULL */
     void *ctx;
 };
 
@@ -65,9 +69,11 @@ void tl_source_skip(struct tl_source *source);
 tally_status tl_source_value(struct tl_source *source, struct tl_str *text_out,
                              uint64_t *number_out, struct tally_error *err);
 
-/* Reads the next CSV record, and gives its text as well; errors as of tl_csv_read(), and
- * TALLY_ENOTFOUND after the last one. */
-tally_status tl_source_csv(struct tl_source *source, struct tl_csv_row *row,
+/*
+ * Reads the next CSV record, and gives its text as well. TALLY_ENOTFOUND after the last one;
+ * TALLY_EREFUSED (bad_csv) or TALLY_ELIMIT if it is malformed or too long: its line was passed over.
+ */
+tally_status tl_source_csv(struct tl_source *source, struct tl_csv_record *record_out,
                            struct tl_str *text_out, uint64_t *number_out, struct tally_error *err);
 
 #endif /* TL_CLI_SOURCE_H */
