@@ -17,7 +17,7 @@ struct writer {
 };
 
 /* Gets more free space; makes what was written so far part of the buffer. */
-static char *grow(struct writer *w, const char *at, size_t len)
+TL_JSON_RARE static char *grow(struct writer *w, const char *at, size_t len)
 {
     if (at != NULL) {
         w->out->len = (size_t)(at - w->out->data);
@@ -126,18 +126,12 @@ static char *write_escaped(struct writer *w, char *at, struct tl_str str, size_t
     return at;
 }
 
-static char *write_string(struct writer *w, char *at, struct tl_str str)
+/* Writes what is left of a string after the first `done` bytes, of which the next need escapes. */
+TL_JSON_RARE static char *write_rest(struct writer *w, char *at, struct tl_str str, size_t done)
 {
-    at = reserve(w, at, str.len + 2);
-    if (at == NULL) {
-        return NULL;
-    }
-    *at++ = '"';
-    size_t done = copy_plain(at, str.text, str.len);
-    at += done;
     while (done < str.len) {
-        size_t block =
-            str.len - done < sizeof(tl_json_block) ? str.len - done : sizeof(tl_json_block);
+        size_t left = str.len - done;
+        size_t block = left < sizeof(tl_json_block) ? left : sizeof(tl_json_block);
         at = write_escaped(w, at, str, done, done + block);
         if (at == NULL) {
             return NULL;
@@ -149,6 +143,21 @@ static char *write_string(struct writer *w, char *at, struct tl_str str)
     }
     *at++ = '"';
     return at;
+}
+
+static char *write_string(struct writer *w, char *at, struct tl_str str)
+{
+    at = reserve(w, at, str.len + 2);
+    if (at == NULL) {
+        return NULL;
+    }
+    *at++ = '"';
+    size_t done = copy_plain(at, str.text, str.len);
+    if (done != str.len) {
+        return write_rest(w, at + done, str, done);
+    }
+    at[done] = '"';
+    return at + done + 1;
 }
 
 static char *write_number(struct writer *w, char *at, double number)

@@ -137,10 +137,9 @@ static void reports_that_memory_ran_out(void **state)
     static char text[5000] = "[";
     size_t len = 1;
     while (len < sizeof(text) - 20) {
-        memcpy(text + len, "\"ab\\\\cd\",", 9);
-        len += 9;
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "\"ab\\\\cd\",");
     }
-    memcpy(text + len, "0]", 3);
+    (void)snprintf(text + len, sizeof(text) - len, "0]");
     assert_true(fault_each_alloc(write_in_fresh_buffer, text) > 4);
 }
 
