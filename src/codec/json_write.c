@@ -97,11 +97,10 @@ static size_t copy_plain(char *to, const char *text, size_t len)
 {
     size_t at = 0;
     for (; len - at > sizeof(tl_json_block); at += sizeof(tl_json_block)) {
-        tl_json_block block = tl_json_load(text + at);
-        if (tl_json_any(tl_json_specials(block))) {
+        if (tl_json_any(tl_json_specials(tl_json_load(text + at)))) {
             return at;
         }
-        memcpy(to + at, &block, sizeof(block));
+        memcpy(to + at, text + at, sizeof(tl_json_block));
     }
     return copy_short(to + at, text + at, len - at) ? len : at;
 }

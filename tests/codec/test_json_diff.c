@@ -101,8 +101,9 @@ static void add_number(struct maker *m)
         add_one_of(m, numbers, TL_ARRAY_LEN(numbers));
         return;
     }
-    (void)snprintf(text, sizeof(text), "%d.%0*de%d", (int)below(m, 2000) - 1000,
-                   1 + (int)below(m, 12), (int)below(m, 1000000000), (int)below(m, 600) - 300);
+    uint64_t fraction = below(m, below(m, 2) == 0 ? 100 : 1000000000);
+    (void)snprintf(text, sizeof(text), "%d.%ue%d", (int)below(m, 2000) - 1000, (unsigned)fraction,
+                   (int)below(m, 600) - 300);
     add(m, text);
 }
 

@@ -169,6 +169,9 @@ static void asserts_that_the_reader_would_take_it(void **state)
     check_asserts(write_to_buffer, &nothing);
 
     struct tl_json b = { .type = TL_JSON_NULL, .key = TL_STR("b") };
+    struct tl_json single = { .type = TL_JSON_OBJECT, .count = 1, .first = &b };
+    assert_null(tl_json_sort(&single));
+    write_to_buffer(&single);
     struct tl_json a = { .type = TL_JSON_NULL, .key = TL_STR("a"), .next = &b };
     struct tl_json object = { .type = TL_JSON_OBJECT, .count = 2, .first = &a };
     write_to_buffer(&object);
