@@ -24,7 +24,10 @@ static size_t refuse(struct checker *c, const char *code, const char *message, s
 /* The byte at text[at], or U+0000, which nothing begins with, at the end. */
 static char peek(const struct checker *c, size_t at)
 {
-    return at < c->len ? c->text[at] : '\0';
+    if (at >= c->len) {
+        return '\0';
+    }
+    return c->text[at];
 }
 
 /* Refuses the byte at text[at], in whose place something else is expected. */
@@ -78,7 +81,7 @@ static bool is_canonical_escape(const struct checker *c, size_t at, size_t *used
 }
 
 /* Checks a string that is not plain ASCII. */
-static size_t check_any_string(struct checker *c, size_t at, bool *escaped_out)
+TL_JSON_RARE static size_t check_any_string(struct checker *c, size_t at, bool *escaped_out)
 {
     struct tl_json_span span;
     struct tl_json_fault fault;

@@ -78,7 +78,10 @@ static struct tl_json *new_node(struct reader *r)
 /* The byte at text[at], or U+0000, which nothing begins with, at the end. */
 static char peek(const struct reader *r, size_t at)
 {
-    return at < r->len ? r->text[at] : '\0';
+    if (at >= r->len) {
+        return '\0';
+    }
+    return r->text[at];
 }
 
 static size_t skip_space(const struct reader *r, size_t at)
@@ -94,7 +97,7 @@ static size_t skip_space(const struct reader *r, size_t at)
 }
 
 /* Reads a string that is not plain ASCII; borrows it from the input if nothing in it is escaped. */
-static size_t read_any_string(struct reader *r, size_t at, struct tl_str *str_out)
+TL_JSON_RARE static size_t read_any_string(struct reader *r, size_t at, struct tl_str *str_out)
 {
     struct tl_json_span span;
     struct tl_json_fault fault;

@@ -10,6 +10,9 @@
 
 #include "base/base.h"
 
+/* For what is rare: kept apart, so that the function before it needs no stack frame. */
+#define TL_JSON_RARE __attribute__((noinline))
+
 /* Why input is refused: what tl_refuse_at() wants to know. */
 struct tl_json_fault {
     const char *code;

@@ -17,7 +17,7 @@ struct writer {
 };
 
 /* Gets more free space; makes what was written so far part of the buffer. */
-static char *grow(struct writer *w, const char *at, size_t len)
+TL_JSON_RARE static char *grow(struct writer *w, const char *at, size_t len)
 {
     if (at != NULL) {
         w->out->len = (size_t)(at - w->out->data);
@@ -97,11 +97,10 @@ static size_t copy_plain(char *to, const char *text, size_t len)
 {
     size_t at = 0;
     for (; len - at > sizeof(tl_json_block); at += sizeof(tl_json_block)) {
-        tl_json_block block = tl_json_load(text + at);
-        if (tl_json_any(tl_json_specials(block))) {
+        if (tl_json_any(tl_json_specials(tl_json_load(text + at)))) {
             return at;
         }
-        memcpy(to + at, &block, sizeof(block));
+        memcpy(to + at, text + at, sizeof(tl_json_block));
     }
     return copy_short(to + at, text + at, len - at) ? len : at;
 }
@@ -126,18 +125,12 @@ static char *write_escaped(struct writer *w, char *at, struct tl_str str, size_t
     return at;
 }
 
-static char *write_string(struct writer *w, char *at, struct tl_str str)
+/* Writes what is left of a string after the first `done` bytes, of which the next need escapes. */
+TL_JSON_RARE static char *write_rest(struct writer *w, char *at, struct tl_str str, size_t done)
 {
-    at = reserve(w, at, str.len + 2);
-    if (at == NULL) {
-        return NULL;
-    }
-    *at++ = '"';
-    size_t done = copy_plain(at, str.text, str.len);
-    at += done;
     while (done < str.len) {
-        size_t block =
-            str.len - done < sizeof(tl_json_block) ? str.len - done : sizeof(tl_json_block);
+        size_t left = str.len - done;
+        size_t block = left < sizeof(tl_json_block) ? left : sizeof(tl_json_block);
         at = write_escaped(w, at, str, done, done + block);
         if (at == NULL) {
             return NULL;
@@ -149,6 +142,21 @@ static char *write_string(struct writer *w, char *at, struct tl_str str)
     }
     *at++ = '"';
     return at;
+}
+
+static char *write_string(struct writer *w, char *at, struct tl_str str)
+{
+    at = reserve(w, at, str.len + 2);
+    if (at == NULL) {
+        return NULL;
+    }
+    *at++ = '"';
+    size_t done = copy_plain(at, str.text, str.len);
+    if (done != str.len) {
+        return write_rest(w, at + done, str, done);
+    }
+    at[done] = '"';
+    return at + done + 1;
 }
 
 static char *write_number(struct writer *w, char *at, double number)

@@ -115,7 +115,7 @@ static uint64_t next_es6(struct es6_source *source)
 
 static void check_digest(const EVP_MD_CTX *running, const char *want)
 {
-    uint8_t digest[32];
+    uint8_t digest[32] = { 0 };
     char text[2 * sizeof(digest) + 1];
     EVP_MD_CTX *copy = EVP_MD_CTX_new();
     assert_true(EVP_MD_CTX_copy_ex(copy, running) && EVP_DigestFinal_ex(copy, digest, NULL));
