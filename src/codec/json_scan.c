@@ -2,21 +2,6 @@
 
 #include "codec/utf8.h"
 
-/* Returns the first byte of text[at..len) that is not an ASCII character standing for itself. */
-static size_t skip_plain(const char *text, size_t len, size_t at)
-{
-    for (; len - at >= 8; at += 8) {
-        uint64_t found = tl_json_specials(tl_json_load(text + at), TL_JSON_NON_ASCII);
-        if (found != 0) {
-            return at + (size_t)__builtin_ctzll(found) / 8;
-        }
-    }
-    while (at < len && !tl_json_is_special(text[at]) && (unsigned char)text[at] < 0x80) {
-        at++;
-    }
-    return at;
-}
-
 static bool fail(struct tl_json_fault *fault, const char *code, const char *message, size_t at)
 {
     *fault = (struct tl_json_fault){ .code = code, .message = message, .at = at };
@@ -37,7 +22,7 @@ bool tl_json_scan_string(const char *text, size_t len, size_t at, struct tl_json
 {
     bool escaped = false;
     for (at++;;) {
-        at = skip_plain(text, len, at);
+        at = tl_json_skip_plain(text, len, at);
         if (at == len) {
             return fail(fault, "bad_json", "a string that does not end", at);
         }
@@ -156,7 +141,9 @@ size_t tl_json_escape(char to[6], char c)
         to[1] = letters[c - '\b'];
         return 2;
     }
-    memcpy(to + 1, "u00", 3);
+    to[1] = 'u';
+    to[2] = '0';
+    to[3] = '0';
     to[4] = digits[c >> 4];
     to[5] = digits[c & 15];
     return 6;

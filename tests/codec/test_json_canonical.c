@@ -1,0 +1,221 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "../vectors/jcs.h"
+#include "check.h"
+#include "codec/json.h"
+#include "fault.h"
+
+static void accepts_what_is_canonical(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TL_ARRAY_LEN(jcs_pairs); i++) {
+        const char *text = jcs_pairs[i].output;
+        check_ok(tl_json_check_canonical(text, strlen(text), NULL));
+    }
+}
+
+static void refuses_what_must_fail(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < TL_ARRAY_LEN(jcs_must_fail); i++) {
+        struct tally_error err = TALLY_ERROR_INIT;
+        check_status(tl_json_check_canonical(jcs_must_fail[i].input, jcs_must_fail[i].len, &err),
+                     TALLY_EREFUSED);
+        assert_true(err.has_offset && (size_t)err.offset <= jcs_must_fail[i].len);
+    }
+}
+
+static void refuses_json_that_is_not_canonical_and_says_where(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *code;
+        size_t at;
+    } table[] = {
+        { " 1", "not_canonical", 0 },
+        { "1 ", "not_canonical", 1 },
+        { "[1, 2]", "not_canonical", 3 },
+        { "[ ]", "not_canonical", 1 },
+        { "{ }", "not_canonical", 1 },
+        { "{\"a\" :1}", "not_canonical", 4 },
+        { "{\"a\":\t1}", "not_canonical", 5 },
+        { "{\"a\":1\n}", "not_canonical", 6 },
+        { "{\"b\":1,\"a\":2}", "not_canonical", 7 },
+        { "{\"\\n\":1,\"\\b\":2}", "not_canonical", 8 },
+        { "{\"a\":1,\"\\n\":2}", "not_canonical", 7 },
+        { "{\"\xEE\x80\x80\":1,\"\xF0\x90\x80\x80\":2}", "not_canonical", 9 },
+        { "{\"a\":1,\"a\":2}", "duplicate_member", 7 },
+        { "{\"a\\n\":1,\"a\\n\":2}", "duplicate_member", 9 },
+        { "\"a\\u0041\"", "not_canonical", 2 },
+        { "\"\\/\"", "not_canonical", 1 },
+        { "\"\\u000A\"", "not_canonical", 1 },
+        { "\"\\u000a\"", "not_canonical", 1 },
+        { "\"\\u001F\"", "not_canonical", 1 },
+        { "\"\\u0022\"", "not_canonical", 1 },
+        { "\"\\u00e9\"", "not_canonical", 1 },
+        { "\"\\u0141\"", "not_canonical", 1 },
+        { "\"\\ud83d\\ude00\"", "not_canonical", 1 },
+        { "\"\\ud83d\"", "bad_utf8", 1 },
+        { "-0", "not_canonical", 0 },
+        { "1.0", "not_canonical", 0 },
+        { "0.10", "not_canonical", 0 },
+        { "[1e2]", "not_canonical", 1 },
+        { "1E+22", "not_canonical", 0 },
+        { "1e22", "not_canonical", 0 },
+        { "1000000000000000000000", "not_canonical", 0 },
+        { "0.0000001", "not_canonical", 0 },
+        { "333333333.33333329", "not_canonical", 0 },
+        { "01", "bad_json", 1 },
+        { "-", "bad_json", 1 },
+        { "-01", "not_canonical", 0 },
+        { "1.", "bad_json", 2 },
+        { "9007199254740992", "bad_number", 0 },
+        { "nul", "bad_json", 0 },
+        { "[1,]", "bad_json", 3 },
+        { "[1", "bad_json", 2 },
+        { "{1", "bad_json", 1 },
+        { "{\"a\"1", "bad_json", 4 },
+        { "{\"a\":1]", "bad_json", 6 },
+    };
+    for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {
+        struct tally_error err = TALLY_ERROR_INIT;
+        check_status(tl_json_check_canonical(table[i].text, strlen(table[i].text), &err),
+                     TALLY_EREFUSED);
+        if (strcmp(err.code, table[i].code) != 0 || (size_t)err.offset != table[i].at) {
+            fail_msg("'%s' gave %s at %d", table[i].text, err.code, (int)err.offset);
+        }
+    }
+}
+
+static void keeps_the_limits_of_the_format(void **state)
+{
+    (void)state;
+    size_t len = (size_t)1 << 24;
+    char *text = tl_alloc_array(len, 1);
+    assert_non_null(text);
+    memset(text, 'x', len);
+    text[0] = text[len - 1] = text[len - 2] = '"';
+    check_ok(tl_json_check_canonical(text, len - 1, NULL));
+    struct tally_error err = TALLY_ERROR_INIT;
+    check_status(tl_json_check_canonical(text, len, &err), TALLY_EREFUSED);
+    assert_string_equal(err.code, "too_large");
+    memset(text, '[', 100000);
+    err = (struct tally_error)TALLY_ERROR_INIT;
+    check_status(tl_json_check_canonical(text, 100000, &err), TALLY_EREFUSED);
+    assert_string_equal(err.code, "too_deep");
+    assert_int_equal(err.offset, 64);
+    tl_free(text);
+}
+
+static void walks_the_members_of_an_object(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[{\"\":-1.5,\"a\\\"b\":\"x\\\\\",\"c\":[{\"d\":\"]}\"},[]],\"e\":{},\"f\":null,"
+        "\"a long name, of more than sixteen bytes\":\"a long value with \\\" a quote\"}]";
+    static const struct {
+        const char *name;
+        const char *value;
+    } want[] = {
+        { "", "-1.5" },
+        { "a\\\"b", "\"x\\\\\"" },
+        { "c", "[{\"d\":\"]}\"},[]]" },
+        { "e", "{}" },
+        { "f", "null" },
+        { "a long name, of more than sixteen bytes", "\"a long value with \\\" a quote\"" },
+    };
+    struct tl_json_iter it = { .at = 1 };
+    for (size_t i = 0; i < TL_ARRAY_LEN(want); i++) {
+        check_ok(tl_json_next(&it, text, strlen(text)));
+        assert_true(tl_str_is(it.raw_name, want[i].name));
+        assert_ptr_equal(text + it.member_start + 1, it.raw_name.text);
+        assert_int_equal(it.value_end - it.value_start, strlen(want[i].value));
+        assert_memory_equal(text + it.value_start, want[i].value, strlen(want[i].value));
+    }
+    check_status(tl_json_next(&it, text, strlen(text)), TALLY_ENOTFOUND);
+    check_status(tl_json_next(&it, text, strlen(text)), TALLY_ENOTFOUND);
+    struct tl_json_iter empty = { .at = 0 };
+    check_status(tl_json_next(&empty, "{}", 2), TALLY_ENOTFOUND);
+}
+
+/* Returns how the walk ends. */
+static tally_status walk(const char *text, size_t len)
+{
+    struct tl_json_iter it = { .at = 0 };
+    tally_status status = TALLY_OK;
+    while (status == TALLY_OK) {
+        status = tl_json_next(&it, text, len);
+        assert_true(it.value_end <= len);
+    }
+    return status;
+}
+
+static void does_not_walk_out_of_text_that_is_cut_short(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"a\":[1,{\"b\":\"c\\\"\"}],\"d\":true,\"e\\\\\":-1e-7}";
+    size_t len = strlen(text);
+    check_status(walk(text, len), TALLY_ENOTFOUND);
+    for (size_t cut = 0; cut < len; cut++) {
+        char *copy = tl_alloc_array(cut, 1); /* of just this size, for AddressSanitizer */
+        assert_non_null(copy);
+        memcpy(copy, text, cut);
+        check_status(walk(copy, cut), TALLY_ECORRUPT);
+        tl_free(copy);
+    }
+    static const char *const others[] = { "[]",       "1",          "{1}",      "{\"a\"1}",
+                                          "{\"a\":}", "{\"a\":1,}", "{\"a\":1]" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(others); i++) {
+        check_status(walk(others[i], strlen(others[i])), TALLY_ECORRUPT);
+    }
+}
+
+static void unescapes_what_stands_between_quotes(void **state)
+{
+    (void)state;
+    static const char raw[] = "a\\\"\\\\\\b\\t\\n\\f\\r\\u0001\\u001fé\\/";
+    struct tl_buf out;
+    tl_buf_init(&out, 100);
+    tl_buf_add_char(&out, '>');
+    check_ok(tl_json_unescape(&out, raw, strlen(raw)));
+    assert_true(tl_str_is(tl_buf_str(&out), ">a\"\\\b\t\n\f\r\x01\x1Fé/"));
+    tl_buf_clear(&out);
+    check_ok(tl_json_unescape(&out, raw, 0));
+    static const char *const bad[] = { "\\", "abc\\x", "\\u12", "\\u0000", "\\ud800" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(bad); i++) {
+        check_status(tl_json_unescape(&out, bad[i], strlen(bad[i])), TALLY_ECORRUPT);
+        assert_int_equal(out.len, 0);
+    }
+    check_status(tl_json_unescape(&out, raw, 101), TALLY_ELIMIT);
+    tl_buf_release(&out);
+}
+
+static tally_status unescape_in_fresh_buffer(const void *ctx)
+{
+    TL_CLEANUP(tl_buf_release) struct tl_buf out;
+    tl_buf_init(&out, 1000);
+    return tl_json_unescape(&out, ctx, strlen(ctx));
+}
+
+static void reports_that_memory_ran_out(void **state)
+{
+    (void)state;
+    assert_int_equal(fault_each_alloc(unescape_in_fresh_buffer, "a\\n"), 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(accepts_what_is_canonical),
+        cmocka_unit_test(refuses_what_must_fail),
+        cmocka_unit_test(refuses_json_that_is_not_canonical_and_says_where),
+        cmocka_unit_test(keeps_the_limits_of_the_format),
+        cmocka_unit_test(walks_the_members_of_an_object),
+        cmocka_unit_test(does_not_walk_out_of_text_that_is_cut_short),
+        cmocka_unit_test(unescapes_what_stands_between_quotes),
+        cmocka_unit_test(reports_that_memory_ran_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
