@@ -84,16 +84,14 @@ struct reader {
 static const struct field *find_field(const struct field *fields, size_t count, size_t *at,
                                       struct tl_str name)
 {
-    while (*at < count) {
+    for (; name.len > 0 && *at < count; ++*at) {
         const struct field *field = &fields[*at];
-        int order = tl_str_compare(field->name, name);
-        if (order == 0) {
-            return field;
+        /* Most names differ in their first letter. */
+        int order = (unsigned char)field->name.text[0] - (unsigned char)name.text[0];
+        order = order == 0 ? tl_str_compare(field->name, name) : order;
+        if (order >= 0) {
+            return order == 0 ? field : NULL;
         }
-        if (order > 0) {
-            return NULL;
-        }
-        ++*at;
     }
     return NULL;
 }
