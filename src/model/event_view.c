@@ -147,10 +147,11 @@ static tally_status read_texts(struct reader *r, struct tl_str span, const struc
     tally_status status = TALLY_OK;
     while ((status = tl_json_next(&it, span.text, span.len)) == TALLY_OK) {
         const struct field *field = find_field(fields, count, &at, it.raw_name);
-        if (field != NULL) {
-            struct tl_str value = { .text = span.text + it.value_start,
-                                    .len = it.value_end - it.value_start };
-            TL_TRY(read_text(r, value, string_at(base, field->offset)));
+        struct tl_str value = { .text = span.text + it.value_start,
+                                .len = it.value_end - it.value_start };
+        status = field == NULL ? TALLY_OK : read_text(r, value, string_at(base, field->offset));
+        if (status != TALLY_OK) {
+            return status;
         }
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
@@ -275,8 +276,10 @@ tally_status tl_event_view_read(struct tl_event_view *view, struct tl_arena *are
     while ((status = tl_json_next(&it, event, len)) == TALLY_OK) {
         const struct field *field =
             find_field(view_fields, TL_ARRAY_LEN(view_fields), &at, it.raw_name);
-        if (field != NULL) {
-            TL_TRY(read_field(&r, field, span_of(&r, it.value_start, it.value_end)));
+        struct tl_str span = span_of(&r, it.value_start, it.value_end);
+        status = field == NULL ? TALLY_OK : read_field(&r, field, span);
+        if (status != TALLY_OK) {
+            return status;
         }
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
@@ -306,28 +309,40 @@ static tally_status read_service(struct tl_event_keys *keys, const char *text, s
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
 }
 
+/* The key that a member of one string is, or NULL. */
+static struct tl_str *find_key(struct tl_event_keys *keys, struct tl_str name)
+{
+    const struct {
+        struct tl_str name;
+        struct tl_str *key;
+    } table[] = {
+        { TL_STR("action"), &keys->action },           { TL_STR("id"), &keys->id },
+        { TL_STR("occurred_at"), &keys->occurred_at }, { TL_STR("severity"), &keys->severity },
+        { TL_STR("tenant_id"), &keys->tenant_id },
+    };
+    for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {
+        if (tl_str_equal(table[i].name, name)) {
+            return table[i].key;
+        }
+    }
+    return NULL;
+}
+
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len)
 {
     *keys = (struct tl_event_keys){ .id = { 0 } };
     struct tl_json_iter it = { .at = 0 };
     tally_status status = TALLY_OK;
-    while ((status = tl_json_next(&it, event, len)) == TALLY_OK) {
-        struct tl_str value = raw_text(event, it.value_start, it.value_end);
-        if (tl_str_equal(it.raw_name, TL_STR("action"))) {
-            keys->action = value;
-        } else if (tl_str_equal(it.raw_name, TL_STR("id"))) {
-            keys->id = value;
-        } else if (tl_str_equal(it.raw_name, TL_STR("occurred_at"))) {
-            keys->occurred_at = value;
-        } else if (tl_str_equal(it.raw_name, TL_STR("severity"))) {
-            keys->severity = value;
+    /* After tenant_id, which nothing that is wanted follows, no other name need be looked at. */
+    while (keys->tenant_id.text == NULL && (status = tl_json_next(&it, event, len)) == TALLY_OK) {
+        struct tl_str *key = find_key(keys, it.raw_name);
+        if (key != NULL) {
+            *key = raw_text(event, it.value_start, it.value_end);
         } else if (tl_str_equal(it.raw_name, TL_STR("source"))) {
-            TL_TRY(read_service(keys, event + it.value_start, it.value_end - it.value_start));
-        } else if (tl_str_equal(it.raw_name, TL_STR("tenant_id"))) {
-            keys->tenant_id = value;
-            return TALLY_OK;
-        } else if (it.raw_name.len > 0 && it.raw_name.text[0] > 't') {
-            return TALLY_OK;
+            status = read_service(keys, event + it.value_start, it.value_end - it.value_start);
+        }
+        if (status != TALLY_OK) {
+            return status;
         }
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;

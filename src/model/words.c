@@ -2,11 +2,6 @@
 #include "codec/json.h"
 #include "model/terms.h"
 
-char tl_fold(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 bool tl_word_equal(struct tl_str word, struct tl_str lower)
 {
     if (word.len != lower.len) {
