@@ -26,6 +26,7 @@ struct field {
 /* clang-format off */
 #define FIELD(name, kind, type, member) { { (name), sizeof(name) - 1 }, (kind), offsetof(type, member) }
 #define VIEW(name, kind, member)        FIELD(name, kind, struct tl_event_view, member)
+#define KEY(name, kind, member)         FIELD(name, kind, struct tl_event_keys, member)
 #define TARGET(name)                    FIELD(#name, FIELD_TEXT, struct tl_target_view, name)
 
 static const struct field view_fields[] = {
@@ -65,6 +66,14 @@ static const struct field source_fields[] = {
     VIEW("ip", FIELD_TEXT, ip),
     VIEW("service", FIELD_TEXT, service),
     VIEW("user_agent", FIELD_TEXT, user_agent),
+};
+static const struct field key_fields[] = {
+    KEY("action", FIELD_TEXT, action),
+    KEY("id", FIELD_TEXT, id),
+    KEY("occurred_at", FIELD_TEXT, occurred_at),
+    KEY("severity", FIELD_TEXT, severity),
+    KEY("source", FIELD_SOURCE, service),
+    KEY("tenant_id", FIELD_TEXT, tenant_id),
 };
 static const struct field target_fields[] = {
     TARGET(id),
@@ -309,37 +318,20 @@ static tally_status read_service(struct tl_event_keys *keys, const char *text, s
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
 }
 
-/* The key that a member of one string is, or NULL. */
-static struct tl_str *find_key(struct tl_event_keys *keys, struct tl_str name)
-{
-    const struct {
-        struct tl_str name;
-        struct tl_str *key;
-    } table[] = {
-        { TL_STR("action"), &keys->action },           { TL_STR("id"), &keys->id },
-        { TL_STR("occurred_at"), &keys->occurred_at }, { TL_STR("severity"), &keys->severity },
-        { TL_STR("tenant_id"), &keys->tenant_id },
-    };
-    for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {
-        if (tl_str_equal(table[i].name, name)) {
-            return table[i].key;
-        }
-    }
-    return NULL;
-}
-
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len)
 {
     *keys = (struct tl_event_keys){ .id = { 0 } };
     struct tl_json_iter it = { .at = 0 };
+    size_t at = 0;
     tally_status status = TALLY_OK;
     /* After tenant_id, which nothing that is wanted follows, no other name need be looked at. */
     while (keys->tenant_id.text == NULL && (status = tl_json_next(&it, event, len)) == TALLY_OK) {
-        struct tl_str *key = find_key(keys, it.raw_name);
-        if (key != NULL) {
-            *key = raw_text(event, it.value_start, it.value_end);
-        } else if (tl_str_equal(it.raw_name, TL_STR("source"))) {
+        const struct field *field =
+            find_field(key_fields, TL_ARRAY_LEN(key_fields), &at, it.raw_name);
+        if (field != NULL && field->kind == FIELD_SOURCE) {
             status = read_service(keys, event + it.value_start, it.value_end - it.value_start);
+        } else if (field != NULL) {
+            *string_at(keys, field->offset) = raw_text(event, it.value_start, it.value_end);
         }
         if (status != TALLY_OK) {
             return status;
