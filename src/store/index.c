@@ -145,6 +145,9 @@ static void index_closep(struct tl_index **index)
 static tally_status open_or_make(sqlite3 **db_out, const char *path, enum tally_store_mode mode,
                                  struct tally_error *err)
 {
+    if (mode == TALLY_STORE_CREATE) {
+        tl_sqlite_remove(path); /* whoever has it open goes on with the old one */
+    }
     tally_status status =
         tl_sqlite_open(db_out, path, &kind, mode, mode == TALLY_STORE_WRITE ? NULL : err);
     if (mode != TALLY_STORE_WRITE || status == TALLY_OK) {
