@@ -8,7 +8,7 @@ usage: check_docs.py SOURCE_ROOT TALLY
 - each public function of include/tally is in man/libtally.3.scd, and nothing else is;
 - each option of `tally help COMMAND` is in the page of that command, or in tally.1 or tally-find.1;
 - each code that input is refused with is in docs/errors.md;
-- each code of a finding is in docs/format.md;
+- each code of a finding is in docs/format.md, in both tables, with its weight;
 - each setting that the program knows is in docs/operating.md and man/tally.yaml.5.scd.
 """
 import os
@@ -25,10 +25,10 @@ STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 # A command line: at the start of a line of an example, after a prompt, a pipe, or in backquotes.
 COMMAND = re.compile(r"(?:^|[|;&(]|\$|`)[ \t]*(?:sudo )?(?:\./)?(?:build/src/)?tally ((?:(?:-C|--ledger|--config|--set) "
                      r"\S+ |-\S+ )*)([a-z][a-z-]*)", re.M)
-REFUSAL = re.compile(r"\btl_(?:draft_)?refuse(?:_at)?\s*\(")
+# Calls that refuse: tl_refuse(), tl_refuse_at(), and the helpers of parsers around them.
+REFUSAL = re.compile(r"\b\w*refuse\w*\s*\(|\bfail\s*\(fault\b")
 CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 FINDING = re.compile(r"[A-Z]{3,}(?:_[A-Z]+)*")
-NOT_COMMANDS = {"tally-"}
 
 
 def read(path):
@@ -159,34 +159,49 @@ def refusals(root):
 
 
 def check_refusals(root):
-    listed = set(re.findall(r"`([a-z_]+)`", read(root / "docs/errors.md")))
+    listed = set(re.findall(r"`([a-z0-9_]+)`", read(root / "docs/errors.md")))
     found = sorted(set(refusals(root)))
     wrong = [f"{path.relative_to(root)}: {code} is not in docs/errors.md"
              for code, path in found if code not in listed]
     return wrong if found else ["no refusal was found in src/: this check looks for the wrong thing"]
 
 
+def weights_of(text):
+    """The table that gives findings their weight: code -> letter."""
+    weights = {}
+    table = text.split("### 13.1", 1)[1].split("| code | meaning |")[0]
+    for row in re.findall(r"^\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|$", table, re.M):
+        for letter, cell in zip("TU", row[1:3]):
+            weights.update((code, letter) for code in re.findall(r"`([A-Z_]+)`", cell))
+        letter = ""
+        for word, code in re.findall(r"\b([WN])\b|`([A-Z_]+)`", row[3]):
+            letter = word or letter
+            if code:
+                weights[code] = letter
+    return weights
+
+
 def check_findings(root):
-    listed = set(re.findall(r"`([A-Z_]+)`", read(root / "docs/format.md")))
-    described = set(re.findall(r"^\| `([A-Z_]+)` \|", read(root / "docs/format.md"), re.M))
-    wrong = [f"docs/format.md: {code} is in no row of its own"
-             for code in sorted(codes_of_table(root) - described)]
-    count = 0
+    """The codes in src/verify, with their weights; and what stores say about themselves."""
+    text = read(root / "docs/format.md")
+    weights = weights_of(text)
+    described = set(re.findall(r"^\| `([A-Z_]+)` \|", text, re.M))
+    wrong = [f"docs/format.md: {code} is in one of its two tables only"
+             for code in sorted(described ^ set(weights))]
+    found = {}
     for folder in ("verify", "store"):
         for path in sorted((root / "src" / folder).glob("*.c")):
-            text = re.sub(r"/\*.*?\*/|^\s*#.*?$", "", read(path), flags=re.S | re.M)
-            for code in sorted(set(STRING.findall(text))):
-                if FINDING.fullmatch(code) and "_" in code or code in listed:
-                    count += 1
-                    if code not in listed:
-                        wrong.append(f"{path.relative_to(root)}: {code} is not in docs/format.md")
-    return wrong if count else ["no finding was found in src/: this check looks for the wrong thing"]
-
-
-def codes_of_table(root):
-    """The codes of the table that gives them their weight."""
-    text = read(root / "docs/format.md").split("### 13.1", 1)[1].split("| code | meaning |")[0]
-    return set(re.findall(r"`([A-Z_]+)`", text))
+            source = re.sub(r"/\*.*?\*/|^\s*#.*?$", "", read(path), flags=re.S | re.M)
+            for code, weight in re.findall(r"\bCODE\(([A-Z_]+), ([A-Z]+)\)", source):
+                found[code] = path
+                if weights.get(code, weight[0]) != weight[0]:
+                    wrong.append(f"docs/format.md: {code} weighs {weight[0]} in the program")
+            for code in STRING.findall(source):
+                if "_" in code and FINDING.fullmatch(code):
+                    found[code] = path
+    wrong += [f"{path.relative_to(root)}: {code} is not in docs/format.md"
+              for code, path in sorted(found.items()) if code not in weights]
+    return wrong if found else ["no finding was found in src/: this check looks for the wrong thing"]
 
 
 def check_settings(root, program):
