@@ -216,10 +216,9 @@ def check_settings(root, program):
     return wrong
 
 
-def main(source, program):
-    root = pathlib.Path(source).resolve()
+def checks(root, program):
     known = commands_of(program)
-    checks = [
+    return [
         ("links lead somewhere", check_links(root)),
         ("commands exist, and have their pages", check_commands(root, known)),
         ("options are in the pages of their commands", check_options(root, program, known)),
@@ -228,12 +227,16 @@ def main(source, program):
         ("findings are in docs/format.md", check_findings(root)),
         ("settings are in docs/operating.md and tally.yaml(5)", check_settings(root, program)),
     ]
-    print(f"1..{len(checks)}")
-    for number, (name, wrong) in enumerate(checks, 1):
+
+
+def main(source, program):
+    results = checks(pathlib.Path(source).resolve(), program)
+    print(f"1..{len(results)}")
+    for number, (name, wrong) in enumerate(results, 1):
         print(f"{'not ok' if wrong else 'ok'} {number} - {name}")
         for line in wrong:
             print(f"# {line}")
-    return 1 if any(wrong for _, wrong in checks) else 0
+    return 1 if any(wrong for _, wrong in results) else 0
 
 
 if __name__ == "__main__":
