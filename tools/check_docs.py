@@ -6,7 +6,8 @@ usage: check_docs.py SOURCE_ROOT TALLY
 - each relative link in a .md file leads to a file, and to a heading if it names one;
 - each `tally` command in README.md, docs/ and man/ is in the table of the program, with a page;
 - each public function of include/tally is in man/libtally.3.scd, and nothing else is;
-- each option of `tally help COMMAND` is in the page of that command, or in tally.1 or tally-find.1;
+- each option of `tally help COMMAND` is in the page of that command, or in tally.1 or tally-find.1,
+  and each option in a command line of an example is one of that command;
 - each code that input is refused with is in docs/errors.md;
 - each code of a finding is in docs/format.md, in both tables, with its weight;
 - each setting that the program knows is in docs/operating.md and man/tally.yaml.5.scd.
@@ -24,7 +25,7 @@ SPAN = re.compile(r"`[^`\n]*`")
 STRING = re.compile(r'"((?:[^"\\\n]|\\.)*)"')
 # A command line: at the start of a line of an example, after a prompt, a pipe, or in backquotes.
 COMMAND = re.compile(r"(?:^|[|;&(]|\$|`)[ \t]*(?:sudo )?(?:\./)?(?:build/src/)?tally ((?:(?:-C|--ledger|--config|--set) "
-                     r"\S+ |-\S+ )*)([a-z][a-z-]*)", re.M)
+                     r"\S+ |-\S+ )*)([a-z][a-z-]*)([^\n|`]*)", re.M)
 # Calls that refuse: tl_refuse(), tl_refuse_at(), and the helpers of parsers around them.
 REFUSAL = re.compile(r"\b\w*refuse\w*\s*\(|\bfail\s*\(fault\b")
 CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
@@ -85,7 +86,7 @@ def commands_of(program):
 
 def examples_of(path):
     """The parts of a page that hold command lines."""
-    text = read(path)
+    text = read(path).replace("\\\n", " ")
     if path.suffix == ".scd":
         return "\n".join(re.findall(r"^```\n(.*?)^```", text, re.M | re.S))
     return "\n".join(match.group(0) for match in re.finditer(
@@ -95,7 +96,7 @@ def examples_of(path):
 def check_commands(root, known):
     wrong = []
     for path in [*markdown(root), *sorted((root / "man").glob("*.scd"))]:
-        for _, name in COMMAND.findall(examples_of(path)):
+        for _, name, _ in COMMAND.findall(examples_of(path)):
             if name not in known:
                 wrong.append(f"{path.relative_to(root)}: there is no command 'tally {name}'")
     pages = {path.name[len("tally-"):-len(".1.scd")] for path in (root / "man").glob("tally-*.1.scd")}
@@ -107,7 +108,13 @@ def check_commands(root, known):
     return wrong
 
 
+def options_of(program, name):
+    return set(re.findall(r"^ {2}.{4}--([a-z][a-z-]*)", run(program, "help", name), re.M))
+
+
 def check_options(root, program, known):
+    """In both directions: what the program has is in its page, what an example uses is there."""
+    options = {name: options_of(program, name) for name in known}
     shared = set()
     for page in ("tally.1.scd", "tally-find.1.scd"):
         shared |= set(re.findall(r"--([a-z][a-z-]*)", read(root / "man" / page)))
@@ -115,9 +122,13 @@ def check_options(root, program, known):
     for name in sorted(known):
         page = root / "man" / f"tally-{name}.1.scd"
         listed = shared | set(re.findall(r"--([a-z][a-z-]*)", read(page)) if page.exists() else [])
-        for option in re.findall(r"^ {2}.{4}--([a-z][a-z-]*)", run(program, "help", name), re.M):
-            if option not in listed:
-                wrong.append(f"man/tally-{name}.1.scd: option --{option} is missing")
+        wrong += [f"man/tally-{name}.1.scd: option --{option} is missing"
+                  for option in sorted(options[name] - listed)]
+    for path in [*markdown(root), *sorted((root / "man").glob("*.scd"))]:
+        for before, name, after in COMMAND.findall(examples_of(path)):
+            used = set(re.findall(r"(?<!\S)--([a-z][a-z-]*)", before + after.split(" #")[0]))
+            wrong += [f"{path.relative_to(root)}: 'tally {name}' has no option --{option}"
+                      for option in sorted(used - options.get(name, used))]
     return wrong
 
 

@@ -89,6 +89,10 @@ class CheckDocs(unittest.TestCase):
     def test_options_are_in_the_pages(self):
         self.assert_finds("man/tally-find.1.scd", "\n", "--limit is missing")
 
+    def test_examples_use_options_that_are_there(self):
+        self.assert_finds("docs/a.md", "```\ntally find \\\n  --limt 3\n```\n", "no option --limt")
+        self.assertEqual(self.findings({"docs/a.md": "`tally find --limit 3 | x --limt`\n"}), [])
+
     def test_functions_are_listed(self):
         self.assert_finds("include/tally/b.h", "TALLY_API int tally_c(void);\n", "tally_c() is missing")
         self.assert_finds("include/tally/a.h", "TALLY_API int tally_a(void);\n", "no tally_b()")
