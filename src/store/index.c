@@ -44,7 +44,7 @@ static const struct tl_sqlite_kind kind = {
         (const struct tl_sqlite_pragma[]){
             { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal" },
             { "PRAGMA synchronous=NORMAL", "PRAGMA synchronous", "1" },
-            { "PRAGMA secure_delete=ON", "PRAGMA secure_delete", "1" }, /* terms may be personal */
+            { "PRAGMA secure_delete=FAST", "PRAGMA secure_delete", "2" }, /* terms may be personal */
             { "PRAGMA wal_autocheckpoint=8192", "PRAGMA wal_autocheckpoint", "8192" },
             { "PRAGMA cache_size=-16384", "PRAGMA cache_size", "-16384" }, /* KiB */
             { 0 },
