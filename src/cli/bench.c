@@ -95,6 +95,13 @@ double tl_bench_percentile(double *values, size_t count, double share)
     return values[at < count ? at : count - 1];
 }
 
+void tl_bench_js_number(struct tl_js *js, const char *key, double value)
+{
+    char text[400]; /* any double fits */
+    int len = snprintf(text, sizeof(text), "%.2f", value);
+    tl_js_raw(js, key, (struct tl_str){ .text = text, .len = (size_t)len });
+}
+
 uint64_t tl_bench_peak_kib(void)
 {
     struct rusage usage;

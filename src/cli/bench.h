@@ -34,6 +34,9 @@ int64_t tl_bench_now_us(void); /* never steps back */
 /* Sorts; gives the value below which `share` of them lie. */
 double tl_bench_percentile(double *values, size_t count, double share);
 
+/* Adds a number with two digits after the point. */
+void tl_bench_js_number(struct tl_js *js, const char *key, double value);
+
 /* The most memory this process had, in KiB. */
 uint64_t tl_bench_peak_kib(void);
 

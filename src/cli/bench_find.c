@@ -134,9 +134,10 @@ static void report(struct finder *finder, const char *name, double p50, double p
         printf("  %-26s %9.3f ms %9.3f ms\n", name, p50, p99);
         return;
     }
-    char text[80];
-    int len = snprintf(text, sizeof(text), "{\"p50_ms\":%.3f,\"p99_ms\":%.3f}", p50, p99);
-    tl_js_raw(&finder->js, name, (struct tl_str){ .text = text, .len = (size_t)len });
+    tl_js_open(&finder->js, name, '{');
+    tl_bench_js_number(&finder->js, "p50_ms", p50);
+    tl_bench_js_number(&finder->js, "p99_ms", p99);
+    tl_js_close(&finder->js, '}');
 }
 
 static tally_status run_probe(struct finder *finder, const struct probe *probe,
@@ -168,9 +169,7 @@ static tally_status run_probes(struct finder *finder, struct tally_error *err)
         TL_TRY(run_probe(finder, &probes[i], err));
     }
     tl_js_close(&finder->js, '}');
-    char text[32];
-    int len = snprintf(text, sizeof(text), "%.3f", finder->worst_ms);
-    tl_js_raw(&finder->js, "worst_p99_ms", (struct tl_str){ .text = text, .len = (size_t)len });
+    tl_bench_js_number(&finder->js, "worst_p99_ms", finder->worst_ms);
     tl_js_close(&finder->js, '}');
     return finder->cli->json ? tl_js_print(&finder->js, stdout, err) : TALLY_OK;
 }

@@ -76,10 +76,10 @@ static tally_status measure(const struct tl_cli *cli, const char *dir, struct fi
     char path[4096 + 16];
     path_in(path, dir, "ledger");
     TL_TRY(tl_bench_fill(cli, path, figures->events, figures->random_ids, &figures->fill, err));
-    double bytes = (double)tl_bench_dir_bytes(path);
-    figures->bytes_per_record = bytes / (double)figures->events;
-    figures->bytes_beyond_event =
-        (bytes - (double)figures->fill.event_bytes) / (double)figures->events;
+    uint64_t bytes = tl_bench_dir_bytes(path);
+    uint64_t beyond = bytes - figures->fill.event_bytes;
+    figures->bytes_per_record = (double)bytes / (double)figures->events;
+    figures->bytes_beyond_event = (double)beyond / (double)figures->events;
     tl_bench_dir_remove(path);
     if (!figures->compared) {
         return TALLY_OK;
@@ -92,13 +92,6 @@ static tally_status measure(const struct tl_cli *cli, const char *dir, struct fi
                         &figures->ordinary_per_s, err);
 }
 
-static void js_rate(struct tl_js *js, const char *key, double value)
-{
-    char text[32];
-    int len = snprintf(text, sizeof(text), "%.2f", value);
-    tl_js_raw(js, key, (struct tl_str){ .text = text, .len = (size_t)len });
-}
-
 static tally_status print_json(const struct figures *figures, struct tally_error *err)
 {
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
@@ -106,17 +99,17 @@ static tally_status print_json(const struct figures *figures, struct tally_error
     tl_js_open(&js, NULL, '{');
     tl_js_u64(&js, "events", figures->events);
     tl_js_text(&js, "ids", figures->random_ids ? "v4" : "v7");
-    js_rate(&js, "tally_events_per_s", figures->fill.all_per_s);
-    js_rate(&js, "first_million_per_s", figures->fill.first_per_s);
-    js_rate(&js, "last_million_per_s", figures->fill.last_per_s);
+    tl_bench_js_number(&js, "tally_events_per_s", figures->fill.all_per_s);
+    tl_bench_js_number(&js, "first_million_per_s", figures->fill.first_per_s);
+    tl_bench_js_number(&js, "last_million_per_s", figures->fill.last_per_s);
     tl_js_u64(&js, "window", figures->fill.window);
-    js_rate(&js, "bytes_per_record", figures->bytes_per_record);
-    js_rate(&js, "bytes_beyond_event_per_record", figures->bytes_beyond_event);
+    tl_bench_js_number(&js, "bytes_per_record", figures->bytes_per_record);
+    tl_bench_js_number(&js, "bytes_beyond_event_per_record", figures->bytes_beyond_event);
     if (figures->compared) {
-        js_rate(&js, "ordinary_table_events_per_s", figures->ordinary_per_s);
-        js_rate(&js, "plain_rows_events_per_s", figures->plain_per_s);
-        js_rate(&js, "times_ordinary_table", figures->fill.all_per_s / figures->ordinary_per_s);
-        js_rate(&js, "times_plain_rows", figures->fill.all_per_s / figures->plain_per_s);
+        tl_bench_js_number(&js, "ordinary_table_events_per_s", figures->ordinary_per_s);
+        tl_bench_js_number(&js, "plain_rows_events_per_s", figures->plain_per_s);
+        tl_bench_js_number(&js, "times_ordinary_table", figures->fill.all_per_s / figures->ordinary_per_s);
+        tl_bench_js_number(&js, "times_plain_rows", figures->fill.all_per_s / figures->plain_per_s);
     }
     tl_js_u64(&js, "peak_kib", tl_bench_peak_kib());
     tl_js_close(&js, '}');

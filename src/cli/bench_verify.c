@@ -32,16 +32,13 @@ static tally_status print(const struct tl_cli *cli, const struct tally_report *r
         return TALLY_OK;
     }
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
-    char text[32];
     tl_js_init(&js);
     tl_js_open(&js, NULL, '{');
     tl_js_text(&js, "verdict", tally_verdict_name(report->verdict));
     tl_js_u64(&js, "checked", report->checked);
     tl_js_bool(&js, "index", with_index);
-    int len = snprintf(text, sizeof(text), "%.2f", per_s);
-    tl_js_raw(&js, "records_per_s", (struct tl_str){ .text = text, .len = (size_t)len });
-    len = snprintf(text, sizeof(text), "%.2f", per_core);
-    tl_js_raw(&js, "records_per_s_per_core", (struct tl_str){ .text = text, .len = (size_t)len });
+    tl_bench_js_number(&js, "records_per_s", per_s);
+    tl_bench_js_number(&js, "records_per_s_per_core", per_core);
     tl_js_u64(&js, "peak_kib", tl_bench_peak_kib());
     tl_js_close(&js, '}');
     return tl_js_print(&js, stdout, err);

@@ -47,6 +47,18 @@ tally_status tally_config_list(const struct tally_options *options, tally_config
     return TALLY_OK;
 }
 
+tally_status tally_config_variable_key(const char *variable, char *key_out, size_t size)
+{
+    static const struct tl_str prefix = { .text = "TALLY_", .len = 6 };
+    struct tl_str name = tl_str_of(variable);
+    if (!tl_str_starts(name, prefix)) {
+        return TALLY_ENOTFOUND;
+    }
+    name.text += prefix.len;
+    name.len -= prefix.len;
+    return tl_config_key_of_variable(name, key_out, size);
+}
+
 static tally_status rebuild(const struct site *site, struct tally_store *store,
                             tally_progress_fn *progress, void *ctx, struct tally_error *err)
 {

@@ -353,7 +353,7 @@ void mk_approve(struct mk *mk, enum tl_leaf_kind kind, const char *payload, char
     tl_assert(tl_ed25519_sign(blob + 4, mk->approver.seed, text.data, text.len) == TALLY_OK);
     tl_buf_clear(&text);
     tl_base64_encode(&text, blob, sizeof(blob));
-    (void)snprintf(out, 128, "%.*s", (int)text.len, text.data);
+    tl_str_copy(out, 128, tl_buf_str(&text));
     tl_buf_release(&text);
     tl_arena_release(&arena);
 }
