@@ -164,7 +164,8 @@ static void print_cell(const struct tl_table *table, size_t column, const char *
     }
     bool is_csv = table->cli->view == TL_VIEW_CSV;
     bool is_last = column + 1 == table->column_count;
-    printf("%s%s", text, !is_last ? (is_csv ? "," : "\t") : (is_csv ? "\r\n" : "\n"));
+    tl_print_styled(table->cli, is_csv ? TL_STYLE_PLAIN : style, text);
+    (void)fputs(!is_last ? (is_csv ? "," : "\t") : (is_csv ? "\r\n" : "\n"), stdout);
 }
 
 static void print_header(const struct tl_table *table)
