@@ -174,7 +174,9 @@ static tally_status read_files(struct run *run, struct tally_error *err)
         if (status != TALLY_OK && status != TALLY_ECANCELED) {
             TL_TRY(tl_import_flush(run->import, err));
             tl_progress_end(&run->progress);
-            run->exit_status = tl_exit_worse(run->exit_status, tl_cli_fail(run->cli, &why));
+            enum tl_exit exit_status = tl_cli_fail(run->cli, &why);
+            exit_status = status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
+            run->exit_status = tl_exit_worse(run->exit_status, exit_status);
             if (status == TALLY_ENOMEM) {
                 return tl_fail(err, status, "%s", why.message);
             }
