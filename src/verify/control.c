@@ -16,6 +16,16 @@ static void invalid(struct tl_run *run, uint64_t seq, const char *what)
     tl_found(&run->found, TL_CONTROL_INVALID, seq, "%s", what);
 }
 
+/* Takes note of a status: without memory nothing goes on, anything else is a check not made. */
+static void failed(struct tl_run *run, tally_status status, uint64_t seq, const char *what)
+{
+    if (status == TALLY_ENOMEM) {
+        run->found.status = TALLY_ENOMEM;
+    } else if (status != TALLY_OK) {
+        tl_found(&run->found, TL_CHECK_FAILED, seq, "%s", what);
+    }
+}
+
 /* Drops what is known of keys or excuses because the leaf that told it is damaged. */
 static void forget(struct tl_run *run, const struct tl_leaf *leaf)
 {
@@ -70,9 +80,8 @@ static void advance_ratchet(struct tl_run *run, uint64_t seq, uint32_t epoch)
 static void note_epoch_key(struct tl_run *run, uint64_t seq, const struct tl_vkey *key)
 {
     /* The top bit keeps the marks of keys apart from those of event ids. */
-    if (tl_ids_add(&run->ids, key->public_key, seq | UINT64_C(1) << 63, NULL) != TALLY_OK) {
-        tl_found(&run->found, TL_CHECK_FAILED, seq, "there was no room to compare epoch keys");
-    }
+    failed(run, tl_ids_add(&run->ids, key->public_key, seq | UINT64_C(1) << 63, NULL), seq,
+           "epoch keys could not be compared");
 }
 
 static void note_log_key(struct tl_run *run, const struct tl_vkey *key)
@@ -303,7 +312,7 @@ static void apply_restore(struct tl_run *run, const struct tl_leaf *leaf,
         memcpy(restore->from_origin, state->origin, sizeof(state->origin));
         tl_checkpoint_watch(run, leaf->seq);
     }
-    tl_state_end(run);
+    tl_state_end_incarnation(run);
     begin_incarnation(run, leaf, control);
 }
 
@@ -316,12 +325,13 @@ static void apply_anchor(struct tl_run *run, const struct tl_leaf *leaf,
     }
     if (run->anchor_count == run->anchor_capacity) {
         size_t capacity = run->anchor_capacity == 0 ? 16 : run->anchor_capacity * 2;
-        struct tl_anchor *anchors =
-            capacity > TL_ANCHORS_MAX
-                ? NULL
-                : tl_realloc_array(run->anchors, capacity, sizeof(*anchors));
+        if (capacity > TL_ANCHORS_MAX) {
+            failed(run, TALLY_ELIMIT, leaf->seq, "more anchors than fit in memory");
+            return;
+        }
+        struct tl_anchor *anchors = tl_realloc_array(run->anchors, capacity, sizeof(*anchors));
         if (anchors == NULL) {
-            tl_found(&run->found, TL_CHECK_FAILED, leaf->seq, "there was no room for an anchor");
+            failed(run, TALLY_ENOMEM, leaf->seq, "");
             return;
         }
         run->anchors = anchors;
@@ -393,11 +403,9 @@ static void apply_excuse(struct tl_run *run, const struct tl_leaf *leaf,
         invalid(run, leaf->seq, "there is no such hold to release");
     } else if (status == TALLY_ECONFLICT) {
         invalid(run, leaf->seq, "a released hold is used again");
-    } else if (status == TALLY_ENOMEM) {
-        run->found.status = TALLY_ENOMEM;
     } else if (status != TALLY_OK) {
         run->excuse_lost = leaf->seq;
-        tl_found(&run->found, TL_CHECK_FAILED, leaf->seq, "more holds, purges or erasures than fit in memory");
+        failed(run, status, leaf->seq, "more holds, purges or erasures than fit in memory");
     }
 }
 
@@ -437,11 +445,13 @@ static void check_approval(struct tl_run *run, const struct tl_leaf *leaf,
                                                          : tl_str_of(run->state.origin);
     bool valid = false;
     tl_buf_clear(&run->buf);
-    if (tl_approval_text(&run->buf, origin, leaf->kind, payload, len, &run->scratch) != TALLY_OK ||
-        tl_ed25519_verify(&valid, key->public_key, run->buf.data, run->buf.len, blob + 4) !=
-            TALLY_OK) {
-        tl_found(&run->found, TL_CHECK_FAILED, leaf->seq, "the approval could not be checked");
-    } else if (!valid) {
+    tally_status status =
+        tl_approval_text(&run->buf, origin, leaf->kind, payload, len, &run->scratch);
+    if (status == TALLY_OK) {
+        status = tl_ed25519_verify(&valid, key->public_key, run->buf.data, run->buf.len, blob + 4);
+    }
+    failed(run, status, leaf->seq, "the approval could not be checked");
+    if (status == TALLY_OK && !valid) {
         tl_found(&run->found, TL_APPROVAL_INVALID, leaf->seq, "the approval is not of this leaf");
     }
 }

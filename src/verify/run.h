@@ -191,7 +191,8 @@ bool tl_state_leaf(struct tl_run *run, uint64_t seq, const uint8_t *bytes, size_
                    struct tl_leaf *leaf_out);
 /* After a leaf that is missing or broken. */
 void tl_state_doubt(struct tl_run *run);
-/* Whether all incarnations had a pinned key. */
+/* Whether the incarnation had a pinned log key; then, at the very end, the MAC key as well. */
+void tl_state_end_incarnation(struct tl_run *run);
 void tl_state_end(struct tl_run *run);
 
 /* control.c - applies a control leaf. */

@@ -196,14 +196,19 @@ bool tl_state_leaf(struct tl_run *run, uint64_t seq, const uint8_t *bytes, size_
     return true;
 }
 
-void tl_state_end(struct tl_run *run)
+void tl_state_end_incarnation(struct tl_run *run)
 {
     const struct tl_state *state = &run->state;
     if (state->begun && !state->origin_pinned) {
         tl_found(&run->found, TL_GENESIS_MISMATCH, state->origin_seq,
                  "no log key that this leaf began with or led to is in the trust file");
     }
-    if (run->in->mac_key != NULL && !run->mac_seen) {
+}
+
+void tl_state_end(struct tl_run *run)
+{
+    tl_state_end_incarnation(run);
+    if (run->in->mac_key != NULL && run->state.begun && !run->mac_seen) {
         tl_found(&run->found, TL_MAC_KEY_UNKNOWN, TALLY_SEQ_NONE,
                  "the MAC key given is of no generation of this ledger");
     }

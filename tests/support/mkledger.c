@@ -353,7 +353,9 @@ void mk_approve(struct mk *mk, enum tl_leaf_kind kind, const char *payload, char
     tl_assert(tl_ed25519_sign(blob + 4, mk->approver.seed, text.data, text.len) == TALLY_OK);
     tl_buf_clear(&text);
     tl_base64_encode(&text, blob, sizeof(blob));
-    tl_str_copy(out, 128, tl_buf_str(&text));
+    tl_assert(text.len < 128);
+    memcpy(out, text.data, text.len);
+    out[text.len] = '\0';
     tl_buf_release(&text);
     tl_arena_release(&arena);
 }
