@@ -225,8 +225,9 @@ const struct tl_cmd tl_cmd_export = {
     .name = "export",
     .summary = "write records to a file or to stdout",
     .arguments = "",
-    .about = "In the order of the ledger, as of one moment. The end of an export says what it held:\n"
-             "the last line of ndjson, the member \"export\" of json, FILE.manifest.json of csv.\n",
+    .about =
+        "In the order of the ledger, as of one moment. The end of an export says what it held:\n"
+        "the last line of ndjson, the member \"export\" of json, FILE.manifest.json of csv.\n",
     .examples = "tally export --format csv --from 2026-03-01 --to 2026-04-01 --output march.csv\n"
                 "tally export --action 'user.*' | jq -c .event\n",
     .opts = opts,

@@ -67,8 +67,7 @@ static bool keep_style(struct tl_table *table, enum tl_style style)
 {
     if (table->cell_count == table->style_capacity) {
         size_t capacity = table->style_capacity == 0 ? 256 : table->style_capacity * 2;
-        enum tl_style *styles =
-            tl_realloc_array(table->styles, capacity, sizeof(table->styles[0]));
+        enum tl_style *styles = tl_realloc_array(table->styles, capacity, sizeof(table->styles[0]));
         if (styles == NULL) {
             table->text.status = TALLY_ENOMEM;
             return false;

@@ -6,9 +6,9 @@
 #include "codec/json.h"
 
 static const struct tl_column columns[] = {
-    { "seq", true },      { "time", false },    { "actor", false },    { "action", false },
-    { "target", false },  { "outcome", false }, { "severity", false }, { "service", false },
-    { "state", false },
+    { "seq", true },       { "time", false },    { "actor", false },
+    { "action", false },   { "target", false },  { "outcome", false },
+    { "severity", false }, { "service", false }, { "state", false },
 };
 
 void tl_records_init(struct tl_records *records, const struct tl_cli *cli)
@@ -168,7 +168,7 @@ static void add_event(struct tl_table *table, const struct tl_json *event)
 /* The members of the record as its line has them, and then those of the event. */
 static void add_members(struct tl_table *table, const struct tl_json *record)
 {
-    static const char *const names[] = { "seq",  "time",  "id",     "origin", "recorded_at",
+    static const char *const names[] = { "seq",  "time",  "id",     "origin",   "recorded_at",
                                          "kind", "state", "erased", "leaf_hash" };
     for (size_t i = 0; i < TL_ARRAY_LEN(names); i++) {
         const struct tl_json *value = tl_json_member(record, names[i]);
