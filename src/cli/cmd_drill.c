@@ -7,7 +7,8 @@
 #include "cli/out.h"
 
 static const struct tl_opt opts[] = {
-    { "work-dir", 0, "DIR", "a directory that does not exist yet, for the copies; beside the ledger" },
+    { "work-dir", 0, "DIR",
+      "a directory that does not exist yet, for the copies; beside the ledger" },
     { 0 },
 };
 

@@ -68,7 +68,10 @@ tally_status tally_checkpoint(struct tally_ledger *ledger, uint64_t size, char *
     struct tl_buf text;
     TL_TRY(tl_reader_get(ledger, &reader, err));
     tl_buf_init(&text, TL_NOTE_LEN_MAX);
-    tally_status status = read_note(reader.store, &size, &text, err);
+    tally_status status = tl_store_begin_read(reader.store, err);
+    if (status == TALLY_OK) {
+        status = read_note(reader.store, &size, &text, err);
+    }
     tl_reader_put(ledger, &reader);
     return take_text(&text, status, note_out, err);
 }
@@ -181,7 +184,10 @@ tally_status tally_trust_text(struct tally_ledger *ledger, char **text_out,
     struct tl_reader reader;
     struct tl_buf text;
     TL_TRY(tl_reader_get(ledger, &reader, err));
-    tally_status status = tl_trust_from_genesis(&trust, reader.store, err);
+    tally_status status = tl_store_begin_read(reader.store, err);
+    if (status == TALLY_OK) {
+        status = tl_trust_from_genesis(&trust, reader.store, err);
+    }
     tl_reader_put(ledger, &reader);
     TL_TRY(status);
     tl_buf_init(&text, TL_CONFIG_BYTES_MAX);
