@@ -198,8 +198,8 @@ bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,
         return true; /* the damage that hides the policy is a finding */
     }
     run->report->contents++;
-    if (tl_split_event(&run->split, run->state.policy.erasable, record->event,
-                       record->event_len) != TALLY_OK) {
+    if (tl_split_event(&run->split, run->state.policy.erasable, record->event, record->event_len) !=
+        TALLY_OK) {
         return !found(run, TL_CONTENT_MODIFIED, leaf->seq, "the content is no canonical object");
     }
     if (sealed_whole ? check_whole(run, leaf, record) : check_partly_erased(run, leaf, record)) {

@@ -45,7 +45,8 @@ static tally_status reserve(void **items, size_t *capacity, size_t count, size_t
 }
 
 /* Copies into the arena; NULL in *copy_out stays there for an empty list. */
-static tally_status copy(struct tl_arena *arena, const void *from, size_t len, const void **copy_out)
+static tally_status copy(struct tl_arena *arena, const void *from, size_t len,
+                         const void **copy_out)
 {
     if (len == 0) {
         return TALLY_OK;
@@ -214,7 +215,8 @@ void tl_excuse_scope_release(struct tl_excuse_scope *scope)
     *scope = (struct tl_excuse_scope){ 0 };
 }
 
-static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t first, uint64_t end)
+static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t first,
+                         uint64_t end)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (ranges[i].first < end && ranges[i].last >= first) {
@@ -329,8 +331,7 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
 {
     struct tl_excuse excuse = { 0 };
     judge_purges(scope, seq, retain_until, &excuse);
-    uint64_t purge_seq =
-        excuse.purged ? scope->excuses->purges[excuse.purge].seq : TALLY_SEQ_NONE;
+    uint64_t purge_seq = excuse.purged ? scope->excuses->purges[excuse.purge].seq : TALLY_SEQ_NONE;
     for (size_t i = 0; i < scope->erasure_count; i++) {
         const struct tl_erasure *erasure = &scope->excuses->erasures[scope->erasures[i]];
         if (!erasure->whole || seq >= erasure->seq ||

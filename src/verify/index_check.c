@@ -6,8 +6,8 @@
 #include "verify/run.h"
 
 /* So many sums: 8 MiB; the record is named exactly as long as there are no more records. */
-#define SUMS_MAX  ((uint64_t)1 << 20)
-#define VIEW_BYTES_MAX ((size_t)32 << 20)
+#define SUMS_MAX        ((uint64_t)1 << 20)
+#define VIEW_BYTES_MAX  ((size_t)32 << 20)
 #define TERMS_BYTES_MAX ((size_t)8 << 20)
 
 struct comparison {

@@ -138,8 +138,8 @@ static tally_status check_tail(struct tl_run *run)
                  run->size - run->hole_first, run->size);
     }
     uint64_t extra = TALLY_SEQ_NONE;
-    tally_status status = tl_store_scan(run->in->store, run->size, TALLY_SEQ_NONE, stop_at_first,
-                                        &extra, run->err);
+    tally_status status =
+        tl_store_scan(run->in->store, run->size, TALLY_SEQ_NONE, stop_at_first, &extra, run->err);
     if (extra != TALLY_SEQ_NONE) {
         tl_found(&run->found, TL_LEAF_EXTRA, extra,
                  "there are records that the newest checkpoint does not cover");

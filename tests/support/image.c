@@ -150,8 +150,8 @@ static tally_status image_newest(struct tally_store *store, uint64_t *size_out,
 {
     struct image *image = image_of(store);
     TL_TRY(count_read(image, err));
-    *size_out = image->checkpoint_count == 0 ? 0
-                                             : image->checkpoints[image->checkpoint_count - 1].size;
+    *size_out =
+        image->checkpoint_count == 0 ? 0 : image->checkpoints[image->checkpoint_count - 1].size;
     return TALLY_OK;
 }
 

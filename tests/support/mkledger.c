@@ -83,8 +83,7 @@ void mk_event_text(char out[MK_EVENT_SIZE], uint64_t n)
     (void)snprintf(
         out, MK_EVENT_SIZE,
         "{\"action\":\"invoice.update\",\"actor\":{\"id\":\"user-%" PRIu64
-        "\",\"name\":\"Ann Example %" PRIu64
-        "\",\"type\":\"user\"},\"id\":\"%08" PRIx64
+        "\",\"name\":\"Ann Example %" PRIu64 "\",\"type\":\"user\"},\"id\":\"%08" PRIx64
         "-0000-7000-8000-0123456789ab\",\"metadata\":{\"note\":\"a few words about it\"},"
         "\"occurred_at\":\"2025-12-31T23:00:00.123456Z\",\"outcome\":\"success\",\"reason\":"
         "\"asked by phone\",\"severity\":\"low\",\"source\":{\"ip\":\"192.0.2.7\",\"service\":"
@@ -189,8 +188,8 @@ void mk_switch(struct mk *mk, uint32_t epochs)
     char payload[1024];
     tl_vkey_format(vkey, &new.key);
     (void)snprintf(payload, sizeof(payload),
-                   "{\"epoch_key\":\"%s\",\"from\":%" PRIu32 ",\"to\":%" PRIu32 "}", vkey, mk->epoch,
-                   to);
+                   "{\"epoch_key\":\"%s\",\"from\":%" PRIu32 ",\"to\":%" PRIu32 "}", vkey,
+                   mk->epoch, to);
     mk->time_us = (MK_START_S + (int64_t)to * MK_EPOCH_SECONDS) * 1000000 + 5000;
     mk_control(mk, TL_LEAF_EPOCH, payload);
     mk->epoch_key = old;

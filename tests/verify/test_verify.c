@@ -425,18 +425,54 @@ static void leaves(void **state)
 }
 
 /* Each makes the next leaf of a ledger that is otherwise sound. */
-static void turn_back(struct tl_leaf *leaf) { leaf->time_us -= 2000; }
-static void set_class(struct tl_leaf *leaf) { leaf->class_id = 77; }
-static void set_until(struct tl_leaf *leaf) { leaf->retain_until++; }
-static void set_id(struct tl_leaf *leaf) { leaf->id[5] ^= 1; }
-static void zero_id(struct tl_leaf *leaf) { memset(leaf->id, 0, sizeof(leaf->id)); }
-static void set_epoch(struct tl_leaf *leaf) { leaf->epoch++; }
-static void set_incarnation(struct tl_leaf *leaf) { leaf->incarnation++; }
-static void set_generation(struct tl_leaf *leaf) { leaf->mac_gen++; }
-static void set_commit(struct tl_leaf *leaf) { leaf->commit[7] ^= 1; }
-static void set_flag(struct tl_leaf *leaf) { leaf->flags ^= TL_LEAF_HAS_MEMBERS; }
-static void set_seq(struct tl_leaf *leaf) { leaf->seq += 4; }
-static void set_mac(uint8_t *leaf) { leaf[TL_LEAF_MAC_AT] ^= 1; }
+static void turn_back(struct tl_leaf *leaf)
+{
+    leaf->time_us -= 2000;
+}
+static void set_class(struct tl_leaf *leaf)
+{
+    leaf->class_id = 77;
+}
+static void set_until(struct tl_leaf *leaf)
+{
+    leaf->retain_until++;
+}
+static void set_id(struct tl_leaf *leaf)
+{
+    leaf->id[5] ^= 1;
+}
+static void zero_id(struct tl_leaf *leaf)
+{
+    memset(leaf->id, 0, sizeof(leaf->id));
+}
+static void set_epoch(struct tl_leaf *leaf)
+{
+    leaf->epoch++;
+}
+static void set_incarnation(struct tl_leaf *leaf)
+{
+    leaf->incarnation++;
+}
+static void set_generation(struct tl_leaf *leaf)
+{
+    leaf->mac_gen++;
+}
+static void set_commit(struct tl_leaf *leaf)
+{
+    leaf->commit[7] ^= 1;
+}
+static void set_flag(struct tl_leaf *leaf)
+{
+    leaf->flags ^= TL_LEAF_HAS_MEMBERS;
+}
+static void set_seq(struct tl_leaf *leaf)
+{
+    leaf->seq += 4;
+}
+static void set_mac(uint8_t *leaf)
+{
+    leaf[TL_LEAF_MAC_AT] ^= 1;
+}
 
 static void sealed_leaves_that_break_a_rule(void **state)
 {
@@ -446,11 +482,11 @@ static void sealed_leaves_that_break_a_rule(void **state)
         void (*tweak_bytes)(uint8_t *leaf);
         const char *code;
     } rows[] = {
-        { turn_back, NULL, "TIME_REGRESSION" }, { set_class, NULL, "LEAF_INVALID" },
+        { turn_back, NULL, "TIME_REGRESSION" },    { set_class, NULL, "LEAF_INVALID" },
         { set_until, NULL, "RETENTION_MISMATCH" }, { set_id, NULL, "ID_MISMATCH" },
-        { set_epoch, NULL, "EPOCH_MISMATCH" }, { set_incarnation, NULL, "LEAF_INVALID" },
-        { set_generation, NULL, "LEAF_INVALID" }, { set_commit, NULL, "CONTENT_MODIFIED" },
-        { set_flag, NULL, "LEAF_INVALID" }, { set_seq, NULL, "SEQ_MISMATCH" },
+        { set_epoch, NULL, "EPOCH_MISMATCH" },     { set_incarnation, NULL, "LEAF_INVALID" },
+        { set_generation, NULL, "LEAF_INVALID" },  { set_commit, NULL, "CONTENT_MODIFIED" },
+        { set_flag, NULL, "LEAF_INVALID" },        { set_seq, NULL, "SEQ_MISMATCH" },
         { NULL, set_mac, "MAC_MISMATCH" },
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(rows); i++) {
@@ -532,20 +568,21 @@ static void controls(void **state)
         { TL_LEAF_ERASE, "{\"basis\":\"x\",\"items\":[{\"pointers\":[\"\"],\"seqs\":[9]}]}",
           "CONTROL_INVALID" },
         { TL_LEAF_ANCHOR,
-          "{\"digest\":\"06c0c0cddff8461a8990d6dddee4e03baba3ba5b056ce2d7f2f8bd4d0a7ae2fb\",\"kind\":"
+          "{\"digest\":\"06c0c0cddff8461a8990d6dddee4e03baba3ba5b056ce2d7f2f8bd4d0a7ae2fb\","
+          "\"kind\":"
           "\"object\",\"ref\":\"a\",\"root\":\"tSEaW6pUBZC2cx94FZfQK/EK6bq3OWBzJ8EdNkoBeqw=\","
           "\"size\":99}",
           "CONTROL_INVALID" },
         { TL_LEAF_ANCHOR,
-          "{\"digest\":\"06c0c0cddff8461a8990d6dddee4e03baba3ba5b056ce2d7f2f8bd4d0a7ae2fb\",\"kind\":"
+          "{\"digest\":\"06c0c0cddff8461a8990d6dddee4e03baba3ba5b056ce2d7f2f8bd4d0a7ae2fb\","
+          "\"kind\":"
           "\"object\",\"ref\":\"a\",\"root\":\"tSEaW6pUBZC2cx94FZfQK/EK6bq3OWBzJ8EdNkoBeqw=\","
           "\"size\":1}",
           "CONTROL_INVALID" },
         { TL_LEAF_RESUME, "{\"clean\":true,\"size\":21,\"tail_bytes\":0}", "CONTROL_INVALID" },
         { TL_LEAF_PURGE, "{\"before_seq\":9,\"count\":0,\"cutoff_day\":1}", "PURGE_INVALID" },
         { TL_LEAF_PURGE, "{\"before_seq\":3,\"count\":0,\"cutoff_day\":99999}", "PURGE_INVALID" },
-        { TL_LEAF_PURGE, "{\"count\":0,\"override\":true,\"ranges\":[[1,2]]}",
-          "APPROVAL_INVALID" },
+        { TL_LEAF_PURGE, "{\"count\":0,\"override\":true,\"ranges\":[[1,2]]}", "APPROVAL_INVALID" },
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(rows); i++) {
         mk_release(&mk);
@@ -773,7 +810,8 @@ static void contents(void **state)
 static void events_that_are_not_canonical(void **state)
 {
     (void)state;
-    mk_event_of(&mk, "{\"action\":\"a\",\"id\":\"00000001-0000-7000-8000-000000000000\",\"n\":1e0}");
+    mk_event_of(&mk,
+                "{\"action\":\"a\",\"id\":\"00000001-0000-7000-8000-000000000000\",\"n\":1e0}");
     mk_checkpoint(&mk);
     expect_warning("NON_CANONICAL", 1);
 }
@@ -894,9 +932,8 @@ static void restore(uint64_t lost_size)
                    "{\"epoch_key\":\"%s\",\"from_origin\":\"%s\",\"from_root\":\"%s\",\"from_"
                    "size\":%llu,\"log_key\":\"%s\",\"lost_size\":%llu,\"mac_id\":\"%s\","
                    "\"origin\":\"audit.example.com/second\",\"reason\":\"disk\"}",
-                   vkey[0], mk.origin, root.data,
-                   (unsigned long long)mk.image.head.size, vkey[1], (unsigned long long)lost_size,
-                   hex);
+                   vkey[0], mk.origin, root.data, (unsigned long long)mk.image.head.size, vkey[1],
+                   (unsigned long long)lost_size, hex);
     tl_buf_release(&root);
     mk.mac_gen = tl_get_be32(mac_id);
     tl_mac_init(&mk.mac, mk.k0, 0);
@@ -1096,7 +1133,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_key_that_did_not_sign_its_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(restores, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_splice_from_another_ledger, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(stolen_keys_cannot_rewrite_a_closed_epoch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(stolen_keys_cannot_rewrite_a_closed_epoch, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(scopes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(can_be_canceled, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unreadable_ledger_is_a_report, set_up, tear_down),
