@@ -30,7 +30,7 @@ enum tl_json_type {
 struct tl_json {
     enum tl_json_type type;
     uint32_t count;        /* members or elements */
-    size_t name_offset;    /* byte of the input at which the name begins, if it is a member */
+    size_t name_offset;    /* byte of the input at which the name's quote is; of a member */
     size_t offset;         /* byte of the input at which the value begins */
     size_t end;            /* byte after the last one of the value */
     struct tl_str key;     /* name, unescaped, if the value is a member; else absent */
@@ -50,15 +50,24 @@ struct tl_json_limits {
     bool keep_floats; /* accept other tokens of 2^53 or more; tl_json_write() may not see them */
 };
 
-/* The bounds of the evidence format itself. */
+/*
+ * The bounds of the evidence format itself: 16,777,215 bytes, 64 nested containers, any number of
+ * members and elements, of which the arena is the bound.
+ */
 extern const struct tl_json_limits tl_json_limits_format;
 
 /*
  * Reads the value that fills all of `text`. *root_out and what hangs on it live until `arena` is
- * reset, and may borrow from `text`.
+ * reset, and may borrow from `text`. A number is judged by the double nearest to it.
  *
- * Errors: TALLY_EREFUSED with code and offset: bad_json, bad_utf8, duplicate_member, too_deep,
- *         too_many, too_large, bad_number; TALLY_ENOMEM
+ * Errors: TALLY_EREFUSED with code and offset:
+ *           bad_json          not JSON, or U+0000, at the byte that cannot stand there
+ *           bad_utf8          invalid UTF-8 or half of a surrogate pair
+ *           bad_number        at its first byte: 2^53 or more and below 10^21, too large for a
+ *                             double, not zero but rounded to it, or more than 256 bytes
+ *           duplicate_member  at the name that comes second
+ *           too_deep, too_many, too_large
+ *         TALLY_ENOMEM    there is no memory, or the arena has reached its bound
  */
 tally_status tl_json_read(struct tl_arena *arena, const char *text, size_t len,
                           const struct tl_json_limits *limits, const struct tl_json **root_out,
@@ -107,7 +116,8 @@ int tl_json_compare_names(struct tl_str a, struct tl_str b);
  * Says whether `text` is canonical, within the limits of the evidence format: whether reading and
  * writing it would give the very same bytes. Much faster than doing so. NULL `err` is allowed.
  *
- * Errors: TALLY_EREFUSED with code and offset; TALLY_OK otherwise
+ * Errors: TALLY_EREFUSED with code and offset: those of tl_json_read(), and `not_canonical` for
+ *         what is JSON, as far as it was read, but written in another way
  */
 tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_error *err);
 

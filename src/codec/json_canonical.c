@@ -9,31 +9,34 @@
 struct checker {
     const char *text;
     size_t len;
-    size_t at;
+    tally_status status; /* once a function has failed */
     struct tally_error *err;
 };
 
-static tally_status refuse(struct checker *c, const char *code, const char *message, size_t at)
+/* As in the reader, functions return the byte after what they checked, or 0 after a failure. */
+
+static size_t refuse(struct checker *c, const char *code, const char *message, size_t at)
 {
-    return tl_refuse_at(c->err, code, at, "%s", message);
+    c->status = tl_refuse_at(c->err, code, at, "%s", message);
+    return 0;
 }
 
-/* Refuses the byte at c->at, in whose place something else is expected. */
-static tally_status refuse_byte(struct checker *c, const char *message)
+/* The byte at text[at], or U+0000, which nothing begins with, at the end. */
+static char peek(const struct checker *c, size_t at)
 {
-    bool space =
-        c->at < c->len && c->text[c->at] != '\0' && strchr(" \t\r\n", c->text[c->at]) != NULL;
-    return space ? refuse(c, "not_canonical", "white space", c->at)
-                 : refuse(c, "bad_json", message, c->at);
-}
-
-static bool take(struct checker *c, char wanted)
-{
-    if (c->at < c->len && c->text[c->at] == wanted) {
-        c->at++;
-        return true;
+    if (at >= c->len) {
+        return '\0';
     }
-    return false;
+    return c->text[at];
+}
+
+/* Refuses the byte at text[at], in whose place something else is expected. */
+static size_t refuse_byte(struct checker *c, const char *message, size_t at)
+{
+    char byte = peek(c, at);
+    bool space = byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+    return space ? refuse(c, "not_canonical", "white space", at)
+                 : refuse(c, "bad_json", message, at);
 }
 
 /* The next character of a canonical string, with its escape removed; *at moves behind it. */
@@ -65,173 +68,192 @@ static int compare_raw(struct tl_str a, struct tl_str b)
     return i < a.len ? 1 : j < b.len ? -1 : 0;
 }
 
-/* Refuses an escape in text[from..to) that JCS would not have written. */
-static tally_status check_escapes(struct checker *c, size_t from, size_t to)
+/* Returns whether text[at] begins an escape as JCS writes it; *used_out is its length. */
+static bool is_canonical_escape(const struct checker *c, size_t at, size_t *used_out)
 {
-    for (size_t at = from; at < to;) {
-        if (c->text[at] != '\\') {
-            at++;
-            continue;
-        }
-        uint32_t character = 0;
-        size_t used = tl_json_decode_escape(c->text, to, at, &character);
-        tl_assert(used != 0);
-        char want[6];
-        char plain = (char)character;
-        bool needed = character < ' ' || character == '"' || character == '\\';
-        if (!needed || tl_json_escape(want, plain) != used ||
-            memcmp(want, c->text + at, used) != 0) {
-            return refuse(c, "not_canonical", "an escape that should be another or none", at);
-        }
-        at += used;
-    }
-    return TALLY_OK;
+    uint32_t character = 0;
+    char want[6];
+    *used_out = tl_json_decode_escape(c->text, c->len, at, &character);
+    tl_assert(*used_out != 0);
+    bool needed = character < ' ' || character == '"' || character == '\\';
+    return needed && tl_json_escape(want, (char)character) == *used_out &&
+           memcmp(want, c->text + at, *used_out) == 0;
 }
 
-static tally_status check_string(struct checker *c, struct tl_json_span *span)
+/* Checks a string that is not plain ASCII. */
+TL_JSON_RARE static size_t check_any_string(struct checker *c, size_t at, bool *escaped_out)
 {
+    struct tl_json_span span;
     struct tl_json_fault fault;
-    if (!tl_json_scan_string(c->text, c->len, c->at, span, &fault)) {
+    if (!tl_json_scan_string(c->text, c->len, at, &span, &fault)) {
         return refuse(c, fault.code, fault.message, fault.at);
     }
-    if (span->escaped) {
-        TL_TRY(check_escapes(c, c->at + 1, span->end - 1));
+    *escaped_out = span.escaped;
+    size_t i = span.escaped ? at + 1 : span.end;
+    while (i < span.end) {
+        size_t used = 1;
+        if (c->text[i] == '\\' && !is_canonical_escape(c, i, &used)) {
+            return refuse(c, "not_canonical", "an escape that should be another or none", i);
+        }
+        i += used;
     }
-    c->at = span->end;
-    return TALLY_OK;
+    return span.end;
 }
 
-/* Steps over an integer that is canonical at first sight. */
-static bool take_plain_integer(struct checker *c)
+static size_t check_string(struct checker *c, size_t at, bool *escaped_out)
 {
-    size_t first = c->at + (c->text[c->at] == '-' ? 1 : 0);
+    size_t end = tl_json_skip_plain(c->text, c->len, at + 1);
+    if (peek(c, end) != '"') {
+        return check_any_string(c, at, escaped_out);
+    }
+    *escaped_out = false;
+    return end + 1;
+}
+
+/* Returns the end of an integer that is canonical at first sight, else 0. */
+static size_t skip_plain_integer(const struct checker *c, size_t at)
+{
+    size_t first = at + (peek(c, at) == '-' ? 1 : 0);
     size_t end = first;
-    while (end < c->len && c->text[end] >= '0' && c->text[end] <= '9') {
+    while (peek(c, end) >= '0' && peek(c, end) <= '9') {
         end++;
     }
     size_t count = end - first;
-    bool more = end < c->len && strchr(".eE", c->text[end]) != NULL && c->text[end] != '\0';
-    bool canonical = count >= 1 && count <= SAFE_DIGITS && !more &&
-                     (c->text[first] != '0' || (count == 1 && first == c->at));
-    c->at = canonical ? end : c->at;
-    return canonical;
+    char next = peek(c, end);
+    bool zero = peek(c, first) == '0' && (count > 1 || first > at); /* leading, or negative */
+    bool more = next == '.' || next == 'e' || next == 'E';
+    return count >= 1 && count <= SAFE_DIGITS && !zero && !more ? end : 0;
 }
 
-static tally_status check_number(struct checker *c)
+static size_t check_number(struct checker *c, size_t at)
 {
-    if (take_plain_integer(c)) {
-        return TALLY_OK;
+    size_t end = skip_plain_integer(c, at);
+    if (end != 0) {
+        return end;
     }
     struct tl_number number = { 0 };
-    switch (tl_number_read(c->text + c->at, c->len - c->at, &number)) {
+    switch (tl_number_read(c->text + at, c->len - at, &number)) {
     case TL_NUMBER_FINE:
         break;
     case TL_NUMBER_BAD:
-        c->at += number.len;
-        return refuse_byte(c, number.len == 0 ? "expected a value" : "not a number");
+        return refuse_byte(c, number.len == 0 ? "expected a value" : "not a number",
+                           at + number.len);
     case TL_NUMBER_LONG:
     case TL_NUMBER_LARGE:
     case TL_NUMBER_VANISHING:
     case TL_NUMBER_UNSAFE:
-        return refuse(c, "bad_number", "a number that a double cannot keep", c->at);
+        return refuse(c, "bad_number", "a number that a double cannot keep", at);
     }
     char want[TL_NUMBER_PRINT_MAX];
     size_t len = tl_number_print(want, number.value);
-    if (len != number.len || memcmp(want, c->text + c->at, len) != 0) {
-        return refuse(c, "not_canonical", "a number that is not written as ECMAScript does", c->at);
+    bool same = len == number.len && memcmp(want, c->text + at, len) == 0;
+    return same ? at + len
+                : refuse(c, "not_canonical", "a number that is not as ECMAScript writes it", at);
+}
+
+static size_t check_literal(struct checker *c, size_t at, struct tl_str word)
+{
+    bool same = c->len - at >= word.len && memcmp(c->text + at, word.text, word.len) == 0;
+    return same ? at + word.len : refuse_byte(c, "expected a value", at);
+}
+
+static size_t check_value(struct checker *c, size_t at, uint32_t depth);
+
+static size_t check_elements(struct checker *c, size_t at, uint32_t depth)
+{
+    for (;;) {
+        at = check_value(c, at, depth);
+        if (at == 0) {
+            return 0;
+        }
+        if (peek(c, at) != ',') {
+            break;
+        }
+        at++;
     }
-    c->at += len;
-    return TALLY_OK;
+    return peek(c, at) == ']' ? at + 1 : refuse_byte(c, "expected ',' or ']'", at);
 }
 
-static tally_status check_literal(struct checker *c, struct tl_str word)
+/* A name between its quotes, as it stands. */
+struct name {
+    struct tl_str raw;
+    bool escaped;
+};
+
+/* Checks a name, which must come after `last`, and its colon; makes it the last. */
+static size_t check_name(struct checker *c, size_t at, struct name *last)
 {
-    if (c->len - c->at < word.len || memcmp(c->text + c->at, word.text, word.len) != 0) {
-        return refuse_byte(c, "expected a value");
+    if (peek(c, at) != '"') {
+        return refuse_byte(c, "expected a name", at);
     }
-    c->at += word.len;
-    return TALLY_OK;
-}
-
-static tally_status check_value(struct checker *c, uint32_t depth);
-
-static tally_status check_elements(struct checker *c, uint32_t depth)
-{
-    do {
-        TL_TRY(check_value(c, depth));
-    } while (take(c, ','));
-    return take(c, ']') ? TALLY_OK : refuse_byte(c, "expected ',' or ']'");
-}
-
-/* Checks that `name`, at byte `at`, comes after `last`. */
-static tally_status check_order(struct checker *c, struct tl_str last, struct tl_str name,
-                                bool escaped, size_t at)
-{
-    int order = escaped ? compare_raw(last, name) : tl_json_compare_names(last, name);
+    struct name name = { .escaped = false };
+    size_t end = check_string(c, at, &name.escaped);
+    if (end == 0) {
+        return 0;
+    }
+    name.raw = (struct tl_str){ .text = c->text + at + 1, .len = end - at - 2 };
+    int order = -1;
+    if (last->raw.text != NULL) {
+        order = name.escaped || last->escaped ? compare_raw(last->raw, name.raw)
+                                              : tl_json_compare_names(last->raw, name.raw);
+    }
     if (order == 0) {
         return refuse(c, "duplicate_member", "two members of an object have the same name", at);
     }
-    return order < 0 ? TALLY_OK : refuse(c, "not_canonical", "members out of order", at);
+    if (order > 0) {
+        return refuse(c, "not_canonical", "members out of order", at);
+    }
+    *last = name;
+    return peek(c, end) == ':' ? end + 1 : refuse_byte(c, "expected ':'", end);
 }
 
-static tally_status check_members(struct checker *c, uint32_t depth)
+static size_t check_members(struct checker *c, size_t at, uint32_t depth)
 {
-    struct tl_str last = { 0 };
-    bool last_escaped = false;
-    do {
-        size_t start = c->at;
-        if (start == c->len || c->text[start] != '"') {
-            return refuse_byte(c, "expected a name");
+    struct name last = { .escaped = false };
+    for (;;) {
+        at = check_name(c, at, &last);
+        at = at == 0 ? 0 : check_value(c, at, depth);
+        if (at == 0) {
+            return 0;
         }
-        struct tl_json_span span;
-        TL_TRY(check_string(c, &span));
-        struct tl_str name = { .text = c->text + start + 1, .len = span.end - start - 2 };
-        if (last.text != NULL) {
-            TL_TRY(check_order(c, last, name, span.escaped || last_escaped, start));
+        if (peek(c, at) != ',') {
+            break;
         }
-        last = name;
-        last_escaped = span.escaped;
-        if (!take(c, ':')) {
-            return refuse_byte(c, "expected ':'");
-        }
-        TL_TRY(check_value(c, depth));
-    } while (take(c, ','));
-    return take(c, '}') ? TALLY_OK : refuse_byte(c, "expected ',' or '}'");
+        at++;
+    }
+    return peek(c, at) == '}' ? at + 1 : refuse_byte(c, "expected ',' or '}'", at);
 }
 
-static tally_status check_container(struct checker *c, uint32_t depth)
+static size_t check_container(struct checker *c, size_t at, uint32_t depth)
 {
     if (depth == tl_json_limits_format.depth_max) {
-        return refuse(c, "too_deep", "too many nested arrays and objects", c->at);
+        return refuse(c, "too_deep", "too many nested arrays and objects", at);
     }
-    bool object = c->text[c->at++] == '{';
-    if (take(c, object ? '}' : ']')) {
-        return TALLY_OK;
+    bool object = c->text[at++] == '{';
+    if (peek(c, at) == (object ? '}' : ']')) {
+        return at + 1;
     }
-    return object ? check_members(c, depth + 1) : check_elements(c, depth + 1);
+    return object ? check_members(c, at, depth + 1) : check_elements(c, at, depth + 1);
 }
 
 /* Recursion ends at the depth of the format. */
-static tally_status check_value(struct checker *c, uint32_t depth)
+static size_t check_value(struct checker *c, size_t at, uint32_t depth)
 {
-    struct tl_json_span span;
-    if (c->at == c->len) {
-        return refuse_byte(c, "expected a value");
-    }
-    switch (c->text[c->at]) {
+    bool escaped = false;
+    switch (peek(c, at)) {
+    case '"':
+        return check_string(c, at, &escaped);
     case '{':
     case '[':
-        return check_container(c, depth);
-    case '"':
-        return check_string(c, &span);
+        return check_container(c, at, depth);
     case 't':
-        return check_literal(c, TL_STR("true"));
+        return check_literal(c, at, TL_STR("true"));
     case 'f':
-        return check_literal(c, TL_STR("false"));
+        return check_literal(c, at, TL_STR("false"));
     case 'n':
-        return check_literal(c, TL_STR("null"));
+        return check_literal(c, at, TL_STR("null"));
     default:
-        return check_number(c);
+        return check_number(c, at);
     }
 }
 
@@ -239,10 +261,14 @@ tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_
 {
     struct checker c = { .text = text, .len = len, .err = err };
     if (len > tl_json_limits_format.bytes_max) {
-        return refuse(&c, "too_large", "more than 16777215 bytes", tl_json_limits_format.bytes_max);
+        return tl_refuse_at(err, "too_large", tl_json_limits_format.bytes_max,
+                            "more than %zu bytes", tl_json_limits_format.bytes_max);
     }
-    TL_TRY(check_value(&c, 0));
-    return c.at == len ? TALLY_OK : refuse_byte(&c, "expected nothing after the value");
+    size_t used = check_value(&c, 0, 0);
+    if (used != 0 && used != len) {
+        (void)refuse_byte(&c, "expected nothing after the value", used); /* sets the status */
+    }
+    return c.status;
 }
 
 /* ---- walking ---- */

@@ -141,7 +141,9 @@ size_t tl_json_escape(char to[6], char c)
         to[1] = letters[c - '\b'];
         return 2;
     }
-    memcpy(to + 1, "u00", 3);
+    to[1] = 'u';
+    to[2] = '0';
+    to[3] = '0';
     to[4] = digits[c >> 4];
     to[5] = digits[c & 15];
     return 6;

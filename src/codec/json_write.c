@@ -8,51 +8,53 @@
 
 /*
  * Writes straight into the free space of a buffer, whose length it sets when the space runs out
- * and at the end. After a failure the buffer is broken, and all that follows does nothing.
+ * and at the end. The functions below write at `at` and return the byte after that, or NULL after
+ * a failure, which the buffer keeps: a position in a register is what makes this fast.
  */
 struct writer {
     struct tl_buf *out;
-    char *at;
-    size_t room; /* bytes that may be written at `at` */
+    const char *end; /* of the free space */
 };
 
-static void flush(struct writer *w)
+/* Gets more free space; makes what was written so far part of the buffer. */
+TL_JSON_RARE static char *grow(struct writer *w, const char *at, size_t len)
 {
-    if (w->at != NULL) {
-        w->out->len = (size_t)(w->at - w->out->data);
+    if (at != NULL) {
+        w->out->len = (size_t)(at - w->out->data);
     }
+    char *to = tl_buf_reserve(w->out, len);
+    if (to != NULL) {
+        size_t room = w->out->capacity - w->out->len - 1;
+        size_t allowed = w->out->len_max - w->out->len;
+        w->end = to + (room < allowed ? room : allowed);
+    }
+    return to;
 }
 
-/* Makes sure that there is room for `len` bytes. */
-static bool reserve(struct writer *w, size_t len)
+/* Makes sure that there is room for `len` bytes, never asking for more than will be needed. */
+static char *reserve(struct writer *w, char *at, size_t len)
 {
-    if (w->room >= len) {
-        return true;
-    }
-    flush(w);
-    w->at = tl_buf_reserve(w->out, len);
-    if (w->at == NULL) {
-        w->room = 0;
-        return false;
-    }
-    size_t room = w->out->capacity - w->out->len - 1;
-    size_t allowed = w->out->len_max - w->out->len;
-    w->room = room < allowed ? room : allowed;
-    return true;
+    return (size_t)(w->end - at) >= len ? at : grow(w, at, len);
 }
 
-/* Adds bytes for which there is room. */
-static void put(struct writer *w, const char *bytes, size_t len)
+static char *write_bytes(struct writer *w, char *at, const char *bytes, size_t len)
 {
-    memcpy(w->at, bytes, len);
-    w->at += len;
-    w->room -= len;
+    at = reserve(w, at, len);
+    if (at == NULL) {
+        return NULL;
+    }
+    memcpy(at, bytes, len);
+    return at + len;
 }
 
-static void put_char(struct writer *w, char c)
+static char *write_char(struct writer *w, char *at, char c)
 {
-    *w->at++ = c;
-    w->room--;
+    at = reserve(w, at, 1);
+    if (at == NULL) {
+        return NULL;
+    }
+    *at = c;
+    return at + 1;
 }
 
 /*
@@ -95,144 +97,170 @@ static size_t copy_plain(char *to, const char *text, size_t len)
 {
     size_t at = 0;
     for (; len - at > sizeof(tl_json_block); at += sizeof(tl_json_block)) {
-        tl_json_block block = tl_json_load(text + at);
-        if (tl_json_any(tl_json_specials(block))) {
+        if (tl_json_any(tl_json_specials(tl_json_load(text + at)))) {
             return at;
         }
-        memcpy(to + at, &block, sizeof(block));
+        memcpy(to + at, text + at, sizeof(tl_json_block));
     }
     return copy_short(to + at, text + at, len - at) ? len : at;
 }
 
 /* Writes str[from..to) byte by byte; there is room for all of `str` after `from`, and a quote. */
-static bool write_escaped(struct writer *w, struct tl_str str, size_t from, size_t to)
+static char *write_escaped(struct writer *w, char *at, struct tl_str str, size_t from, size_t to)
 {
-    for (size_t at = from; at < to; at++) {
-        if (!tl_json_is_special(str.text[at])) {
-            put_char(w, str.text[at]);
+    for (size_t i = from; i < to; i++) {
+        if (!tl_json_is_special(str.text[i])) {
+            *at++ = str.text[i];
             continue;
         }
         char text[6];
-        size_t len = tl_json_escape(text, str.text[at]);
-        if (!reserve(w, len + (str.len - at))) {
-            return false;
+        size_t len = tl_json_escape(text, str.text[i]);
+        at = reserve(w, at, len + (str.len - i));
+        if (at == NULL) {
+            return NULL;
         }
-        put(w, text, len);
+        memcpy(at, text, len);
+        at += len;
     }
-    return true;
+    return at;
 }
 
-static bool write_string(struct writer *w, struct tl_str str)
+/* Writes what is left of a string after the first `done` bytes, of which the next need escapes. */
+TL_JSON_RARE static char *write_rest(struct writer *w, char *at, struct tl_str str, size_t done)
 {
-    if (!reserve(w, str.len + 2)) {
-        return false;
-    }
-    put_char(w, '"');
-    for (size_t at = 0; at < str.len;) {
-        size_t plain = copy_plain(w->at, str.text + at, str.len - at);
-        w->at += plain;
-        w->room -= plain;
+    while (done < str.len) {
+        size_t left = str.len - done;
+        size_t block = left < sizeof(tl_json_block) ? left : sizeof(tl_json_block);
+        at = write_escaped(w, at, str, done, done + block);
+        if (at == NULL) {
+            return NULL;
+        }
+        done += block;
+        size_t plain = copy_plain(at, str.text + done, str.len - done);
         at += plain;
-        size_t block = str.len - at < sizeof(tl_json_block) ? str.len - at : sizeof(tl_json_block);
-        if (!write_escaped(w, str, at, at + block)) {
-            return false;
-        }
-        at += block;
+        done += plain;
     }
-    put_char(w, '"');
-    return true;
+    *at++ = '"';
+    return at;
 }
 
-static bool write_bytes(struct writer *w, const char *bytes, size_t len)
+static char *write_string(struct writer *w, char *at, struct tl_str str)
 {
-    if (!reserve(w, len)) {
-        return false;
+    at = reserve(w, at, str.len + 2);
+    if (at == NULL) {
+        return NULL;
     }
-    put(w, bytes, len);
-    return true;
+    *at++ = '"';
+    size_t done = copy_plain(at, str.text, str.len);
+    if (done != str.len) {
+        return write_rest(w, at + done, str, done);
+    }
+    at[done] = '"';
+    return at + done + 1;
 }
 
-static bool write_number(struct writer *w, double number)
+static char *write_number(struct writer *w, char *at, double number)
 {
     char text[TL_NUMBER_PRINT_MAX];
-    return write_bytes(w, text, tl_number_print(text, number));
+    size_t len = tl_number_print(text, number);
+    return write_bytes(w, at, text, len);
 }
 
-/* Writes the opening bracket or the comma before `child`, and its name. */
-static bool write_before(struct writer *w, const struct tl_json *container,
-                         const struct tl_json *child)
+static char *write_value(struct writer *w, char *at, const struct tl_json *value, uint32_t depth);
+
+static char *write_elements(struct writer *w, char *at, const struct tl_json *array, uint32_t depth)
 {
-    bool object = container->type == TL_JSON_OBJECT;
-    char c = ',';
-    if (child == container->first) {
-        c = object ? '{' : '[';
+    char before = '[';
+    for (const struct tl_json *child = array->first; child != NULL; child = child->next) {
+        at = write_char(w, at, before);
+        at = at == NULL ? NULL : write_value(w, at, child, depth);
+        if (at == NULL) {
+            return NULL;
+        }
+        before = ',';
     }
-    return write_bytes(w, &c, 1) &&
-           (!object || (write_string(w, child->key) && write_bytes(w, ":", 1)));
+    return write_char(w, at, ']');
 }
 
-static bool write_value(struct writer *w, const struct tl_json *value, uint32_t depth);
-
-static bool write_container(struct writer *w, const struct tl_json *container, uint32_t depth)
+static char *write_members(struct writer *w, char *at, const struct tl_json *object, uint32_t depth)
 {
-    tl_assert(depth < DEPTH_MAX);
-    bool object = container->type == TL_JSON_OBJECT;
-    if (container->first == NULL) {
-        return write_bytes(w, object ? "{}" : "[]", 2);
-    }
     const struct tl_json *last = NULL;
-    for (const struct tl_json *child = container->first; child != NULL; child = child->next) {
+    for (const struct tl_json *child = object->first; child != NULL; child = child->next) {
         /* In any other order the text would be another event. */
-        tl_assert(!object || last == NULL || tl_json_compare_names(last->key, child->key) < 0);
-        if (!write_before(w, container, child) || !write_value(w, child, depth + 1)) {
-            return false;
+        tl_assert(last == NULL || tl_json_compare_names(last->key, child->key) < 0);
+        at = write_char(w, at, last == NULL ? '{' : ',');
+        at = at == NULL ? NULL : write_string(w, at, child->key);
+        at = at == NULL ? NULL : write_char(w, at, ':');
+        at = at == NULL ? NULL : write_value(w, at, child, depth);
+        if (at == NULL) {
+            return NULL;
         }
         last = child;
     }
-    return write_bytes(w, object ? "}" : "]", 1);
+    return write_char(w, at, '}');
 }
 
-static bool write_value(struct writer *w, const struct tl_json *value, uint32_t depth)
+static char *write_container(struct writer *w, char *at, const struct tl_json *value,
+                             uint32_t depth)
+{
+    tl_assert(depth < DEPTH_MAX);
+    bool object = value->type == TL_JSON_OBJECT;
+    if (value->first == NULL) {
+        return write_bytes(w, at, object ? "{}" : "[]", 2);
+    }
+    return object ? write_members(w, at, value, depth + 1)
+                  : write_elements(w, at, value, depth + 1);
+}
+
+static char *write_value(struct writer *w, char *at, const struct tl_json *value, uint32_t depth)
 {
     switch (value->type) {
     case TL_JSON_NULL:
-        return write_bytes(w, "null", 4);
+        return write_bytes(w, at, "null", 4);
     case TL_JSON_FALSE:
-        return write_bytes(w, "false", 5);
+        return write_bytes(w, at, "false", 5);
     case TL_JSON_TRUE:
-        return write_bytes(w, "true", 4);
+        return write_bytes(w, at, "true", 4);
     case TL_JSON_NUMBER: {
         double size = value->number < 0 ? -value->number : value->number;
         tl_assert(size < UNSAFE_MIN || size >= UNSAFE_END);
-        return write_number(w, value->number);
+        return write_number(w, at, value->number);
     }
     case TL_JSON_STRING:
-        return write_string(w, value->text);
+        return write_string(w, at, value->text);
     case TL_JSON_ARRAY:
     case TL_JSON_OBJECT:
-        return write_container(w, value, depth);
+        return write_container(w, at, value, depth);
     }
     tl_assert(false); /* no such type */
-    return false;
+    return NULL;
+}
+
+/* Makes what was written up to `end` part of the buffer; nothing after a failure. */
+static void finish(struct writer *w, const char *end)
+{
+    if (end != NULL) {
+        w->out->len = (size_t)(end - w->out->data);
+    }
 }
 
 void tl_json_write(struct tl_buf *out, const struct tl_json *value)
 {
     struct writer w = { .out = out };
-    (void)write_value(&w, value, 0); /* the buffer keeps the failure */
-    flush(&w);
+    char *at = grow(&w, NULL, 1);
+    finish(&w, at == NULL ? NULL : write_value(&w, at, value, 0));
 }
 
 void tl_json_write_string(struct tl_buf *out, struct tl_str text)
 {
     struct writer w = { .out = out };
-    (void)write_string(&w, text); /* the buffer keeps the failure */
-    flush(&w);
+    char *at = grow(&w, NULL, 2);
+    finish(&w, at == NULL ? NULL : write_string(&w, at, text));
 }
 
 void tl_json_write_number(struct tl_buf *out, double number)
 {
     struct writer w = { .out = out };
-    (void)write_number(&w, number); /* the buffer keeps the failure */
-    flush(&w);
+    char *at = grow(&w, NULL, 1);
+    finish(&w, at == NULL ? NULL : write_number(&w, at, number));
 }

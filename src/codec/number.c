@@ -38,10 +38,15 @@ static const struct tl_power *power_of_ten(int exponent)
     return &tl_powers[exponent - TL_POWER_FIRST];
 }
 
+static int floor_divide(int a, int b)
+{
+    return a / b - (a % b < 0 ? 1 : 0);
+}
+
 /* floor(log2(10^e)), for |e| up to 1233 */
 static int floor_log2_of_ten_to(int e)
 {
-    return (e * 1741647) >> 19;
+    return floor_divide(e * 1741647, 1 << 19);
 }
 
 static double double_of(uint64_t bits)
@@ -320,10 +325,42 @@ static uint64_t scale(const struct tl_power *power, uint64_t value)
     return (uint64_t)(high >> 64) | ((uint64_t)high > 1);
 }
 
+/* What reads as one double, in units of 10^ten / 4. */
+struct interval {
+    uint64_t lower; /* its ends, which belong to it */
+    uint64_t upper;
+    uint64_t value; /* the double itself */
+    int ten;
+};
+
 /*
- * The shortest decimal that reads as the double, and the nearest to it among those: the method of
- * R. Giulietti, "The Schubfach way to render doubles" (2020). Everything is scaled so that the
- * spacing of candidates is 4; trailing zeros may remain.
+ * The shortest decimal in an interval, the nearest to the double if there are several. Trailing
+ * zeros may remain.
+ */
+static struct decimal pick(const struct interval *in)
+{
+    uint64_t s = in->value / 4;
+    if (s >= 10) { /* a digit less, if exactly one such number lies in the interval */
+        uint64_t t = s / 10;
+        bool below = in->lower <= 40 * t;
+        bool above = 40 * t + 40 <= in->upper;
+        if (below != above) {
+            return (struct decimal){ .digits = t + above, .exponent = in->ten + 1 };
+        }
+    }
+    bool below = in->lower <= 4 * s;
+    bool above = 4 * s + 4 <= in->upper;
+    bool up = in->value > 4 * s + 2 || (in->value == 4 * s + 2 && s % 2 == 1);
+    if (below != above) {
+        up = above;
+    }
+    return (struct decimal){ .digits = s + up, .exponent = in->ten };
+}
+
+/*
+ * The shortest decimal that reads as the double: the method of R. Giulietti, "The Schubfach way to
+ * render doubles" (2020). The power of ten is such that the interval holds one or two multiples of
+ * it, but not eleven.
  */
 static struct decimal shortest(uint64_t bits)
 {
@@ -334,30 +371,17 @@ static struct decimal shortest(uint64_t bits)
     bool narrow = fraction == 0 && biased > 1; /* a power of two: half the distance below */
 
     /* floor(log10(2^two)), or of 3/4 of that */
-    int ten = (two * 1262611 - (narrow ? 524031 : 0)) >> 22;
+    int ten = floor_divide(two * 1262611 - (narrow ? 524031 : 0), 1 << 22);
     int shift = two + floor_log2_of_ten_to(-ten) + 1;
     const struct tl_power *power = power_of_ten(-ten);
-    uint64_t value = scale(power, 4 * significand << shift);
-    uint64_t odd = significand % 2; /* an odd one is not read from the very ends of its interval */
-    uint64_t lower = scale(power, (4 * significand - (narrow ? 1 : 2)) << shift) + odd;
-    uint64_t upper = scale(power, (4 * significand + 2) << shift) - odd;
-
-    uint64_t s = value / 4;
-    if (s >= 10) { /* a digit less, if exactly one such number lies in the interval */
-        uint64_t t = s / 10;
-        bool below = lower <= 40 * t;
-        bool above = 40 * t + 40 <= upper;
-        if (below != above) {
-            return (struct decimal){ .digits = t + above, .exponent = ten + 1 };
-        }
-    }
-    bool below = lower <= 4 * s;
-    bool above = 4 * s + 4 <= upper;
-    if (below != above) {
-        return (struct decimal){ .digits = s + above, .exponent = ten };
-    }
-    bool up = value > 4 * s + 2 || (value == 4 * s + 2 && s % 2 == 1);
-    return (struct decimal){ .digits = s + up, .exponent = ten };
+    uint64_t odd = significand % 2; /* an odd one is not read from the very ends */
+    struct interval in = {
+        .lower = scale(power, (4 * significand - (narrow ? 1 : 2)) << shift) + odd,
+        .upper = scale(power, (4 * significand + 2) << shift) - odd,
+        .value = scale(power, 4 * significand << shift),
+        .ten = ten,
+    };
+    return pick(&in);
 }
 
 /* Writes the decimal digits of a number that is not 0 to `to`; returns how many. */
@@ -428,6 +452,10 @@ size_t tl_number_print(char *to, double value)
         }
     }
     struct decimal d = shortest(bits);
+    if (d.digits % 100000000 == 0) { /* a short fraction */
+        d.digits /= 100000000;
+        d.exponent += 8;
+    }
     for (; d.digits % 10 == 0; d.exponent++) {
         d.digits /= 10;
     }

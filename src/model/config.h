@@ -14,6 +14,8 @@
 
 #define TL_TEXT_MEMBERS_MAX 32u
 
+struct tl_config_entry;
+
 /* Immutable after it was read; strings live in its arena. */
 struct tl_config {
     struct tl_arena arena;
@@ -25,9 +27,10 @@ struct tl_config {
     size_t erasable_count;
     const struct tl_str *text_members; /* searched by `text`: "reason", "actor.name", ... */
     size_t text_member_count;
-    uint32_t epoch_seconds; /* of a new ledger */
-    uint32_t batch_ms;      /* how long a batch may wait to fill */
-    uint32_t max_age_s;     /* verification: age of the newest checkpoint; 0 no limit */
+    uint32_t epoch_seconds;          /* of a new ledger */
+    uint32_t batch_ms;               /* how long a batch may wait to fill */
+    uint32_t max_age_s;              /* verification: age of the newest checkpoint; 0 no limit */
+    struct tl_config_entry *entries; /* every value in force, in order of name */
 };
 
 /*
@@ -44,5 +47,12 @@ void tl_config_release(struct tl_config *config);
 
 /* Calls `fn` for every key in order of name, with its effective value and where it came from. */
 void tl_config_each(const struct tl_config *config, tally_config_fn *fn, void *ctx);
+
+/*
+ * Gives the key that an environment variable sets, from its name without TALLY_:
+ * "RETENTION_DEFAULT_DAYS" sets "retention.default_days". Entries of maps come in lower case.
+ * TALLY_ENOTFOUND if it sets none, TALLY_ELIMIT if `size` is too small.
+ */
+tally_status tl_config_key_of_variable(struct tl_str variable, char *key_out, size_t size);
 
 #endif /* TL_MODEL_CONFIG_H */

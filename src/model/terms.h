@@ -81,4 +81,7 @@ typedef void tl_word_fn(void *ctx, struct tl_str word);
 void tl_words_each(const struct tl_event_view *view, const struct tl_str *members, size_t count,
                    tl_word_fn *fn, void *ctx);
 
+/* Whether free text can search `member`. */
+bool tl_words_knows(struct tl_str member);
+
 #endif /* TL_MODEL_TERMS_H */

@@ -205,3 +205,25 @@ void tl_words_each(const struct tl_event_view *view, const struct tl_str *member
         each_of_object(view, members[m], fn, ctx);
     }
 }
+
+static bool knows(const struct path *paths, size_t count, struct tl_str member)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (covers(member, paths[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tl_words_knows(struct tl_str member)
+{
+    for (size_t i = 0; i < TL_ARRAY_LEN(objects); i++) {
+        if (covers(objects[i].name, member)) {
+            return true;
+        }
+    }
+    return member.len > 0 &&
+           (tl_str_is(member, "tags") || knows(texts, TL_ARRAY_LEN(texts), member) ||
+            knows(target_texts, TL_ARRAY_LEN(target_texts), member));
+}

@@ -5,7 +5,7 @@
 #include "check.h"
 #include "json_diff.h"
 
-#define DOCUMENTS 50000
+#define DOCUMENTS ((size_t)50000)
 
 struct maker {
     uint64_t seed;
@@ -15,6 +15,7 @@ struct maker {
 
 static uint64_t below(struct maker *m, uint64_t end)
 {
+    tl_assert(end > 0);
     m->seed ^= m->seed << 13;
     m->seed ^= m->seed >> 7;
     m->seed ^= m->seed << 17;
@@ -100,8 +101,9 @@ static void add_number(struct maker *m)
         add_one_of(m, numbers, TL_ARRAY_LEN(numbers));
         return;
     }
-    (void)snprintf(text, sizeof(text), "%d.%0*de%d", (int)below(m, 2000) - 1000,
-                   1 + (int)below(m, 12), (int)below(m, 1000000000), (int)below(m, 600) - 300);
+    uint64_t fraction = below(m, below(m, 2) == 0 ? 100 : 1000000000);
+    (void)snprintf(text, sizeof(text), "%d.%ue%d", (int)below(m, 2000) - 1000, (unsigned)fraction,
+                   (int)below(m, 600) - 300);
     add(m, text);
 }
 
@@ -149,6 +151,7 @@ static void add_value(struct maker *m, unsigned depth)
 static void damage(struct maker *m)
 {
     static const char likely[] = "\"\\{}[],:0123456789eE.-+utfn \x80\xC3\xED\xF4\x01";
+    tl_assert(m->len > 0);
     size_t at = below(m, m->len);
     switch (below(m, 3)) {
     case 0:

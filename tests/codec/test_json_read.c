@@ -261,6 +261,14 @@ static void keeps_its_limits(void **state)
     check_refused(&err, "too_many", 14);
 }
 
+/* Puts a string and its NUL at `to`; returns its length. */
+static size_t put(char *to, const char *text)
+{
+    size_t len = strlen(text);
+    memcpy(to, text, len + 1);
+    return len;
+}
+
 static void refuses_deep_nesting_without_deep_recursion(void **state)
 {
     (void)state;
@@ -270,8 +278,8 @@ static void refuses_deep_nesting_without_deep_recursion(void **state)
     memset(text, '[', sizeof(text));
     check_status(read_text(text, sizeof(text), &root, &err), TALLY_EREFUSED);
     check_refused(&err, "too_deep", 64);
-    for (size_t i = 0; i + 5 <= sizeof(text); i += 5) {
-        memcpy(text + i, "{\"a\":", 5);
+    for (size_t i = 0; i + 6 <= sizeof(text);) {
+        i += put(text + i, "{\"a\":");
     }
     err = (struct tally_error)TALLY_ERROR_INIT;
     check_status(read_text(text, sizeof(text), &root, &err), TALLY_EREFUSED);
@@ -394,10 +402,9 @@ static void reports_that_memory_ran_out(void **state)
     size_t len = 0;
     text[len++] = '[';
     while (len < sizeof(text) - 100) {
-        memcpy(text + len, "{\"a\\n\":\"some \\\"text\\\"\"},", 24);
-        len += 24;
+        len += put(text + len, "{\"a\\n\":\"some \\\"text\\\"\"},");
     }
-    memcpy(text + len, "0]", 3);
+    (void)put(text + len, "0]");
     assert_true(fault_each_alloc(read_in_fresh_arena, text) > 5);
 }
 

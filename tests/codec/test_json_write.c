@@ -137,10 +137,9 @@ static void reports_that_memory_ran_out(void **state)
     static char text[5000] = "[";
     size_t len = 1;
     while (len < sizeof(text) - 20) {
-        memcpy(text + len, "\"ab\\\\cd\",", 9);
-        len += 9;
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "\"ab\\\\cd\",");
     }
-    memcpy(text + len, "0]", 3);
+    (void)snprintf(text + len, sizeof(text) - len, "0]");
     assert_true(fault_each_alloc(write_in_fresh_buffer, text) > 4);
 }
 
@@ -170,6 +169,9 @@ static void asserts_that_the_reader_would_take_it(void **state)
     check_asserts(write_to_buffer, &nothing);
 
     struct tl_json b = { .type = TL_JSON_NULL, .key = TL_STR("b") };
+    struct tl_json single = { .type = TL_JSON_OBJECT, .count = 1, .first = &b };
+    assert_null(tl_json_sort(&single));
+    write_to_buffer(&single);
     struct tl_json a = { .type = TL_JSON_NULL, .key = TL_STR("a"), .next = &b };
     struct tl_json object = { .type = TL_JSON_OBJECT, .count = 2, .first = &a };
     write_to_buffer(&object);

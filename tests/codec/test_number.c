@@ -115,7 +115,7 @@ static uint64_t next_es6(struct es6_source *source)
 
 static void check_digest(const EVP_MD_CTX *running, const char *want)
 {
-    uint8_t digest[32];
+    uint8_t digest[32] = { 0 };
     char text[2 * sizeof(digest) + 1];
     EVP_MD_CTX *copy = EVP_MD_CTX_new();
     assert_true(EVP_MD_CTX_copy_ex(copy, running) && EVP_DigestFinal_ex(copy, digest, NULL));
@@ -244,7 +244,7 @@ static void reads_the_hardest_decimals_as_the_c_library_does(void **state)
         uint64_t exponent = 1023 - 60 + next_random(&seed) % 200;
         double below = double_of(exponent << 52 | next_random(&seed) >> 12);
         char text[5120]; /* what the compiler thinks a long double may need */
-        long double half = ((long double)below + (long double)nextafter(below, INFINITY)) / 2;
+        long double half = ((long double)below + (long double)nextafter(below, HUGE_VAL)) / 2;
         int len = snprintf(text, sizeof(text), "%.150Lf", half);
         assert_true(len > 0 && (size_t)len < sizeof(text));
         text[len - (int)(next_random(&seed) % 30)] = '\0';
@@ -353,12 +353,12 @@ static void does_not_depend_on_locale_or_rounding_mode(void **state)
 
 static void print_infinity(void *ctx)
 {
-    (void)tl_number_print(ctx, INFINITY);
+    (void)tl_number_print(ctx, HUGE_VAL);
 }
 
 static void print_nan(void *ctx)
 {
-    (void)tl_number_print(ctx, NAN);
+    (void)tl_number_print(ctx, (double)NAN);
 }
 
 static void asserts_that_what_it_prints_is_finite(void **state)

@@ -1,0 +1,189 @@
+#include "model/config_keys.h"
+
+#include "base/limits.h"
+
+/* In order of name. */
+const struct tl_config_key tl_config_keys[] = {
+    { .name = "batch.max_ms",
+      .kind = TL_CONFIG_MS,
+      .offset = offsetof(struct tl_config, batch_ms),
+      .fallback = "20",
+      .max = 10000,
+      .doc = "How long a batch may wait for more events, in milliseconds." },
+    { .name = "epoch.seconds",
+      .kind = TL_CONFIG_SECONDS,
+      .offset = offsetof(struct tl_config, epoch_seconds),
+      .fallback = "3600",
+      .min = 60,
+      .max = 86400,
+      .doc = "How long an epoch of a new ledger lasts." },
+    { .name = "erasable",
+      .kind = TL_CONFIG_POINTERS,
+      .fallback = "/actor/name,/metadata,/new_values,/old_values,/reason,/request,/response,"
+                  "/source/ip,/source/user_agent,/targets",
+      .doc = "Members that can be erased from a record later, as JSON pointers." },
+    { .name = "ingest.oversize",
+      .kind = TL_CONFIG_CHOICE,
+      .offset = offsetof(struct tl_config, event.refuse_oversize),
+      .fallback = "trim",
+      .words = { "trim", "refuse" },
+      .doc = "What happens to an event that is too large: 'trim' or 'refuse'." },
+    { .name = "ingest.unknown",
+      .kind = TL_CONFIG_CHOICE,
+      .offset = offsetof(struct tl_config, event.unknown_to_metadata),
+      .fallback = "refuse",
+      .words = { "refuse", "metadata" },
+      .doc = "What happens to unknown members: 'refuse', or move them into 'metadata'." },
+    { .name = "keys.dir",
+      .kind = TL_CONFIG_TEXT,
+      .offset = offsetof(struct tl_config, keys_dir),
+      .fallback = "keys",
+      .doc = "Where the keys are: absolute, or relative to the ledger's directory." },
+    { .name = "limits.event_bytes",
+      .kind = TL_CONFIG_SIZE,
+      .offset = offsetof(struct tl_config, event.bytes_max),
+      .fallback = "256KiB",
+      .min = 1024,
+      .max = (int64_t)TL_EVENT_BYTES_MAX,
+      .doc = "How large the canonical text of an event may be." },
+    { .name = "retention.basis",
+      .kind = TL_CONFIG_CHOICE,
+      .offset = offsetof(struct tl_config, retention.by_occurred),
+      .fallback = "recorded",
+      .words = { "recorded", "occurred" },
+      .doc = "What retention counts from: the time 'recorded', or 'occurred'." },
+    { .name = "retention.by_action",
+      .kind = TL_CONFIG_MAP,
+      .offset = TL_MAP_ACTION,
+      .doc = "Days to keep events of an action, or of a prefix such as 'user.*'." },
+    { .name = "retention.by_severity",
+      .kind = TL_CONFIG_MAP,
+      .offset = TL_MAP_SEVERITY,
+      .doc = "Days to keep events of a severity." },
+    { .name = "retention.by_source",
+      .kind = TL_CONFIG_MAP,
+      .offset = TL_MAP_SERVICE,
+      .doc = "Days to keep events of a service." },
+    { .name = "retention.by_tenant",
+      .kind = TL_CONFIG_MAP,
+      .offset = TL_MAP_TENANT,
+      .doc = "Days to keep events of a tenant." },
+    { .name = "retention.default_days",
+      .kind = TL_CONFIG_DAYS,
+      .offset = offsetof(struct tl_config, retention.default_days),
+      .fallback = "365",
+      .doc = "Days to keep events that no other rule covers; 0 or 'forever' keeps them." },
+    { .name = "search.text",
+      .kind = TL_CONFIG_MEMBERS,
+      .fallback = "reason,actor.name,targets.name",
+      .doc = "Members that free text searches." },
+    { .name = "store",
+      .kind = TL_CONFIG_TEXT,
+      .offset = offsetof(struct tl_config, store),
+      .fallback = "sqlite",
+      .doc = "The store: 'sqlite', or the URI of another kind." },
+    { .name = "verify.max_age_s",
+      .kind = TL_CONFIG_SECONDS,
+      .offset = offsetof(struct tl_config, max_age_s),
+      .fallback = "0",
+      .max = UINT32_MAX,
+      .doc = "How old the newest checkpoint may be when verifying; 0 for any age." },
+};
+const size_t tl_config_key_count = TL_ARRAY_LEN(tl_config_keys);
+
+const struct tl_config_key *tl_config_key_find(struct tl_str name, struct tl_str *rest_out)
+{
+    *rest_out = (struct tl_str){ 0 };
+    for (size_t i = 0; i < tl_config_key_count; i++) {
+        const struct tl_config_key *key = &tl_config_keys[i];
+        struct tl_str known = tl_str_of(key->name);
+        if (key->kind != TL_CONFIG_MAP) {
+            if (tl_str_equal(known, name)) {
+                return key;
+            }
+        } else if (name.len > known.len + 1 && tl_str_starts(name, known) &&
+                   name.text[known.len] == '.') {
+            *rest_out = (struct tl_str){ .text = name.text + known.len + 1,
+                                         .len = name.len - known.len - 1 };
+            return key;
+        }
+    }
+    return NULL;
+}
+
+#define NEAR_MAX 64u
+
+/* How many letters must be added, taken away or changed; both have at most NEAR_MAX. */
+static size_t distance(struct tl_str a, struct tl_str b)
+{
+    size_t row[NEAR_MAX + 1];
+    for (size_t j = 0; j <= b.len; j++) {
+        row[j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t best = diagonal + (a.text[i - 1] != b.text[j - 1]);
+            diagonal = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[b.len];
+}
+
+const char *tl_config_key_nearest(struct tl_str name)
+{
+    const char *nearest = NULL;
+    size_t least = name.len / 2 + 1;
+    for (size_t i = 0; name.len <= NEAR_MAX && i < tl_config_key_count; i++) {
+        size_t far = distance(name, tl_str_of(tl_config_keys[i].name));
+        if (far < least) {
+            least = far;
+            nearest = tl_config_keys[i].name;
+        }
+    }
+    return nearest;
+}
+
+/* Names of variables are those of keys in upper case, with '_' for '.'. */
+static char key_char(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool starts_with_key(struct tl_str variable, const char *name)
+{
+    for (size_t i = 0; name[i] != '\0'; i++) {
+        char want = name[i] == '.' ? '_' : name[i];
+        if (i >= variable.len || key_char(variable.text[i]) != want) {
+            return false;
+        }
+    }
+    return true;
+}
+
+tally_status tl_config_key_of_variable(struct tl_str variable, char *key_out, size_t size)
+{
+    for (size_t i = 0; i < tl_config_key_count; i++) {
+        const struct tl_config_key *key = &tl_config_keys[i];
+        size_t len = strlen(key->name);
+        bool map = key->kind == TL_CONFIG_MAP;
+        if (!starts_with_key(variable, key->name) ||
+            (map ? variable.len <= len + 1 || variable.text[len] != '_' : variable.len != len)) {
+            continue;
+        }
+        if (variable.len + 1 > size) {
+            return TALLY_ELIMIT;
+        }
+        for (size_t j = 0; j < variable.len; j++) {
+            key_out[j] = j < len           ? key->name[j]
+                         : j == len && map ? '.'
+                                           : key_char(variable.text[j]);
+        }
+        key_out[variable.len] = '\0';
+        return TALLY_OK;
+    }
+    return TALLY_ENOTFOUND;
+}
