@@ -1,6 +1,6 @@
 /*
- * How fast one core verifies a ledger: bench_verify RECORDS MEMBERS(0|5). The ledger is in memory;
- * the records of a tile come again and again, sealed anew, so that making it does not take longer.
+ * How fast one core verifies a ledger: bench_verify [RECORDS]. Events of 460 bytes
+ * with five erasable members, in memory; the best of five rounds.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,16 +38,20 @@ int main(int argc, char **argv)
         mk_events(&mk, 4000);
     }
     struct tally_verify_options options = TALLY_VERIFY_OPTIONS_INIT;
-    struct tl_verify_input input = {
-        .store = &mk.image.store, .trust = mk.trust, .options = &options
-    };
+    struct tl_verify_input input = { .store = &mk.image.store,
+                                     .trust = mk.trust,
+                                     .options = &options };
     long before_kib = peak_kib();
     struct tally_report *report = NULL;
-    double start = seconds();
-    if (tl_verify(&input, &report, NULL) != TALLY_OK) {
-        return 1;
+    double took = 1e9;
+    for (int round = 0; round < 5; round++) {
+        tally_report_free(report);
+        double start = seconds();
+        if (tl_verify(&input, &report, NULL) != TALLY_OK) {
+            return 1;
+        }
+        took = seconds() - start < took ? seconds() - start : took;
     }
-    double took = seconds() - start;
     (void)printf("%s %llu records %.3f s %.0f records/s %.2f us each, %ld KiB more at the peak\n",
                  tally_verdict_name(report->verdict), (unsigned long long)report->checked, took,
                  (double)report->checked / took, took * 1e6 / (double)report->checked,

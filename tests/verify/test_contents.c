@@ -428,6 +428,50 @@ static void says_that_there_is_no_memory(void **state)
     assert_true(fault_each_alloc(verify_once, NULL) > 5);
 }
 
+/* Payloads that nobody would write, sealed all the same: each is an answer, none a crash. */
+static void survives_payloads_at_random(void **state)
+{
+    (void)state;
+    static const struct {
+        enum tl_leaf_kind kind;
+        const char *payload;
+    } seeds[] = {
+        { TL_LEAF_EPOCH, "{\"epoch_key\":\"a/epoch/1+00000000+AAAA\",\"from\":0,\"to\":1}" },
+        { TL_LEAF_POLICY,
+          "{\"classes\":[{\"class\":1,\"days\":5,\"name\":\"a\"}],\"erasable\":[\"/r\"],"
+          "\"policy\":2}" },
+        { TL_LEAF_PURGE, "{\"before_seq\":4,\"count\":3,\"cutoff_day\":20454}" },
+        { TL_LEAF_PURGE, "{\"count\":2,\"override\":true,\"ranges\":[[1,2],[4,5]]}" },
+        { TL_LEAF_ERASE,
+          "{\"basis\":\"x\",\"items\":[{\"pointers\":[\"/reason\"],\"seqs\":[1,2]}]}" },
+        { TL_LEAF_HOLD, "{\"hold\":\"a\",\"ranges\":[[0,9]]}" },
+        { TL_LEAF_RELEASE, "{\"hold\":\"a\"}" },
+        { TL_LEAF_RESUME, "{\"clean\":true,\"size\":2,\"tail_bytes\":0}" },
+    };
+    uint64_t random = 88172645463325252u;
+    for (uint32_t round = 0; round < 600; round++) {
+        char payload[256];
+        size_t which = round % TL_ARRAY_LEN(seeds);
+        (void)snprintf(payload, sizeof(payload), "%s", seeds[which].payload);
+        for (uint32_t i = 0; i < round % 4; i++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            payload[random % strlen(payload)] = "0123456789{}[],:\"-"[(random >> 20) % 18];
+        }
+        mk_control(&expect_mk, seeds[which].kind, payload);
+        if (round % 20 == 19) {
+            mk_events(&expect_mk, 5);
+            mk_erase(&expect_mk, expect_mk.seq - 2);
+            struct tally_report *report = expect_report();
+            assert_int_not_equal(report->verdict, TALLY_VERDICT_VERIFIED);
+            tally_report_free(report);
+            expect_tear_down(NULL);
+            expect_set_up(NULL);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +497,8 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(scopes, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(says_that_there_is_no_memory, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(survives_payloads_at_random, expect_set_up,
                                         expect_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

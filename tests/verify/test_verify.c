@@ -119,11 +119,12 @@ static void missing_checkpoints(void **state)
     expect_unverifiable("CHECKPOINT_MISSING", 0);
     image_remove_checkpoint(&expect_mk.image, 1); /* the seal */
     expect_among("EPOCH_SEAL_MISSING", 10);
-    expect_mk.image.checkpoint_count = 0;
+    while (expect_mk.image.checkpoint_count > 0) {
+        image_remove_checkpoint(&expect_mk.image, 0);
+    }
     struct tally_report *report = expect_report();
     assert_int_not_equal(report->verdict, TALLY_VERDICT_VERIFIED);
     tally_report_free(report);
-    expect_mk.image.checkpoint_count = 1;
 }
 
 static void an_empty_ledger_is_unverifiable(void **state)
