@@ -134,15 +134,45 @@ static void sign(struct mk *mk, struct tl_buf *note, size_t body_len, const stru
     tl_assert(tl_note_sign(note, body_len, &key->key, seed, (uint64_t)time_s) == TALLY_OK);
 }
 
+/* The three lines and the empty one; returns the length of what is signed. */
+static size_t begin_note(struct mk *mk, const struct tl_frontier *frontier, struct tl_buf *note,
+                         struct tl_checkpoint_body *body)
+{
+    *body = (struct tl_checkpoint_body){ .origin = tl_str_of(mk->origin), .size = frontier->size };
+    tl_frontier_root(frontier, body->root);
+    tl_buf_init(note, NOTE_MAX);
+    tl_checkpoint_format(note, body);
+    size_t body_len = note->len;
+    tl_buf_add_char(note, '\n');
+    return body_len;
+}
+
+void mk_forge(struct mk *mk, size_t at, bool has_epoch_key)
+{
+    static struct tl_frontier frontier;
+    memset(&frontier, 0, sizeof(frontier));
+    struct image_checkpoint *kept = &mk->image.checkpoints[at];
+    for (size_t i = 0; i < kept->size; i++) {
+        uint8_t hash[TL_HASH_LEN];
+        tl_tree_hash_leaf(hash, mk->image.records[i].leaf.data, mk->image.records[i].leaf.len);
+        tl_frontier_add(&frontier, hash);
+    }
+    struct tl_checkpoint_body body;
+    struct tl_buf note;
+    size_t body_len = begin_note(mk, &frontier, &note, &body);
+    sign(mk, &note, body_len, &mk->log, false);
+    if (has_epoch_key) {
+        sign(mk, &note, body_len, &mk->epoch_key, false);
+    }
+    image_set(&kept->note, note.data, note.len);
+    tl_buf_release(&note);
+}
+
 void mk_checkpoint(struct mk *mk)
 {
-    struct tl_checkpoint_body body = { .origin = tl_str_of(mk->origin), .size = mk->frontier.size };
-    tl_frontier_root(&mk->frontier, body.root);
+    struct tl_checkpoint_body body;
     struct tl_buf note;
-    tl_buf_init(&note, NOTE_MAX);
-    tl_checkpoint_format(&note, &body);
-    size_t body_len = note.len;
-    tl_buf_add_char(&note, '\n');
+    size_t body_len = begin_note(mk, &mk->frontier, &note, &body);
     if (!mk->no_log_line) {
         sign(mk, &note, body_len, &mk->log, mk->bad_log_line);
     }

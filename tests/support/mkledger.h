@@ -80,6 +80,10 @@ void mk_switch(struct mk *mk, uint32_t epochs); /* EPOCH and seal */
  * the place of the newest. */
 void mk_rebuild(struct mk *mk);
 
+/* Replaces kept checkpoint `at` by one of the records as they are now, signed by the log key and, if
+ * it is of an epoch whose key there still is, by that. */
+void mk_forge(struct mk *mk, size_t at, bool has_epoch_key);
+
 /* What an erasure of one member does to a record. */
 void mk_erase_member(struct mk *mk, uint64_t seq, const char *pointer);
 void mk_erase(struct mk *mk, uint64_t seq);

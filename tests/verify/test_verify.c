@@ -515,13 +515,41 @@ static void a_splice_from_another_ledger(void **state)
 static void stolen_keys_cannot_rewrite_a_closed_epoch(void **state)
 {
     (void)state;
+    for (size_t seq = 1; seq < 10; seq++) {
+        expect_make_two_epochs();
+        expect_input.mac_key = NULL; /* stolen too */
+        expect_record(seq)->leaf.data[90] ^= 1;
+        mk_rebuild(&expect_mk);
+        expect_among("EPOCH_SEAL_INVALID", 10);
+        mk_forge(&expect_mk, 1, false);
+        mk_forge(&expect_mk, 2, false);
+        expect_among("EPOCH_SIGNATURE_INVALID", 9);
+        expect_among("EPOCH_SEAL_INVALID", 10);
+        expect_tear_down(NULL);
+        expect_set_up(NULL);
+    }
+}
+
+/* Within the open epoch they can; what was remembered outside tells. */
+static void stolen_keys_rewrite_the_open_epoch_unless_it_was_remembered(void **state)
+{
+    (void)state;
     expect_make_two_epochs();
+    struct mk *mk = &expect_mk;
+    mk_init(&other, MK_ORIGIN, 1);
+    image_release(&other.image);
+    image_copy(&other.image, &mk->image);
     expect_input.mac_key = NULL;
-    expect_record(5)->leaf.data[90] ^= 1;
-    struct image_checkpoint seal = expect_mk.image.checkpoints[2];
-    assert_int_equal(seal.size, 11);
-    mk_rebuild(&expect_mk);
-    expect_among("EPOCH_SEAL_INVALID", 10);
+    expect_record(25)->leaf.data[90] ^= 1;
+    mk_rebuild(mk);
+    mk_forge(mk, 3, true);
+    expect_verified();
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->qualifiers & TALLY_QUALIFIER_UNANCHORED, TALLY_QUALIFIER_UNANCHORED);
+    tally_report_free(report);
+    expect_remember_newest(&other);
+    expect_tampered("FORK", 31);
+    mk_release(&other);
 }
 
 static int cancel(void *ctx, uint64_t done, uint64_t total)
@@ -590,6 +618,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(restores, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(a_splice_from_another_ledger, expect_set_up,
                                         expect_tear_down),
+        cmocka_unit_test_setup_teardown(stolen_keys_rewrite_the_open_epoch_unless_it_was_remembered,
+                                        expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(stolen_keys_cannot_rewrite_a_closed_epoch, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(can_be_canceled, expect_set_up, expect_tear_down),
