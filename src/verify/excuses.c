@@ -105,6 +105,21 @@ static tally_status add_purge(struct tl_excuses *excuses, uint64_t seq,
     return TALLY_OK;
 }
 
+static tally_status copy_pointers(struct tl_arena *arena, const struct tl_erase_item *item,
+                                  struct tl_erasure *erasure)
+{
+    struct tl_str *pointers = tl_arena_alloc(arena, (item->pointer_count + 1) * sizeof(*pointers));
+    if (pointers == NULL) {
+        return arena->bytes + 4096 > ARENA_MAX ? TALLY_ELIMIT : TALLY_ENOMEM;
+    }
+    for (uint32_t i = 0; i < item->pointer_count; i++) {
+        TL_TRY(copy_text(arena, item->pointers[i], &pointers[i]));
+        erasure->whole = erasure->whole || pointers[i].len == 0;
+    }
+    erasure->pointers = pointers;
+    return TALLY_OK;
+}
+
 static tally_status add_erasure(struct tl_excuses *excuses, uint64_t seq,
                                 const struct tl_erase_item *item)
 {
@@ -118,18 +133,7 @@ static tally_status add_erasure(struct tl_excuses *excuses, uint64_t seq,
         .seq_count = item->seq_count,
     };
     TL_TRY(copy_ranges(&excuses->arena, item->seqs, item->seq_count, &erasure.seqs));
-    if (item->pointer_count > 0) {
-        struct tl_str *pointers =
-            tl_arena_alloc(&excuses->arena, item->pointer_count * sizeof(*pointers));
-        if (pointers == NULL) {
-            return TALLY_ENOMEM;
-        }
-        for (uint32_t i = 0; i < item->pointer_count; i++) {
-            TL_TRY(copy_text(&excuses->arena, item->pointers[i], &pointers[i]));
-            erasure.whole = erasure.whole || pointers[i].len == 0;
-        }
-        erasure.pointers = pointers;
-    }
+    TL_TRY(copy_pointers(&excuses->arena, item, &erasure));
     excuses->erasures[excuses->erasure_count++] = erasure;
     return TALLY_OK;
 }
@@ -173,29 +177,35 @@ static tally_status add_hold(struct tl_excuses *excuses, uint64_t seq,
     return TALLY_OK;
 }
 
-tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
-                            const struct tl_control *control, bool invalid)
+static tally_status add_release(struct tl_excuses *excuses, uint64_t seq, struct tl_str name)
 {
-    if (control->kind == TL_LEAF_PURGE) {
-        return add_purge(excuses, seq, control, invalid);
-    }
-    if (control->kind == TL_LEAF_ERASE) {
-        for (uint32_t i = 0; i < control->item_count; i++) {
-            TL_TRY(add_erasure(excuses, seq, &control->items[i]));
-        }
-        return TALLY_OK;
-    }
-    if (control->kind == TL_LEAF_HOLD) {
-        return add_hold(excuses, seq, control);
-    }
-    tl_assert(control->kind == TL_LEAF_RELEASE);
-    size_t at = find_hold(excuses, control->hold);
+    size_t at = find_hold(excuses, name);
     if (at == excuses->hold_count || excuses->holds[at].released) {
         return TALLY_ENOTFOUND;
     }
     excuses->holds[at].released = true;
     excuses->holds[at].release_seq = seq;
     return TALLY_OK;
+}
+
+tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
+                            const struct tl_control *control, bool invalid)
+{
+    if (control->kind == TL_LEAF_PURGE) {
+        return add_purge(excuses, seq, control, invalid);
+    }
+    if (control->kind == TL_LEAF_HOLD) {
+        return add_hold(excuses, seq, control);
+    }
+    if (control->kind == TL_LEAF_RELEASE) {
+        return add_release(excuses, seq, control->hold);
+    }
+    tl_assert(control->kind == TL_LEAF_ERASE);
+    tally_status status = TALLY_OK;
+    for (uint32_t i = 0; i < control->item_count && status == TALLY_OK; i++) {
+        status = add_erasure(excuses, seq, &control->items[i]);
+    }
+    return status;
 }
 
 tally_status tl_excuse_scope_init(struct tl_excuse_scope *scope, const struct tl_excuses *excuses)

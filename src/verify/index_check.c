@@ -29,7 +29,7 @@ static struct tl_str kind_of(enum tl_leaf_kind kind, char out[16])
     }
     const char *name = tl_leaf_kind_name(kind);
     size_t len = 0;
-    for (; name[len] != '\0' && len < 15; len++) {
+    for (; len < 15 && name[len] != '\0'; len++) {
         out[len] = (char)(name[len] >= 'A' && name[len] <= 'Z' ? name[len] - 'A' + 'a' : name[len]);
     }
     return (struct tl_str){ .text = out, .len = len };

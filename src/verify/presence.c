@@ -175,12 +175,11 @@ static tally_status judge_record(void *ctx, const struct tally_record *record)
         }
     } else if (excuse.purged) {
         note(judge, TL_PURGE_INCOMPLETE, record->seq);
-    } else if (excuse.erased) {
+    } else if (excuse.erased || (record->opened == NULL && judge->scope.erasure_count > 0 &&
+                                 has_erased_member(judge, record))) {
         note(judge, TL_ERASE_INCOMPLETE, record->seq);
     } else if (record->opened != NULL) {
         judge_opened(judge, record);
-    } else if (judge->scope.erasure_count > 0 && has_erased_member(judge, record)) {
-        note(judge, TL_ERASE_INCOMPLETE, record->seq);
     }
     return run->found.status;
 }
