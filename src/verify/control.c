@@ -241,6 +241,7 @@ static void apply_epoch(struct tl_run *run, const struct tl_leaf *leaf,
     state->log_key_before = state->log_key;
     state->epoch_key_before = state->epoch_key;
     state->epoch_key = control->epoch_key;
+    state->epoch_before = state->epoch;
     state->epoch = control->epoch_to;
     run->epoch_wrong = false;
     note_epoch_key(run, leaf->seq, &control->epoch_key);

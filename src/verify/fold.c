@@ -256,6 +256,13 @@ static tally_status find_extra_tile(void *ctx, const struct tally_tile *tile)
     return TALLY_OK;
 }
 
+/* With EPOCH for its last leaf, the ledger is between two epochs. */
+static bool is_epoch_of_head(const struct tl_state *state, uint32_t epoch)
+{
+    bool switched = state->names_keys && state->kind == TL_LEAF_EPOCH;
+    return epoch == state->epoch || (switched && epoch == state->epoch_before);
+}
+
 /* The head's frontier and epoch, and tiles that should not be. */
 tally_status tl_fold_end(struct tl_run *run)
 {
@@ -267,7 +274,7 @@ tally_status tl_fold_end(struct tl_run *run)
         make_frontier(&frontier, run->tiler);
         size_t len = tl_frontier_pack(&frontier, packed);
         bool same = head->frontier_len == len && memcmp(head->frontier, packed, len) == 0;
-        if (!same || head->epoch != run->state.epoch) {
+        if (!same || !is_epoch_of_head(&run->state, head->epoch)) {
             tl_found(&run->found, TL_HEAD_MISMATCH, TALLY_SEQ_NONE, "%s",
                      same ? "the head names another epoch" : "the head has another frontier");
         }

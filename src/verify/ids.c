@@ -225,15 +225,16 @@ static tally_status merge(const struct tl_ids *ids, struct run *runs, size_t cou
         sift_down(runs, count, i);
     }
     struct tl_id_mark before = { .seq = UINT64_MAX };
-    while (count > 0) {
+    tally_status status = TALLY_OK;
+    while (count > 0 && status == TALLY_OK) {
         struct tl_id_mark mark = { 0 };
-        TL_TRY(take_smallest(ids, runs, &count, &mark, err));
-        if (mark.hash == before.hash && before.seq != UINT64_MAX) {
-            TL_TRY(fn(ctx, before.seq, mark.seq));
+        status = take_smallest(ids, runs, &count, &mark, err);
+        if (status == TALLY_OK && mark.hash == before.hash && before.seq != UINT64_MAX) {
+            status = fn(ctx, before.seq, mark.seq);
         }
         before = mark;
     }
-    return TALLY_OK;
+    return status;
 }
 
 tally_status tl_ids_find(struct tl_ids *ids, tl_ids_fn *fn, void *ctx, struct tally_error *err)

@@ -52,6 +52,7 @@ struct tl_state {
     enum tl_leaf_kind kind;
     struct tl_vkey log_key_before;
     struct tl_vkey epoch_key_before;
+    uint32_t epoch_before;
     bool names_keys; /* KEY or EPOCH: the two above are in use */
 };
 

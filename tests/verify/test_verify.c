@@ -350,6 +350,18 @@ static void an_epoch_that_was_not_switched(void **state)
     expect_among("EPOCH_MISMATCH", 5);
 }
 
+static void heads_between_two_epochs(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 3);
+    mk_switch(&expect_mk, 1);
+    expect_verified();
+    expect_mk.image.head.epoch = 0;
+    expect_verified();
+    expect_mk.image.head.epoch = 2;
+    expect_tampered("HEAD_MISMATCH", NO_SEQ);
+}
+
 static void heads(void **state)
 {
     (void)state;
@@ -610,6 +622,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_epoch_that_was_not_switched, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(heads, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(heads_between_two_epochs, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(a_read_that_fails_is_never_verified, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(log_keys, expect_set_up, expect_tear_down),
