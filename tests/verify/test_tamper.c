@@ -343,7 +343,7 @@ static bool has_note(const struct tally_report *report, const char *code, uint64
 static void flip_log702(struct image *image)
 {
     for (size_t i = 0; i < image->checkpoint_count; i++) {
-        flip(image->checkpoints[i].note.data, image->checkpoints[i].note.len, 61, TALLY_SEQ_NONE,
+        flip(image->checkpoints[i].note.data, image->checkpoints[i].note.len, 97, TALLY_SEQ_NONE,
              "checkpoint");
     }
     for (size_t i = 0; i < image->tile_count; i++) {
@@ -351,8 +351,8 @@ static void flip_log702(struct image *image)
     }
     for (size_t i = 0; i < image->record_count; i++) {
         struct image_record *record = &image->records[i];
-        flip(record->leaf.data, record->leaf.len, 1009, TALLY_SEQ_NONE, "entry");
-        flip(record->event.data, record->event.len, 307, i, "opening");
+        flip(record->leaf.data, record->leaf.len, 1997, TALLY_SEQ_NONE, "entry");
+        flip(record->event.data, record->event.len, 601, i, "opening");
         flip(record->opened.data, record->opened.len, 307, i, "opening");
     }
 }
