@@ -103,7 +103,7 @@ static void finds_each_bit_of_64_records(void **state)
         struct image_record *record = &mk.image.records[i];
         bool thorough = i == 3 || i == 40;
         flip(record->leaf.data, record->leaf.len, thorough ? 1 : 61, i, "leaf");
-        flip(record->event.data, record->event.len, thorough ? 3 : 211, i, "event");
+        flip(record->event.data, record->event.len, thorough ? 7 : 401, i, "event");
         flip(record->seed.data, record->seed.len, thorough ? 1 : 61, i, "seed");
         flip(record->opened.data, record->opened.len, 1, i, "opened");
     }
@@ -347,7 +347,7 @@ static void flip_log702(struct image *image)
              "checkpoint");
     }
     for (size_t i = 0; i < image->tile_count; i++) {
-        flip(image->tiles[i].data, TALLY_TILE_LEN, 1999, TALLY_SEQ_NONE, "tile");
+        flip(image->tiles[i].data, TALLY_TILE_LEN, 3989, TALLY_SEQ_NONE, "tile");
     }
     for (size_t i = 0; i < image->record_count; i++) {
         struct image_record *record = &image->records[i];
