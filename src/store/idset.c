@@ -77,21 +77,25 @@ tally_status tl_idset_reserve(struct tl_idset *set, size_t extra, struct tally_e
 
 bool tl_idset_add(struct tl_idset *set, const uint8_t id[TALLY_LEAF_ID_LEN], uint64_t seq)
 {
-    tl_assert(set->count < set->capacity);
+    tl_assert(set->slot_count > 0);
     size_t slot = slot_of(set, id);
     if (set->slots[slot] != 0) {
         return false;
     }
+    tl_assert(set->count < set->capacity);
     struct tl_idset_entry *entry = &set->entries[set->count++];
     memcpy(entry->id, id, TALLY_LEAF_ID_LEN);
     entry->seq = seq;
+    if (memcmp(id, set->greatest, TALLY_LEAF_ID_LEN) > 0) {
+        memcpy(set->greatest, id, TALLY_LEAF_ID_LEN);
+    }
     set->slots[slot] = (uint32_t)set->count;
     return true;
 }
 
 uint64_t tl_idset_find(const struct tl_idset *set, const uint8_t id[TALLY_LEAF_ID_LEN])
 {
-    if (set->count == 0) {
+    if (set->count == 0 || memcmp(id, set->greatest, TALLY_LEAF_ID_LEN) > 0) {
         return TALLY_SEQ_NONE;
     }
     uint32_t index = set->slots[slot_of(set, id)];
@@ -106,6 +110,7 @@ void tl_idset_truncate(struct tl_idset *set, size_t count)
             memset(set->slots, 0, set->slot_count * sizeof(*set->slots));
         }
         set->count = 0;
+        memset(set->greatest, 0, sizeof(set->greatest));
         return;
     }
     /* Last in, first out: nothing was placed after it, so no chain can be cut by the hole. */

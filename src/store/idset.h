@@ -23,7 +23,8 @@ struct tl_idset {
     uint32_t *slots;   /* index + 1 of an entry, or 0 */
     size_t slot_count; /* a power of two, or 0 */
     uint8_t key[TL_SIPHASH_KEY_LEN];
-};
+    uint8_t greatest[TALLY_LEAF_ID_LEN]; /* no id is greater: those that begin with the time come */
+};                                       /* in order, and are found absent without a search */
 
 void tl_idset_init(struct tl_idset *set);
 void tl_idset_release(struct tl_idset *set);

@@ -227,14 +227,14 @@ static tally_status create_file(const char *path, const struct tl_sqlite_kind *k
     return tl_io_sync_directory_of(path, err);
 }
 
-static void remove_file(const char *path)
+void tl_sqlite_remove(const char *path)
 {
     static const char *const suffixes[] = { "", "-wal", "-shm" };
     char name[4096];
     for (size_t i = 0; i < TL_ARRAY_LEN(suffixes); i++) {
         int len = snprintf(name, sizeof(name), "%s%s", path, suffixes[i]);
         if (len > 0 && (size_t)len < sizeof(name)) {
-            (void)tl_io->unlink(name); /* most are not there; the failure is told already */
+            (void)tl_io->unlink(name); /* most are not there */
         }
     }
 }
@@ -289,6 +289,9 @@ static tally_status open_db(sqlite3 **db_out, const char *path, const struct tl_
         TL_TRY(tl_sqlite_exec(db, kind->layout, err));
     }
     TL_TRY(distrust(db, err));
+    if (kind->extend != NULL) {
+        TL_TRY(kind->extend(db, err));
+    }
     if (mode != TALLY_STORE_CREATE) {
         TL_TRY(first_read(db, path, kind, err));
         TL_TRY(check_kind(db, path, kind, err));
@@ -310,7 +313,7 @@ tally_status tl_sqlite_open(sqlite3 **db_out, const char *path, const struct tl_
     }
     tally_status status = open_db(db_out, path, kind, mode, err);
     if (status != TALLY_OK && mode == TALLY_STORE_CREATE) {
-        remove_file(path);
+        tl_sqlite_remove(path);
     }
     return status;
 }

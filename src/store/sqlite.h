@@ -24,7 +24,9 @@ struct tl_sqlite_kind {
     const char *noun;       /* "ledger"; for messages */
     int64_t application_id; /* marks the file */
     int64_t version;        /* PRAGMA user_version; a greater one is not for us */
-    const char *layout;     /* page size, before anything is in the file */
+    /* Registers what the schema uses; NULL is allowed. */
+    tally_status (*extend)(sqlite3 *db, struct tally_error *err);
+    const char *layout; /* page size, before anything is in the file */
     const char *schema; /* statements that make a new file, application_id and version included */
     const struct tl_sqlite_pragma
         *pragmas;             /* of a connection that writes; ends with a zeroed one */
@@ -45,6 +47,9 @@ tally_status tl_sqlite_open(sqlite3 **db_out, const char *path, const struct tl_
                             enum tally_store_mode mode, struct tally_error *err);
 void tl_sqlite_close(sqlite3 *db);   /* NULL is allowed */
 void tl_sqlite_closep(sqlite3 **db); /* for TL_CLEANUP */
+
+/* Removes a database and what SQLite puts beside it, as far as they are there. */
+void tl_sqlite_remove(const char *path);
 
 /* Turns what `db` reports about its last call into a status. `what` was not possible. */
 tally_status tl_sqlite_fail(sqlite3 *db, const char *what, struct tally_error *err);

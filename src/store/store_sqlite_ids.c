@@ -5,6 +5,9 @@
 
 #define ROWS_AT_ONCE 64 /* in one statement: a third of the time per row goes into starting one */
 
+/* More would cost memory (48 bytes each), fewer would write the pages of event_id more often. */
+size_t tl_sqlite_ids_waiting = (size_t)1 << 18;
+
 void tl_sqlite_ids_init(struct tl_sqlite_ids *ids)
 {
     *ids = (struct tl_sqlite_ids){ .absent_at = TALLY_SEQ_NONE };
@@ -48,7 +51,7 @@ static tally_status load_row(struct tl_sqlite_ids *ids, uint64_t first, const ui
 static tally_status load(struct store_sqlite *store, struct tally_error *err)
 {
     struct tl_sqlite_ids *ids = &store->ids;
-    if (ids->fresh.count > 4 * TL_SQLITE_IDS_WAITING) { /* a reader's: most are moved by now */
+    if (ids->fresh.count > 4 * tl_sqlite_ids_waiting) { /* a reader's: most are moved by now */
         tl_idset_truncate(&ids->fresh, 0);
         ids->committed = 0;
         ids->loaded = 0;
@@ -164,7 +167,7 @@ static int compare_entries(const void *a, const void *b)
 /* Makes what is fresh the next to be moved, once enough of it has come. */
 static tally_status start_moving(struct tl_sqlite_ids *ids, struct tally_error *err)
 {
-    if (ids->sorted != NULL || ids->fresh.count < TL_SQLITE_IDS_WAITING) {
+    if (ids->sorted != NULL || ids->fresh.count < tl_sqlite_ids_waiting) {
         return TALLY_OK;
     }
     struct tl_idset_entry *sorted = tl_alloc_array(ids->fresh.count, sizeof(*sorted));

@@ -7,7 +7,7 @@
 #include "store/store_sqlite.h"
 
 /* Ids that wait in memory, and in `event_id_recent`, before they are moved to `event_id`. */
-#define TL_SQLITE_IDS_WAITING ((size_t)1 << 18)
+extern size_t tl_sqlite_ids_waiting; /* set by tests only */
 
 /* Statements that are used again and again. */
 enum tl_sqlite_stmt {

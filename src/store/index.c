@@ -1,0 +1,185 @@
+#include "store/index.h"
+
+#include "store/index_parts.h"
+
+/* By enum tl_index_stmt. */
+static const char *const statements[TL_INDEX_STMT_COUNT] = {
+    [TL_INDEX_BEGIN_READ] = "BEGIN",
+    [TL_INDEX_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [TL_INDEX_COMMIT] = "COMMIT",
+    [TL_INDEX_ROLLBACK] = "ROLLBACK",
+    [TL_INDEX_POSITION] = "SELECT position FROM meta WHERE one = 1",
+    [TL_INDEX_SET_POSITION] = "INSERT OR REPLACE INTO meta(one, position) VALUES(1, ?)",
+    [TL_INDEX_ADD_TERMS] = "INSERT INTO terms(rowid, t) VALUES(?, ?)",
+    [TL_INDEX_SET_ZONE] = "INSERT OR REPLACE INTO zone(block, low, high, times) VALUES(?, ?, ?, ?)",
+    [TL_INDEX_SCAN_ZONES] = "SELECT block, low, high FROM zone WHERE block >= ? ORDER BY block",
+    [TL_INDEX_TIMES] = "SELECT times FROM zone WHERE block = ?",
+    [TL_INDEX_MATCH_UP] =
+        "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid",
+    [TL_INDEX_MATCH_DOWN] =
+        "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC",
+};
+
+/*
+ * The position moves in the transaction that enters the records, so a crash may lose the newest
+ * entries but never leaves an index that claims them: synchronous=NORMAL is enough.
+ */
+static const struct tl_sqlite_kind kind = {
+    .noun = "index",
+    .application_id = 0x544c5949, /* "TLYI" */
+    .version = 1,
+    .layout = "PRAGMA page_size=4096; PRAGMA auto_vacuum=NONE; PRAGMA encoding='UTF-8'",
+    .extend = tl_index_tokenizer,
+    .schema = "BEGIN IMMEDIATE;"
+              "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), position INTEGER);"
+              "CREATE TABLE zone(block INTEGER PRIMARY KEY, low INTEGER, high INTEGER, times BLOB);"
+              "CREATE VIRTUAL TABLE terms USING fts5(t, content='', columnsize=0, detail=none, "
+              "tokenize='tally');"
+              "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(terms, instance);"
+              "INSERT INTO terms(terms, rank) VALUES('automerge', 8);"
+              "INSERT INTO terms(terms, rank) VALUES('crisismerge', 16);"
+              "INSERT INTO terms(terms, rank) VALUES('hashsize', 16777216);"
+              "PRAGMA application_id=0x544c5949; PRAGMA user_version=1; COMMIT",
+    .pragmas =
+        (const struct tl_sqlite_pragma[]){
+            { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal" },
+            { "PRAGMA synchronous=NORMAL", "PRAGMA synchronous", "1" },
+            { "PRAGMA secure_delete=ON", "PRAGMA secure_delete", "1" }, /* terms may be personal */
+            { "PRAGMA wal_autocheckpoint=8192", "PRAGMA wal_autocheckpoint", "8192" },
+            { "PRAGMA cache_size=-16384", "PRAGMA cache_size", "-16384" }, /* KiB */
+            { 0 },
+        },
+    .reader_cache = "PRAGMA cache_size=-8192",
+};
+
+tally_status tl_index_stmt(struct tl_index *index, enum tl_index_stmt which,
+                           sqlite3_stmt **stmt_out, struct tally_error *err)
+{
+    if (index->stmts[which] == NULL) {
+        TL_TRY(tl_sqlite_prepare(index->db, statements[which], &index->stmts[which], err));
+    }
+    *stmt_out = index->stmts[which];
+    return TALLY_OK;
+}
+
+tally_status tl_index_run(struct tl_index *index, enum tl_index_stmt which, struct tally_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    TL_TRY(tl_index_stmt(index, which, &stmt, err));
+    return tl_sqlite_run(stmt, err);
+}
+
+tally_status tl_index_position(struct tl_index *index, uint64_t *position_out,
+                               struct tally_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    TL_TRY(tl_index_stmt(index, TL_INDEX_POSITION, &stmt, err));
+    TL_TRY(tl_sqlite_next(stmt, &row, err));
+    int64_t position = row ? sqlite3_column_int64(stmt, 0) : 0;
+    (void)sqlite3_reset(stmt); /* it did not fail */
+    if (position < 0) {
+        return tl_fail(err, TALLY_ECORRUPT, "the position of the index is negative");
+    }
+    *position_out = (uint64_t)position;
+    return TALLY_OK;
+}
+
+static tally_status add_terms(struct tl_index *index, const struct tl_index_entry *entry,
+                              struct tally_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    TL_TRY(tl_index_stmt(index, TL_INDEX_ADD_TERMS, &stmt, err));
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)entry->seq); /* cannot fail */
+    if (sqlite3_bind_text64(stmt, 2, entry->terms.text, entry->terms.len, SQLITE_STATIC,
+                            SQLITE_UTF8) != SQLITE_OK) {
+        return tl_fail(err, TALLY_ELIMIT, "the terms of record %llu are too long",
+                       (unsigned long long)entry->seq);
+    }
+    return tl_sqlite_run(stmt, err);
+}
+
+static tally_status add_all(struct tl_index *index, const struct tl_index_entry *entries,
+                            size_t count, struct tally_error *err)
+{
+    uint64_t position = 0;
+    TL_TRY(tl_index_position(index, &position, err));
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].seq != position + i) {
+            return tl_fail(err, TALLY_ECONFLICT, "the index goes on at record %llu",
+                           (unsigned long long)position);
+        }
+        if (entries[i].terms.len > 0) {
+            TL_TRY(add_terms(index, &entries[i], err));
+        }
+    }
+    TL_TRY(tl_zones_add(index, position, entries, count, err));
+    sqlite3_stmt *stmt = NULL;
+    TL_TRY(tl_index_stmt(index, TL_INDEX_SET_POSITION, &stmt, err));
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)(position + count)); /* cannot fail */
+    TL_TRY(tl_sqlite_run(stmt, err));
+    return tl_index_run(index, TL_INDEX_COMMIT, err);
+}
+
+tally_status tl_index_add(struct tl_index *index, const struct tl_index_entry *entries,
+                          size_t count, struct tally_error *err)
+{
+    tl_assert(index->mode != TALLY_STORE_READ);
+    TL_TRY(tl_index_run(index, TL_INDEX_BEGIN_WRITE, err));
+    tally_status status = add_all(index, entries, count, err);
+    if (status != TALLY_OK) {
+        index->time_count = 0; /* may be ahead of the database */
+        if (sqlite3_get_autocommit(index->db) == 0) {
+            (void)tl_index_run(index, TL_INDEX_ROLLBACK, NULL); /* the failure is told already */
+        }
+    }
+    return status;
+}
+
+static void index_closep(struct tl_index **index)
+{
+    tl_index_close(*index);
+}
+
+/* A file that cannot be used is made anew: nothing is lost that the ledger does not have. */
+static tally_status open_or_make(sqlite3 **db_out, const char *path, enum tally_store_mode mode,
+                                 struct tally_error *err)
+{
+    tally_status status =
+        tl_sqlite_open(db_out, path, &kind, mode, mode == TALLY_STORE_WRITE ? NULL : err);
+    if (mode != TALLY_STORE_WRITE || status == TALLY_OK) {
+        return status;
+    }
+    if (status == TALLY_ECORRUPT || status == TALLY_ENOTSUP) {
+        tl_sqlite_remove(path);
+    } else if (status != TALLY_ENOTFOUND) {
+        return tl_sqlite_open(db_out, path, &kind, mode, err); /* once more, for the message */
+    }
+    return tl_sqlite_open(db_out, path, &kind, TALLY_STORE_CREATE, err);
+}
+
+tally_status tl_index_open(struct tl_index **index_out, const char *path,
+                           enum tally_store_mode mode, struct tally_error *err)
+{
+    TL_CLEANUP(index_closep) struct tl_index *index = tl_alloc_array(1, sizeof(*index));
+    if (index == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate an index");
+    }
+    index->mode = mode;
+    TL_TRY(open_or_make(&index->db, path, mode, err));
+    *index_out = TL_TAKE(index);
+    return TALLY_OK;
+}
+
+void tl_index_close(struct tl_index *index)
+{
+    if (index == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < TL_INDEX_STMT_COUNT; i++) {
+        tl_sqlite_finalizep(&index->stmts[i]);
+    }
+    tl_sqlite_close(index->db);
+    tl_free(index->zones);
+    tl_free(index);
+}
