@@ -152,7 +152,7 @@ static tally_status make(struct tally_ledger *ledger, make_fn *fn, uint64_t at, 
     tl_buf_init(&text, TL_TLOGPROOF_LEN_MAX);
     tl_buf_init(&maker.note, TL_NOTE_LEN_MAX);
     tl_buf_init(&maker.leaf, TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX);
-    tally_status status = tl_store_begin_read(reader.store, err);
+    tally_status status = tl_reader_begin(&reader, err);
     if (status == TALLY_OK) {
         status = fn(&maker, at, &text, err);
     }
