@@ -209,7 +209,10 @@ static void variable_of(char *out, const char *key)
 {
     size_t i = 0;
     for (; key[i] != '\0'; i++) {
-        out[i] = key[i] == '.' ? '_' : (char)toupper((unsigned char)key[i]);
+        out[i] = (char)toupper((unsigned char)key[i]);
+        if (key[i] == '.') {
+            out[i] = '_';
+        }
     }
     out[i] = '\0';
 }
