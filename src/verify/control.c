@@ -55,7 +55,7 @@ static void begin_generation(struct tl_run *run, const uint8_t mac_id[32], uint3
     }
     uint8_t id[32];
     tl_mac_id(run->in->mac_key, id);
-    if (memcmp(id, mac_id, sizeof(id)) == 0) {
+    if (tl_equal_const_time(id, mac_id, sizeof(id))) {
         tl_mac_release(&run->mac);
         tl_mac_init(&run->mac, run->in->mac_key, epoch);
         run->mac_ready = true;
