@@ -40,8 +40,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (status == TALLY_OK && (page == NULL || page->count == 0)) {
         status = tl_fail(&err, TALLY_ENOTFOUND, "there is no such record");
     }
-    for (size_t i = 0; status == TALLY_OK && i < page->count; i++) {
-        status = tl_record_print_whole(cli, &page->items[i], &err);
+    if (status == TALLY_OK && page != NULL) {
+        status = tl_record_print_whole(cli, &page->items[0], &err);
     }
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
