@@ -118,6 +118,11 @@ tally_status tl_options_read(const struct tally_options *options, struct tl_path
                              struct tl_config *config_out, struct tally_error *err);
 tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err);
 
+/* verify.c: tally_verify_at(), where paths and configuration are known. */
+tally_status tl_verify_files(const struct tl_paths *paths, const struct tl_config *config,
+                             const struct tally_verify_options *options,
+                             struct tally_report **report_out, struct tally_error *err);
+
 /* events.c: hashes for trimmed members. */
 void tl_event_hash(uint8_t out[32], const void *bytes, size_t len);
 
