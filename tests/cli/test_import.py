@@ -14,7 +14,9 @@ import unittest
 
 from harness import DATA, TALLY, Case, main
 
-CLOUDTRAIL = pathlib.Path("/work/shared/data/cloudtrail")  # check: optional, skipped where absent
+# All of the sample from which three.json was taken; not part of the repository.
+CLOUDTRAIL = pathlib.Path(os.environ.get("CLOUDTRAIL_SAMPLE") or
+                          DATA.parent.parent.parent / "shared/data/cloudtrail")
 
 
 def counts(read, recorded, already=0, rejected=0):
