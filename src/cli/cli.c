@@ -17,6 +17,7 @@ const struct tl_opt tl_global_opts[] = {
     { "print", 'o', "table|json|ndjson|csv", "how to print results" },
     { "quiet", 'q', NULL, "no notes and no progress" },
     { "verbose", 'v', NULL, "say more" },
+    { "accept-clock", 0, NULL, "the clock is right, although far ahead of the newest record" },
     { "color", 0, "auto|always|never", "escape codes for colour" },
     { "help", 'h', NULL, "print help and end" },
     { "version", 0, NULL, "print the version and end" },
@@ -151,6 +152,7 @@ enum tl_exit tl_cli_init(struct tl_cli *cli, const struct tl_args *before,
         .json = json,
         .quiet = has(before, after, "quiet"),
         .verbose = has(before, after, "verbose"),
+        .accept_clock = has(before, after, "accept-clock"),
         .terminal_out = isatty(STDOUT_FILENO) == 1,
         .terminal_err = isatty(STDERR_FILENO) == 1,
     };
@@ -172,6 +174,7 @@ struct tally_options tl_cli_options(const struct tl_cli *cli)
     options.config_path = cli->config;
     options.settings = cli->settings;
     options.setting_count = cli->setting_count;
+    options.accept_clock = cli->accept_clock ? 1 : 0;
     return options;
 }
 

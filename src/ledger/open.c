@@ -286,7 +286,14 @@ static tally_status open_for_writing(struct tally_ledger *ledger, bool accept_cl
     TL_TRY(tl_lock_take(ledger->paths.lock, &ledger->lock_fd, err));
     TL_TRY(tl_store_open(&ledger->store, ledger->paths.store, TALLY_STORE_WRITE, err));
     struct tl_keys *keys = NULL;
-    TL_TRY(tl_keys_load(&keys, ledger->paths.keys, err));
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_keys_load(&keys, ledger->paths.keys, &why);
+    if (status != TALLY_OK) {
+        /* Not TALLY_ENOTFOUND: the ledger is there, and making a new one would be the wrong way. */
+        return tl_fail_errno(err, status == TALLY_ENOTFOUND ? TALLY_EIO : status, why.os_errno,
+                             "%s; without its keys the ledger can be read, not written",
+                             why.message);
+    }
     memcpy(ledger->origin, keys->state.origin, sizeof(ledger->origin));
     const struct tl_sequencer_input input = { .paths = &ledger->paths,
                                               .config = &ledger->config,
