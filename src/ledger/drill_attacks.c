@@ -36,10 +36,9 @@ static const struct place head_root = { "SELECT root FROM head WHERE one = ?1",
                                         "UPDATE head SET root = ?2 WHERE one = ?1", false };
 static const struct place head_frontier = { "SELECT frontier FROM head WHERE one = ?1",
                                             "UPDATE head SET frontier = ?2 WHERE one = ?1", false };
-static const struct place recent_ids = {
-    "SELECT ids FROM event_id_recent WHERE first = ?1",
-    "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1", false
-};
+static const struct place recent_ids = { "SELECT ids FROM event_id_recent WHERE first = ?1",
+                                         "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1",
+                                         false };
 
 static tally_status nothing_there(struct tally_error *err, const char *what)
 {
@@ -85,10 +84,10 @@ static tally_status load(struct tl_drill *drill, const struct place *place, uint
 static tally_status save(struct tl_drill *drill, const struct place *place, uint64_t key,
                          const struct tl_buf *bytes, struct tally_error *err)
 {
-    const struct tl_tamper_value values[] = {
-        tl_tamper_number(key),
-        place->is_text ? tl_tamper_text(tl_buf_str(bytes)) : tl_tamper_blob(bytes->data, bytes->len)
-    };
+    const struct tl_tamper_value values[] = { tl_tamper_number(key),
+                                              place->is_text
+                                                  ? tl_tamper_text(tl_buf_str(bytes))
+                                                  : tl_tamper_blob(bytes->data, bytes->len) };
     return tl_tamper_run(drill->db, place->set, values, TL_ARRAY_LEN(values), NULL, err);
 }
 
@@ -390,8 +389,7 @@ static tally_status delete_id(struct tl_drill *drill, const struct tl_attack *at
 {
     (void)attack;
     struct tally_error none = TALLY_ERROR_INIT;
-    tally_status moved =
-        run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
+    tally_status moved = run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
     tally_status recent = blank_recent_id(drill, drill->first, err);
     return recent == TALLY_ENOTFOUND ? moved : recent;
 }
@@ -485,12 +483,18 @@ static tally_status replace_ledger(struct tl_drill *drill, const struct tl_attac
     return tl_tamper_copy(tl_drill_db(&drill->other), tl_drill_db(&drill->damaged), err);
 }
 
-static tally_status splice_record(struct tl_drill *drill, const struct tl_attack *attack,
-                           struct tally_error *err)
+static tally_status replace_by_namesake(struct tl_drill *drill, const struct tl_attack *attack,
+                                        struct tally_error *err)
 {
     (void)attack;
-    const struct tl_tamper_value path =
-        tl_tamper_text(tl_str_of(tl_drill_db(&drill->other)));
+    return tl_tamper_copy(tl_drill_db(&drill->namesake), tl_drill_db(&drill->damaged), err);
+}
+
+static tally_status splice_record(struct tl_drill *drill, const struct tl_attack *attack,
+                                  struct tally_error *err)
+{
+    (void)attack;
+    const struct tl_tamper_value path = tl_tamper_text(tl_str_of(tl_drill_db(&drill->other)));
     TL_TRY(tl_drill_open(drill, err));
     TL_TRY(tl_tamper_run(drill->db, "ATTACH ? AS other", &path, 1, NULL, err));
     return run1(drill,
@@ -511,9 +515,8 @@ static tally_status fork_history(struct tl_drill *drill, const struct tl_attack 
     TL_TRY(tl_drill_grow(drill, &drill->damaged, DELETED, err));
     TL_TRY(tl_tamper_open(&fork, tl_drill_db(&drill->fork), err));
     tl_buf_init(&note, VALUE_BYTES_MAX);
-    tally_status status =
-        tl_tamper_get(fork, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0,
-                      &note, NULL, err);
+    tally_status status = tl_tamper_get(
+        fork, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0, &note, NULL, err);
     tl_tamper_close(fork);
     TL_TRY(status);
     drill->remembers = true;
@@ -556,9 +559,9 @@ static tally_status spoil_page(struct tl_drill *drill, const struct tl_attack *a
     return tl_io_write_at(fd, garbage, (size_t)len, (page - 1) * len, err);
 }
 
-#define FLIP(field, offset, mask)                                        \
-    {                                                                    \
-        .name = "flip a bit of a leaf: " field, .expected = "LEAF_MODIFIED", \
+#define FLIP(field, offset, mask)                                                    \
+    {                                                                                \
+        .name = "flip a bit of a leaf: " field, .expected = "LEAF_MODIFIED",         \
         .told_by = "tree and tiles", .run = flip_leaf, .at = (offset), .bit = (mask) \
     }
 
@@ -621,10 +624,12 @@ const struct tl_attack tl_attacks[] = {
       0 },
     { "put an older copy of the store back", "ROLLBACK", "high-water mark", roll_back, false, 0,
       0 },
-    { "put another ledger in its place", "GENESIS_MISMATCH", "pinned keys", replace_ledger, false,
+    { "put another ledger in its place", "ORIGIN_MISMATCH", "pinned origin", replace_ledger, false,
       0, 0 },
-    { "splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record, false, 0,
-      0 },
+    { "put another ledger of this name in its place", "GENESIS_MISMATCH", "pinned keys",
+      replace_by_namesake, false, 0, 0 },
+    { "splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record,
+      false, 0, 0 },
     { "show two histories", "FORK", "remembered checkpoint", fork_history, false, 0, 0 },
     { "rewrite a record, with the log key", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
       tl_drill_sign_log_key, false, 0, 0 },
