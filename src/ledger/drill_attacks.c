@@ -12,7 +12,7 @@
 #define VALUE_BYTES_MAX ((size_t)32 << 20)
 #define TIME_AT         16u
 #define PAGE_MAX        65536u
-#define DELETED         3u /* records, where some are deleted */
+#define A_FEW           3u /* records */
 
 /* A value in the store: how to read it, and how to put another in its place, by one number. */
 struct place {
@@ -191,7 +191,7 @@ static tally_status delete_newest(struct tl_drill *drill, const struct tl_attack
                                   struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - DELETED, err);
+    return run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - A_FEW, err);
 }
 
 static tally_status swap_rows(struct tl_drill *drill, struct tally_error *err)
@@ -503,34 +503,56 @@ static tally_status splice_record(struct tl_drill *drill, const struct tl_attack
                 drill->first, err);
 }
 
+/* Keeps the newest checkpoint of a store where an attack cannot reach it. */
+static tally_status remember(struct tl_drill *drill, const char *store, struct tally_error *err)
+{
+    struct tl_tamper *db = NULL;
+    TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
+    TL_TRY(tl_tamper_open(&db, store, err));
+    tl_buf_init(&note, TL_NOTE_LEN_MAX);
+    tally_status status = tl_tamper_get(
+        db, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0, &note, NULL, err);
+    tl_tamper_close(db);
+    TL_TRY(status);
+    drill->remembers = true;
+    return tl_io_replace_file(drill->memory, note.data, note.len, 0600, err);
+}
+
 /* Two copies go on from the same state, each for itself; the one is shown, the other remembered. */
 static tally_status fork_history(struct tl_drill *drill, const struct tl_attack *attack,
                                  struct tally_error *err)
 {
     (void)attack;
-    struct tl_tamper *fork = NULL;
-    TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
     TL_TRY(tl_drill_copy(drill, &drill->fork, false, err));
-    TL_TRY(tl_drill_grow(drill, &drill->fork, DELETED, err));
-    TL_TRY(tl_drill_grow(drill, &drill->damaged, DELETED, err));
-    TL_TRY(tl_tamper_open(&fork, tl_drill_db(&drill->fork), err));
-    tl_buf_init(&note, VALUE_BYTES_MAX);
-    tally_status status = tl_tamper_get(
-        fork, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0, &note, NULL, err);
-    tl_tamper_close(fork);
-    TL_TRY(status);
-    drill->remembers = true;
-    return tl_io_replace_file(drill->memory, note.data, note.len, 0600, err);
+    TL_TRY(tl_drill_grow(drill, &drill->fork, A_FEW, err));
+    TL_TRY(tl_drill_grow(drill, &drill->damaged, A_FEW, err));
+    return remember(drill, tl_drill_db(&drill->fork), err);
+}
+
+static tally_status remove_file(const char *path, struct tally_error *err)
+{
+    if (remove(path) != 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", path);
+    }
+    return TALLY_OK;
+}
+
+/* Without the mark, only who kept a checkpoint elsewhere can tell. */
+static tally_status cut_and_forget(struct tl_drill *drill, const struct tl_attack *attack,
+                                   struct tally_error *err)
+{
+    char mark[TL_PATH_SIZE];
+    TL_TRY(remember(drill, tl_drill_db(&drill->damaged), err));
+    TL_TRY(tl_drill_cut(drill, attack, err));
+    TL_TRY(tl_path_join(mark, drill->damaged.keys, "highwater", err));
+    return remove_file(mark, err);
 }
 
 static tally_status remove_trust(struct tl_drill *drill, const struct tl_attack *attack,
                                  struct tally_error *err)
 {
     (void)attack;
-    if (remove(drill->damaged.trust) != 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", drill->damaged.trust);
-    }
-    return TALLY_OK;
+    return remove_file(drill->damaged.trust, err);
 }
 
 /* The page that everything about records is found from. */
@@ -592,6 +614,8 @@ const struct tl_attack tl_attacks[] = {
     { "delete the newest records", "TRUNCATED", "signed size", delete_newest, false, 0, 0 },
     { "cut the ledger back to an old checkpoint", "ROLLBACK", "high-water mark", tl_drill_cut,
       false, 0, 0 },
+    { "cut it back, and remove the high-water mark", "ROLLBACK", "remembered checkpoint",
+      cut_and_forget, false, 0, 0 },
     { "swap two records", "LEAF_MODIFIED", "tree and tiles", swap_records, false, 0, 0 },
     { "append a copy of a record", "LEAF_EXTRA", "signed size", duplicate, false, 0, 0 },
     { "insert a record and renumber the rest", "LEAF_EXTRA", "signed size", insert_record, false, 0,
