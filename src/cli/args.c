@@ -158,7 +158,8 @@ tally_status tl_file_read(const char *path, size_t len_max, char **text_out, siz
                           struct tally_error *err)
 {
     bool is_stdin = strcmp(path, "-") == 0;
-    TL_CLEANUP(tl_io_closep) int opened = is_stdin ? -1 : tl_io->open(path, O_RDONLY | O_CLOEXEC, 0);
+    TL_CLEANUP(tl_io_closep)
+    int opened = is_stdin ? -1 : tl_io->open(path, O_RDONLY | O_CLOEXEC, 0);
     if (!is_stdin && opened < 0) {
         return tl_fail_errno(err, TALLY_EIO, errno, "cannot open '%s'", path);
     }

@@ -138,7 +138,9 @@ enum tl_exit tl_cli_init(struct tl_cli *cli, const struct tl_args *before,
     const char *ledger = value_of(before, after, "ledger");
     bool json = has(before, after, "json");
     *cli = (struct tl_cli){
-        .ledger = ledger != NULL ? ledger : is_set("TALLY_LEDGER") ? getenv("TALLY_LEDGER") : "audit",
+        .ledger = ledger != NULL           ? ledger
+                  : is_set("TALLY_LEDGER") ? getenv("TALLY_LEDGER")
+                                           : "audit",
         .config = value_of(before, after, "config"),
         .view = view_of(value_of(before, after, "print"), json),
         .json = json,

@@ -30,8 +30,9 @@ const struct tl_cmd tl_cmd_checkpoint = {
     .name = "checkpoint",
     .summary = "print the newest signed checkpoint, to be kept elsewhere",
     .arguments = "",
-    .about = "Whoever keeps a checkpoint where the ledger's machine cannot change it can show later\n"
-             "that nothing before it was altered: tally verify --against FILE.\n",
+    .about =
+        "Whoever keeps a checkpoint where the ledger's machine cannot change it can show later\n"
+        "that nothing before it was altered: tally verify --against FILE.\n",
     .examples = "tally checkpoint > /mnt/safe/checkpoint\n"
                 "tally checkpoint --trust > /mnt/safe/trust.txt\n",
     .opts = opts,

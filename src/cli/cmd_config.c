@@ -65,7 +65,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     }
     tl_js_close(&listing.js, ']');
     tl_js_close(&listing.js, '}');
-    status = as_json ? tl_js_print(&listing.js, stdout, &err) : tl_table_print(&listing.table, &err);
+    status =
+        as_json ? tl_js_print(&listing.js, stdout, &err) : tl_table_print(&listing.table, &err);
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
 
@@ -73,8 +74,9 @@ const struct tl_cmd tl_cmd_config = {
     .name = "config",
     .summary = "show or check the settings in force",
     .arguments = "show|check",
-    .about = "Flags (--set) come before variables (TALLY_RETENTION_DEFAULT_DAYS), these before the\n"
-             "file, and that before what is built in. 'check' reads everything and starts nothing.\n",
+    .about =
+        "Flags (--set) come before variables (TALLY_RETENTION_DEFAULT_DAYS), these before the\n"
+        "file, and that before what is built in. 'check' reads everything and starts nothing.\n",
     .examples = "tally config show --origin\n"
                 "tally config check --config new.yaml\n",
     .opts = opts,

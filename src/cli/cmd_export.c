@@ -169,6 +169,22 @@ static tally_status print_result(const struct tally_export_result *result, const
     return tl_js_print(&js, stdout, err);
 }
 
+/* An export is an act on the ledger. Whoever may only read, or while another process writes, can
+ * export all the same, and is told that it is not on record. */
+static void record_act(struct tl_cli *cli, const struct tally_export_result *result)
+{
+    struct tally_options options = tl_cli_options(cli);
+    options.writable = 1;
+    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
+    struct tally_receipt receipt = { 0 };
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (tally_open(&ledger, &options, &err) != TALLY_OK ||
+        tally_record_act(ledger, "tally.export", NULL, result->manifest, &receipt, &err) !=
+            TALLY_OK) {
+        tl_cli_note(cli, "this export is not on record in the ledger: %s", err.message);
+    }
+}
+
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
     struct tally_error err = TALLY_ERROR_INIT;
@@ -197,6 +213,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (status != TALLY_OK) {
         return tl_cli_fail(cli, &err);
     }
+    tl_ledger_closep(&ledger);
+    record_act(cli, &result);
     if (sink.path != NULL) {
         tl_cli_note(cli, "%llu records written to %s", (unsigned long long)result.count, sink.path);
     }
@@ -207,8 +225,9 @@ const struct tl_cmd tl_cmd_export = {
     .name = "export",
     .summary = "write records to a file or to stdout",
     .arguments = "",
-    .about = "In the order of the ledger, as of one moment. The end of an export says what it held:\n"
-             "the last line of ndjson, the member \"export\" of json, FILE.manifest.json of csv.\n",
+    .about =
+        "In the order of the ledger, as of one moment. The end of an export says what it held:\n"
+        "the last line of ndjson, the member \"export\" of json, FILE.manifest.json of csv.\n",
     .examples = "tally export --format csv --from 2026-03-01 --to 2026-04-01 --output march.csv\n"
                 "tally export --action 'user.*' | jq -c .event\n",
     .opts = opts,

@@ -121,8 +121,9 @@ const struct tl_cmd tl_cmd_find = {
     .name = "find",
     .summary = "find records, newest first",
     .arguments = "",
-    .about = "Different filters must all fit, the same one given again may fit by any of its values.\n"
-             "An empty value means that the member is absent.\n",
+    .about =
+        "Different filters must all fit, the same one given again may fit by any of its values.\n"
+        "An empty value means that the member is absent.\n",
     .examples = "tally find --actor-id user-42 --from -7d\n"
                 "tally find --action 'invoice.*' --outcome failure --json\n"
                 "tally find --severity-min high --text 'refund denied' -n 10\n",

@@ -9,7 +9,8 @@
 #include "cli/out.h"
 
 static const struct tl_opt opts[] = {
-    { "format", 0, "ndjson|json|csv|cloudtrail|lexigram", "guessed from name and content if not given" },
+    { "format", 0, "ndjson|json|csv|cloudtrail|lexigram",
+      "guessed from name and content if not given" },
     { "from", 0, "ndjson|json|csv|cloudtrail|lexigram", "the same as --format" },
     { "rejects", 0, "FILE", "where lines go that are refused; else a new file in the ledger" },
     { "map", 0, "COLUMN=MEMBER", "csv: what a column is; - leaves it out; may be given again" },
@@ -20,7 +21,8 @@ static const struct tl_opt opts[] = {
     { "table", 0, "TABLE", "lexigram: audit_log if not given" },
     { "name", 0, "NAME", "lexigram: what ids begin with; else the name of the table" },
     { "key-file", 0, "FILE", "lexigram: the key of the old checksums" },
-    { "key-encoding", 0, "auto|utf8|hex|base64", "lexigram: how the key is written; auto tries all" },
+    { "key-encoding", 0, "auto|utf8|hex|base64",
+      "lexigram: how the key is written; auto tries all" },
     { "no-verify", 0, NULL, "lexigram: do not check the old checksums" },
     { "drop-original", 0, NULL, "lexigram: do not keep the columns as stored" },
     { 0 },
@@ -111,9 +113,8 @@ static tally_status flush_idle(void *ctx, struct tally_error *err)
 
 static tally_status read_source(struct run *run, struct tl_source *source, struct tally_error *err)
 {
-    enum format format = run->format != NULL
-                             ? format_of(run->format)
-                             : guess(source->path, tl_source_window(source));
+    enum format format = run->format != NULL ? format_of(run->format)
+                                             : guess(source->path, tl_source_window(source));
     source->on_idle = flush_idle;
     source->on_read = show_progress;
     source->ctx = run;
@@ -151,8 +152,8 @@ static tally_status read_lexigram(struct run *run, const char *path, struct tall
 static tally_status read_file(struct run *run, const char *path, struct tally_error *err)
 {
     tl_import_begin_file(run->import, path);
-    bool is_lexigram = run->format != NULL ? format_of(run->format) == FORMAT_LEXIGRAM
-                                           : is_sqlite(path);
+    bool is_lexigram =
+        run->format != NULL ? format_of(run->format) == FORMAT_LEXIGRAM : is_sqlite(path);
     if (is_lexigram) {
         return read_lexigram(run, path, err);
     }
@@ -174,7 +175,9 @@ static tally_status read_files(struct run *run, struct tally_error *err)
         if (status != TALLY_OK && status != TALLY_ECANCELED) {
             TL_TRY(tl_import_flush(run->import, err));
             tl_progress_end(&run->progress);
-            run->exit_status = tl_exit_worse(run->exit_status, tl_cli_fail(run->cli, &why));
+            enum tl_exit exit_status = tl_cli_fail(run->cli, &why);
+            exit_status = status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
+            run->exit_status = tl_exit_worse(run->exit_status, exit_status);
             if (status == TALLY_ENOMEM) {
                 return tl_fail(err, status, "%s", why.message);
             }
@@ -296,7 +299,8 @@ static enum tl_exit exit_of(const struct run *run, bool stopped)
     bool incomplete = counts.rejected > 0 || stopped;
     enum tl_exit exit_status = incomplete ? TL_EXIT_INCOMPLETE : TL_EXIT_OK;
     if (run->has_lexigram) {
-        exit_status = tl_exit_worse(exit_status, tl_lexigram_exit(&run->lexigram, counts.conflicts));
+        exit_status =
+            tl_exit_worse(exit_status, tl_lexigram_exit(&run->lexigram, counts.conflicts));
     }
     return tl_exit_worse(exit_status, run->exit_status);
 }
@@ -427,7 +431,8 @@ const struct tl_cmd tl_cmd_import = {
     .arguments = "FILE|DIR|-...",
     .about =
         "Importing the same input again adds nothing: events are known by their id, or, without\n"
-        "one, by their content. Lines that are refused go to the rejects file with the reason, and\n"
+        "one, by their content. Lines that are refused go to the rejects file with the reason, "
+        "and\n"
         "the rest goes on. Files may be gzip. Exit status 6: some lines were refused.\n",
     .examples = "tally import events.ndjson\n"
                 "tally import --format cloudtrail /var/log/cloudtrail\n"

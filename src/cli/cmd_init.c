@@ -54,12 +54,13 @@ static void print_text(const struct tl_cli *cli, const struct tally_init_result 
         tl_print_text(stdout, tl_str_of(key_path));
         printf("\n");
     }
-    printf("\nTo be kept elsewhere, out of reach of this machine:\n"
-           "  - log key and epoch key, which are public: whoever checks this ledger trusts them\n"
-           "  - the mac key, a secret for auditors, in a file of mode 0600; it is not kept here, and\n"
-           "    cannot be had again\n"
-           "  - from time to time a checkpoint: tally checkpoint > FILE\n"
-           "To be kept here, and backed up: the directory 'keys' of the ledger (mode 0600).\n");
+    printf(
+        "\nTo be kept elsewhere, out of reach of this machine:\n"
+        "  - log key and epoch key, which are public: whoever checks this ledger trusts them\n"
+        "  - the mac key, a secret for auditors, in a file of mode 0600; it is not kept here, and\n"
+        "    cannot be had again\n"
+        "  - from time to time a checkpoint: tally checkpoint > FILE\n"
+        "To be kept here, and backed up: the directory 'keys' of the ledger (mode 0600).\n");
 }
 
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
@@ -76,7 +77,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (status == TALLY_OK && key_path != NULL) {
         status = tl_io_replace_file(key_path, result.mac_key, strlen(result.mac_key), 0600, &err);
         if (status != TALLY_OK) {
-            tl_cli_warn(cli, "the ledger is made, but its mac key is lost: remove it and try again");
+            tl_cli_warn(cli,
+                        "the ledger is made, but its mac key is lost: remove it and try again");
         }
     }
     if (status == TALLY_OK && (cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON)) {

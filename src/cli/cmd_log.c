@@ -286,7 +286,8 @@ const struct tl_cmd tl_cmd_log = {
     .name = "log",
     .summary = "record one event",
     .arguments = "[JSON|-]",
-    .about = "The event comes from options, from the argument, or from stdin. Prints its receipt.\n",
+    .about =
+        "The event comes from options, from the argument, or from stdin. Prints its receipt.\n",
     .examples =
         "tally log --action user.login --actor-id u1 --ip 192.0.2.7\n"
         "tally log '{\"action\":\"invoice.approve\",\"actor\":{\"id\":\"u1\"}}'\n"

@@ -53,7 +53,8 @@ static enum tl_exit make(struct tl_cli *cli, const struct tl_args *args, bool co
     if (!consistency) {
         status = find_seq(ledger, args->rest[1], &number, &err);
         status = status != TALLY_OK ? status : tally_proof_make(ledger, number, &text, &err);
-    } else if (tl_parse_u64(args->rest[1], strlen(args->rest[1]), UINT64_MAX, &number) != TALLY_OK) {
+    } else if (tl_parse_u64(args->rest[1], strlen(args->rest[1]), UINT64_MAX, &number) !=
+               TALLY_OK) {
         return tl_cli_usage(cli, "'tally proof consistency' takes the older size as a number");
     } else {
         status = tally_consistency_make(ledger, number, &text, &err);
@@ -134,8 +135,9 @@ const struct tl_cmd tl_cmd_proof = {
     .name = "proof",
     .summary = "make and check proofs that leave the house",
     .arguments = "make ID|SEQ | check FILE | consistency OLD-SIZE",
-    .about = "A proof shows that a record is under a signed checkpoint. Checking one needs the proof\n"
-             "and a trust file, no ledger.\n",
+    .about =
+        "A proof shows that a record is under a signed checkpoint. Checking one needs the proof\n"
+        "and a trust file, no ledger.\n",
     .examples = "tally proof make 7 --output record-7.proof\n"
                 "tally checkpoint --trust > trust.txt\n"
                 "tally proof check record-7.proof --trust trust.txt\n"

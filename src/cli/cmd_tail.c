@@ -101,8 +101,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (tl_query_args_read(&conditions, args, &err) != TALLY_OK) {
         return tl_cli_fail(cli, &err);
     }
-    TL_CLEANUP(tl_freep) struct tally_condition *all =
-        tl_alloc_array(conditions.count + 1, sizeof(all[0]));
+    TL_CLEANUP(tl_freep)
+    struct tally_condition *all = tl_alloc_array(conditions.count + 1, sizeof(all[0]));
     if (all == NULL) {
         (void)tl_fail(&err, TALLY_ENOMEM, "out of memory"); /* told below */
         return tl_cli_fail(cli, &err);

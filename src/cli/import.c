@@ -383,10 +383,10 @@ tally_status tl_import_event(struct tl_import *import, uint64_t line, struct tl_
         struct tally_error why = TALLY_ERROR_INIT;
         struct batch *batch = import->filling;
         size_t index = tally_events_count(batch->events);
-        tally_status status = index == TL_BATCH_EVENTS_MAX
-                                  ? TALLY_ELIMIT
-                                  : tally_events_add(batch->events, json.text, json.len,
-                                                     import->options.flags, &why);
+        tally_status status =
+            index == TL_BATCH_EVENTS_MAX
+                ? TALLY_ELIMIT
+                : tally_events_add(batch->events, json.text, json.len, import->options.flags, &why);
         if (status == TALLY_OK) {
             batch->places[index] = (struct place){ import->file, line };
             import->counts.read++;

@@ -67,14 +67,9 @@ static const char *actor_type(struct tl_str type)
         const char *theirs;
         const char *ours;
     } types[] = {
-        { "IAMUser", "user" },
-        { "IdentityCenterUser", "user" },
-        { "FederatedUser", "user" },
-        { "Root", "admin" },
-        { "AssumedRole", "service" },
-        { "Role", "service" },
-        { "AWSAccount", "service" },
-        { "AWSService", "system" },
+        { "IAMUser", "user" },       { "IdentityCenterUser", "user" }, { "FederatedUser", "user" },
+        { "Root", "admin" },         { "AssumedRole", "service" },     { "Role", "service" },
+        { "AWSAccount", "service" }, { "AWSService", "system" },
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(types); i++) {
         if (tl_str_is(type, types[i].theirs)) {
@@ -199,9 +194,9 @@ static void add_object(const struct trail *trail, const char *key, const char *n
 /* Whether the event says all that a member of the record does. */
 static bool is_in_event(const struct trail *trail, const struct tl_json *value)
 {
-    static const char *const strings[] = { "eventID",       "eventTime",          "eventSource",
-                                           "eventName",     "errorCode",          "userAgent",
-                                           "requestID",     "sharedEventID",      "recipientAccountId",
+    static const char *const strings[] = { "eventID",     "eventTime",     "eventSource",
+                                           "eventName",   "errorCode",     "userAgent",
+                                           "requestID",   "sharedEventID", "recipientAccountId",
                                            "errorMessage" };
     static const char *const objects[] = { "requestParameters", "responseElements" };
     for (size_t i = 0; i < TL_ARRAY_LEN(strings); i++) {

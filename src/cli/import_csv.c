@@ -8,8 +8,8 @@
 
 /* Where a column goes. */
 enum column_kind {
-    COLUMN_TOP = 1,  /* a text member of the event, also one we do not know */
-    COLUMN_ACTOR,    /* a text member of `actor`, `source`, or the first target */
+    COLUMN_TOP = 1, /* a text member of the event, also one we do not know */
+    COLUMN_ACTOR,   /* a text member of `actor`, `source`, or the first target */
     COLUMN_SOURCE,
     COLUMN_TARGET,
     COLUMN_METADATA, /* a text member of `metadata` */

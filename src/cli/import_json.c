@@ -111,7 +111,6 @@ static tally_status take_text(struct tl_import *import, uint64_t line, struct tl
     tl_arena_init(&arena, 8 * TL_INPUT_BYTES_MAX);
     struct tl_json_limits limits = tl_json_limits_format;
     limits.bytes_max = TL_INPUT_BYTES_MAX;
-    limits.depth_max += 1;
     limits.keep_integers = true;
     const struct tl_json *root = NULL;
     struct tally_error why = TALLY_ERROR_INIT;

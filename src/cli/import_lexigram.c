@@ -19,9 +19,10 @@
 
 /* The columns that the checksum covers, as the old system calls them. */
 static const char *const hashed_columns[] = {
-    "action",     "causation_id", "changed_at",  "changed_by", "command_payload_hash", "correlation_id",
-    "entity_id",  "entry_schema_version", "metadata", "new_values", "old_values", "outcome",
-    "payload_size_bytes", "severity", "source", "table_name", "tenant_id",
+    "action",         "causation_id", "changed_at",           "changed_by", "command_payload_hash",
+    "correlation_id", "entity_id",    "entry_schema_version", "metadata",   "new_values",
+    "old_values",     "outcome",      "payload_size_bytes",   "severity",   "source",
+    "table_name",     "tenant_id",
 };
 
 /* A key in one of its readings. */
@@ -174,8 +175,7 @@ static tally_status sample_row(void *ctx, const struct tl_lexigram_cells *cells,
 }
 
 /* Takes the reading of the key that fits most of the first rows. */
-static tally_status choose_key(struct lexigram *lexigram, const char *path,
-                               struct tally_error *err)
+static tally_status choose_key(struct lexigram *lexigram, const char *path, struct tally_error *err)
 {
     if (lexigram->options->key_path == NULL) {
         return TALLY_OK;
@@ -230,8 +230,7 @@ static tally_status read_object(struct lexigram *lexigram, struct tl_str text,
     limits.keep_integers = true;
     const struct tl_json *root = NULL;
     struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status =
-        tl_json_read(&lexigram->arena, text.text, text.len, &limits, &root, &why);
+    tally_status status = tl_json_read(&lexigram->arena, text.text, text.len, &limits, &root, &why);
     if (status == TALLY_ENOMEM) {
         return tl_fail(err, status, "out of memory");
     }

@@ -17,11 +17,11 @@ struct tl_lexigram_options {
 struct tl_lexigram_report {
     uint64_t match;
     uint64_t mismatch;
-    uint64_t absent;      /* no checksum was stored */
-    uint64_t no_key;      /* there is one, and nothing to check it with */
-    uint64_t missing_ids; /* numbers that the sequence of ids passes over */
-    uint64_t shared;      /* rows whose checksum another one has as well */
-    uint64_t unparsed;    /* rows in which a column that should be JSON is none */
+    uint64_t absent;          /* no checksum was stored */
+    uint64_t no_key;          /* there is one, and nothing to check it with */
+    uint64_t missing_ids;     /* numbers that the sequence of ids passes over */
+    uint64_t shared;          /* rows whose checksum another one has as well */
+    uint64_t unparsed;        /* rows in which a column that should be JSON is none */
     const char *key_encoding; /* that was taken; static; NULL without a key */
 };
 

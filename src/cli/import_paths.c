@@ -101,8 +101,7 @@ static tally_status list(const char *path, struct tl_paths *files, struct tl_pat
 }
 
 /* Level by level rather than by calling itself. */
-static tally_status add_directory(struct tl_paths *paths, const char *path,
-                                  struct tally_error *err)
+static tally_status add_directory(struct tl_paths *paths, const char *path, struct tally_error *err)
 {
     TL_CLEANUP(tl_paths_release) struct tl_paths folders = { 0 };
     TL_CLEANUP(tl_paths_release) struct tl_paths files = { 0 };

@@ -67,8 +67,7 @@ static bool keep_style(struct tl_table *table, enum tl_style style)
 {
     if (table->cell_count == table->style_capacity) {
         size_t capacity = table->style_capacity == 0 ? 256 : table->style_capacity * 2;
-        enum tl_style *styles =
-            tl_realloc_array(table->styles, capacity, sizeof(table->styles[0]));
+        enum tl_style *styles = tl_realloc_array(table->styles, capacity, sizeof(table->styles[0]));
         if (styles == NULL) {
             table->text.status = TALLY_ENOMEM;
             return false;
@@ -164,7 +163,8 @@ static void print_cell(const struct tl_table *table, size_t column, const char *
     }
     bool is_csv = table->cli->view == TL_VIEW_CSV;
     bool is_last = column + 1 == table->column_count;
-    printf("%s%s", text, !is_last ? (is_csv ? "," : "\t") : (is_csv ? "\r\n" : "\n"));
+    tl_print_styled(table->cli, is_csv ? TL_STYLE_PLAIN : style, text);
+    (void)fputs(!is_last ? (is_csv ? "," : "\t") : (is_csv ? "\r\n" : "\n"), stdout);
 }
 
 static void print_header(const struct tl_table *table)

@@ -91,7 +91,7 @@ void tl_js_text(struct tl_js *js, const char *key, const char *value);  /* NULL:
 void tl_js_u64(struct tl_js *js, const char *key, uint64_t value);
 void tl_js_bool(struct tl_js *js, const char *key, bool value);
 void tl_js_null(struct tl_js *js, const char *key);
-void tl_js_raw(struct tl_js *js, const char *key, struct tl_str json); /* JSON as it is */
+void tl_js_raw(struct tl_js *js, const char *key, struct tl_str json);      /* JSON as it is */
 void tl_js_member(struct tl_js *js, struct tl_str key, struct tl_str json); /* the same */
 void tl_js_time(struct tl_js *js, const char *key, int64_t us);
 void tl_js_hex(struct tl_js *js, const char *key, const uint8_t *bytes, size_t len);

@@ -6,9 +6,9 @@
 #include "codec/json.h"
 
 static const struct tl_column columns[] = {
-    { "seq", true },      { "time", false },    { "actor", false },    { "action", false },
-    { "target", false },  { "outcome", false }, { "severity", false }, { "service", false },
-    { "state", false },
+    { "seq", true },       { "time", false },    { "actor", false },
+    { "action", false },   { "target", false },  { "outcome", false },
+    { "severity", false }, { "service", false }, { "state", false },
 };
 
 void tl_records_init(struct tl_records *records, const struct tl_cli *cli)
@@ -165,15 +165,20 @@ static void add_event(struct tl_table *table, const struct tl_json *event)
     }
 }
 
-/* The members of the record; the event is the last one. */
+/* The members of the record as its line has them, and then those of the event. */
 static void add_members(struct tl_table *table, const struct tl_json *record)
 {
-    for (const struct tl_json *member = record->first; member != NULL; member = member->next) {
-        if (tl_str_is(member->key, "event")) {
-            add_event(table, member);
-        } else {
-            add_value(table, member->key, member);
+    static const char *const names[] = { "seq",  "time",  "id",     "origin",   "recorded_at",
+                                         "kind", "state", "erased", "leaf_hash" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(names); i++) {
+        const struct tl_json *value = tl_json_member(record, names[i]);
+        if (value != NULL) {
+            add_value(table, tl_str_of(names[i]), value);
         }
+    }
+    const struct tl_json *event = tl_json_member(record, "event");
+    if (event != NULL) {
+        add_event(table, event);
     }
 }
 
@@ -190,7 +195,6 @@ tally_status tl_record_print_whole(const struct tl_cli *cli, const struct tally_
     tl_arena_init(&arena, 64 * TL_EVENT_BYTES_MAX);
     struct tl_json_limits limits = tl_json_limits_format;
     limits.bytes_max += 4096; /* what a line has around the event */
-    limits.depth_max += 1;
     const struct tl_json *record = NULL;
     TL_TRY(tl_json_read(&arena, item->line, item->line_len, &limits, &record, err));
     TL_CLEANUP(tl_table_release) struct tl_table table = { 0 };

@@ -51,7 +51,7 @@ static tally_status print_findings(const struct tl_cli *cli, const struct tally_
                                    struct tally_error *err)
 {
     static const struct tl_column columns[] = {
-        { "weight", false }, { "code", false },     { "seq", true },      { "id", false },
+        { "weight", false }, { "code", false },     { "seq", true },     { "id", false },
         { "what", false },   { "expected", false }, { "actual", false },
     };
     TL_CLEANUP(tl_table_release) struct tl_table table = { 0 };
@@ -108,14 +108,16 @@ static void print_next_steps(const struct tally_report *report)
     }
     switch (report->verdict) {
     case TALLY_VERDICT_TAMPERED:
-        printf("\nWhat to do: stop writing to this ledger, copy its directory as it is, and compare\n"
-               "the copy with a backup and with checkpoints kept elsewhere. 'tally get SEQ' shows\n"
-               "what is there now. Nothing here repairs a ledger: the damage is evidence.\n");
+        printf(
+            "\nWhat to do: stop writing to this ledger, copy its directory as it is, and compare\n"
+            "the copy with a backup and with checkpoints kept elsewhere. 'tally get SEQ' shows\n"
+            "what is there now. Nothing here repairs a ledger: the damage is evidence.\n");
         break;
     case TALLY_VERDICT_UNVERIFIABLE:
     case TALLY_VERDICT_UNKNOWN:
-        printf("\nThis is not an all-clear: something that is needed to tell is missing or could not\n"
-               "be read. The findings name it; 'tally doctor' looks at files and permissions.\n");
+        printf(
+            "\nThis is not an all-clear: something that is needed to tell is missing or could not\n"
+            "be read. The findings name it; 'tally doctor' looks at files and permissions.\n");
         break;
     case TALLY_VERDICT_VERIFIED:
         break;

@@ -102,7 +102,8 @@ static tally_status fill(struct tl_source *source, struct tally_error *err)
         return fill_gzip(source, err);
     }
     size_t len = 0;
-    TL_TRY(read_some(source, source->data + source->end, source->capacity - source->end, &len, err));
+    TL_TRY(
+        read_some(source, source->data + source->end, source->capacity - source->end, &len, err));
     source->end += len;
     source->ended = len == 0;
     return TALLY_OK;

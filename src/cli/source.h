@@ -23,9 +23,9 @@ struct tl_source {
     size_t start; /* of what was not yet taken */
     size_t end;
     size_t capacity;
-    bool ended;          /* nothing follows the window */
-    uint64_t line;       /* number of the line at `start`, from 1 */
-    uint64_t bytes_read; /* from the file, for progress */
+    bool ended;               /* nothing follows the window */
+    uint64_t line;            /* number of the line at `start`, from 1 */
+    uint64_t bytes_read;      /* from the file, for progress */
     struct tl_csv_reader csv; /* in use once tl_source_csv() was called */
     size_t csv_fed;           /* bytes of the window that the reader has */
     bool csv_open;

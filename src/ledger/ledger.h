@@ -24,6 +24,7 @@
 struct tl_reader {
     struct tally_store *store;
     struct tl_index *index; /* NULL without one */
+    bool in_snapshot;       /* after tl_reader_begin() */
 };
 
 /* A call of tally_append_events() or tally_declare_gap(), waiting in its caller's frame. */
@@ -82,10 +83,10 @@ struct tally_ledger {
     } readers;
 };
 
-/* readers.c: lends a reader; give it back with tl_reader_put(), or drop it after a failure of the
- * store with tl_reader_drop(). */
+/* readers.c: lends a reader; tl_reader_put() takes it back and ends its snapshot. */
 tally_status tl_reader_get(struct tally_ledger *ledger, struct tl_reader *reader_out,
                            struct tally_error *err);
+tally_status tl_reader_begin(struct tl_reader *reader, struct tally_error *err);
 void tl_reader_put(struct tally_ledger *ledger, struct tl_reader *reader);
 void tl_readers_close(struct tally_ledger *ledger);
 

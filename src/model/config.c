@@ -151,6 +151,7 @@ static tally_status add(struct tl_config *config, const struct source *source,
             return tl_fail(err, TALLY_EINVAL, "%s: '%.80s' takes one value, not a list",
                            source->where, entry->name);
         }
+        tl_assert(source->item != NULL); /* only files have lists */
         if (join(&config->arena, entry, source->item) != TALLY_OK) {
             return no_memory(err);
         }
@@ -164,20 +165,25 @@ static tally_status add(struct tl_config *config, const struct source *source,
     return TALLY_OK;
 }
 
+static tally_status add_default(struct tl_config *config, const char *name, const char *value,
+                                struct tally_error *err)
+{
+    const struct source source = {
+        .name = tl_str_of(name), .value = tl_str_of(value), .origin = "default", .where = "default"
+    };
+    return add(config, &source, err);
+}
+
 static tally_status add_defaults(struct tl_config *config, struct tally_error *err)
 {
-    struct source source = { .origin = "default", .where = "default" };
     for (size_t i = 0; i < tl_config_key_count; i++) {
-        if (tl_config_keys[i].fallback != NULL) {
-            source.name = tl_str_of(tl_config_keys[i].name);
-            source.value = tl_str_of(tl_config_keys[i].fallback);
-            TL_TRY(add(config, &source, err));
+        const struct tl_config_key *key = &tl_config_keys[i];
+        if (key->fallback != NULL) {
+            TL_TRY(add_default(config, key->name, key->fallback, err));
         }
     }
     for (size_t i = 0; i < TL_ARRAY_LEN(default_entries); i++) {
-        source.name = tl_str_of(default_entries[i].name);
-        source.value = tl_str_of(default_entries[i].value);
-        TL_TRY(add(config, &source, err));
+        TL_TRY(add_default(config, default_entries[i].name, default_entries[i].value, err));
     }
     return TALLY_OK;
 }

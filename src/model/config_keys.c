@@ -1,15 +1,10 @@
 #include "model/config_keys.h"
 
 #include "base/limits.h"
+#include "model/fold.h"
 
 /* In order of name. */
 const struct tl_config_key tl_config_keys[] = {
-    { .name = "batch.max_ms",
-      .kind = TL_CONFIG_MS,
-      .offset = offsetof(struct tl_config, batch_ms),
-      .fallback = "20",
-      .max = 10000,
-      .doc = "How long a batch may wait for more events, in milliseconds." },
     { .name = "epoch.seconds",
       .kind = TL_CONFIG_SECONDS,
       .offset = offsetof(struct tl_config, epoch_seconds),
@@ -148,16 +143,11 @@ const char *tl_config_key_nearest(struct tl_str name)
 }
 
 /* Names of variables are those of keys in upper case, with '_' for '.'. */
-static char key_char(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static bool starts_with_key(struct tl_str variable, const char *name)
 {
     for (size_t i = 0; name[i] != '\0'; i++) {
         char want = name[i] == '.' ? '_' : name[i];
-        if (i >= variable.len || key_char(variable.text[i]) != want) {
+        if (i >= variable.len || tl_fold(variable.text[i]) != want) {
             return false;
         }
     }
@@ -177,10 +167,12 @@ tally_status tl_config_key_of_variable(struct tl_str variable, char *key_out, si
         if (variable.len + 1 > size) {
             return TALLY_ELIMIT;
         }
-        for (size_t j = 0; j < variable.len; j++) {
-            key_out[j] = j < len           ? key->name[j]
-                         : j == len && map ? '.'
-                                           : key_char(variable.text[j]);
+        memcpy(key_out, key->name, len);
+        for (size_t j = len; j < variable.len; j++) {
+            key_out[j] = tl_fold(variable.text[j]);
+        }
+        if (map) {
+            key_out[len] = '.';
         }
         key_out[variable.len] = '\0';
         return TALLY_OK;

@@ -13,7 +13,7 @@ struct unit {
 };
 
 static const struct unit size_units[] = {
-    { "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1024 * 1024 }
+    { "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1048576 }
 };
 static const struct unit second_units[] = { { "", 1 },     { "s", 1 },     { "m", 60 },
                                             { "h", 3600 }, { "d", 86400 }, { "w", 604800 } };

@@ -50,11 +50,6 @@ tally_status tl_draft_refuse(struct tl_draft *draft, struct tl_spot at, const ch
     return tl_refuse(draft->err, code, pointer, "%s", message);
 }
 
-tally_status tl_draft_no_memory(struct tl_draft *draft)
-{
-    return tl_fail(draft->err, TALLY_ENOMEM, "no memory for an event");
-}
-
 static tally_status copy_of(struct tl_draft *draft, struct tl_str *value, char **copy_out)
 {
     char *copy = tl_arena_alloc(&draft->reader->arena, value->len + 1);
@@ -108,7 +103,9 @@ static tally_status normalise_action(struct tl_draft *draft, struct tl_spot at,
         char *copy = NULL;
         TL_TRY(copy_of(draft, value, &copy));
         for (size_t i = good; i < value->len; i++) {
-            copy[i] = is_action_byte(copy[i]) ? copy[i] : '_';
+            if (!is_action_byte(copy[i])) {
+                copy[i] = '_';
+            }
         }
     }
     if (!draft->input->own && tl_str_starts(*value, TL_STR("tally."))) {
@@ -216,8 +213,7 @@ static bool equal_fold(struct tl_str a, struct tl_str lower)
         return false;
     }
     for (size_t i = 0; i < a.len; i++) {
-        char c = a.text[i];
-        if ((c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c) != lower.text[i]) {
+        if (tl_fold(a.text[i]) != lower.text[i]) {
             return false;
         }
     }
@@ -279,15 +275,15 @@ static tally_status normalise_hex(struct tl_draft *draft, enum tl_place place, s
     const struct tl_place_rule *rule = &tl_place_rules[place];
     bool upper = false;
     bool good = value->len == rule->len_max;
-    char any = '0';
+    bool zero = true;
     for (size_t i = 0; good && i < value->len; i++) {
         char c = value->text[i];
         bool is_upper = c >= 'A' && c <= 'F';
         good = is_upper || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
         upper = upper || is_upper;
-        any = c != '0' ? c : any;
+        zero = zero && c == '0';
     }
-    if (!good || any == '0') {
+    if (!good || zero) {
         return tl_draft_refuse(draft, at, "bad_hex", "%s is not %zu hex digits, not all zero",
                                rule->name, rule->len_max);
     }
@@ -297,7 +293,7 @@ static tally_status normalise_hex(struct tl_draft *draft, enum tl_place place, s
     char *copy = NULL;
     TL_TRY(copy_of(draft, value, &copy));
     for (size_t i = 0; i < value->len; i++) {
-        copy[i] = copy[i] >= 'A' && copy[i] <= 'F' ? (char)(copy[i] - 'A' + 'a') : copy[i];
+        copy[i] = tl_fold(copy[i]);
     }
     return TALLY_OK;
 }

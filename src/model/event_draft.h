@@ -13,6 +13,7 @@
 #include "codec/time.h"
 #include "codec/uuid.h"
 #include "model/event.h"
+#include "model/fold.h"
 
 /* Every place that holds one text. The first target is here, because aliases lead to it. */
 enum tl_place {
@@ -181,6 +182,10 @@ const struct tl_json *tl_spot_value(struct tl_spot at);
 /* Refuses with a pointer to the spot. */
 tally_status tl_draft_refuse(struct tl_draft *draft, struct tl_spot at, const char *code,
                              const char *fmt, ...) TL_PRINTF(4, 5);
-tally_status tl_draft_no_memory(struct tl_draft *draft);
+static inline tally_status tl_draft_no_memory(struct tl_draft *draft)
+{
+    (void)tl_fail(draft->err, TALLY_ENOMEM, "no memory for an event");
+    return TALLY_ENOMEM;
+}
 
 #endif /* TL_MODEL_EVENT_DRAFT_H */

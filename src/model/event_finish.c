@@ -174,6 +174,19 @@ static tally_status give_side(struct tl_draft *draft, enum tl_free_object which,
                                    which == TL_FREE_OLD_VALUES ? "old_values" : "new_values");
 }
 
+static tally_status add_change(struct tl_draft *draft, struct tl_json *old_values,
+                               struct tl_json *new_values, const struct tl_json *field)
+{
+    if (!is_change(field)) {
+        return add_side(draft, new_values, field->key, field);
+    }
+    for (const struct tl_json *side = field->first; side != NULL; side = side->next) {
+        bool is_old = tl_str_is(side->key, "old");
+        TL_TRY(add_side(draft, is_old ? old_values : new_values, field->key, side));
+    }
+    return TALLY_OK;
+}
+
 static tally_status finish_changes(struct tl_draft *draft, const struct tl_json *changes)
 {
     struct tl_json *old_values = NULL;
@@ -181,14 +194,7 @@ static tally_status finish_changes(struct tl_draft *draft, const struct tl_json 
     TL_TRY(new_node(draft, &old_values, &empty_object, (struct tl_str){ 0 }));
     TL_TRY(new_node(draft, &new_values, &empty_object, (struct tl_str){ 0 }));
     for (const struct tl_json *field = changes->first; field != NULL; field = field->next) {
-        if (!is_change(field)) {
-            TL_TRY(add_side(draft, new_values, field->key, field));
-            continue;
-        }
-        for (const struct tl_json *side = field->first; side != NULL; side = side->next) {
-            TL_TRY(add_side(draft, tl_str_is(side->key, "old") ? old_values : new_values,
-                            field->key, side));
-        }
+        TL_TRY(add_change(draft, old_values, new_values, field));
     }
     TL_TRY(give_side(draft, TL_FREE_OLD_VALUES, old_values, changes));
     return give_side(draft, TL_FREE_NEW_VALUES, new_values, changes);
@@ -253,7 +259,7 @@ static tally_status finish_duration(struct tl_draft *draft)
     return TALLY_OK;
 }
 
-static tally_status finish_times(struct tl_draft *draft)
+static tally_status finish_times(struct tl_draft *draft, uint32_t *notes_out)
 {
     TL_TRY(finish_duration(draft));
     struct tl_str *occurred = &draft->text[TL_PLACE_OCCURRED_AT];
@@ -270,6 +276,7 @@ static tally_status finish_times(struct tl_draft *draft)
         occurred->len = tl_time_format(draft->occurred_text, draft->input->now_us);
         occurred->text = draft->occurred_text;
         tl_assert(occurred->len > 0);
+        *notes_out |= TL_EVENT_TIME_GENERATED;
     }
     return TALLY_OK;
 }
@@ -346,6 +353,6 @@ tally_status tl_draft_finish(struct tl_draft *draft, uint32_t *notes_out)
     }
     TL_TRY(finish_metadata(draft));
     TL_TRY(finish_bank(draft));
-    TL_TRY(finish_times(draft));
+    TL_TRY(finish_times(draft, notes_out));
     return finish_texts(draft, notes_out);
 }

@@ -103,7 +103,8 @@ static size_t slot_of(struct tl_str name)
         return 0;
     }
     const unsigned char *text = (const unsigned char *)name.text;
-    size_t sum = name.len * 37 + text[0] * 5u + text[name.len / 2] * 11u + text[name.len - 1] * 23u;
+    size_t sum = name.len * 37 + text[0] * (size_t)5 + text[name.len / 2] * (size_t)11 +
+                 text[name.len - 1] * (size_t)23;
     return sum % TL_EVENT_NAME_SLOTS;
 }
 

@@ -170,29 +170,48 @@ static tally_status read_parts(struct tl_draft *draft, const struct part *parts,
     return TALLY_OK;
 }
 
-/* A target after the first, which no alias reaches. */
-static tally_status read_other_target(struct tl_draft *draft, struct tl_spot at,
-                                      const struct tl_json *object)
+/* A member of a target after the first, which no alias reaches. */
+static tally_status read_other_part(struct tl_draft *draft, const struct part *part,
+                                    struct tl_spot at, struct tl_target_view *target)
+{
+    if (tl_draft_is_empty(at.inner)) {
+        return TALLY_OK;
+    }
+    if (at.inner->type != TL_JSON_STRING) {
+        return refuse_type(draft, at, "a string");
+    }
+    struct tl_str value = at.inner->text;
+    TL_TRY(tl_draft_normalise(draft, part->place, at, &value));
+    if (part->place == TL_PLACE_TARGET_ID) {
+        target->id = value;
+    } else if (part->place == TL_PLACE_TARGET_NAME) {
+        target->name = value;
+    } else {
+        target->type = value;
+    }
+    return TALLY_OK;
+}
+
+static tally_status read_target_part(struct tl_draft *draft, struct tl_spot at,
+                                     struct tl_target_view *target)
+{
+    const struct part *part = find_part(target_parts, TL_ARRAY_LEN(target_parts), at.inner->key);
+    if (part == NULL) {
+        return read_unknown_part(draft, at);
+    }
+    return at.index == 0 ? read_text(draft, part->place, at)
+                         : read_other_part(draft, part, at, target);
+}
+
+static tally_status read_element(struct tl_draft *draft, struct tl_spot at,
+                                 const struct tl_json *element)
 {
     struct tl_target_view target = { .id = { 0 } };
-    for (at.inner = object->first; at.inner != NULL; at.inner = at.inner->next) {
-        const struct part *part =
-            find_part(target_parts, TL_ARRAY_LEN(target_parts), at.inner->key);
-        if (part == NULL) {
-            TL_TRY(read_unknown_part(draft, at));
-            continue;
-        }
-        if (tl_draft_is_empty(at.inner)) {
-            continue;
-        }
-        if (at.inner->type != TL_JSON_STRING) {
-            return refuse_type(draft, at, "a string");
-        }
-        struct tl_str value = at.inner->text;
-        TL_TRY(tl_draft_normalise(draft, part->place, at, &value));
-        *(part->place == TL_PLACE_TARGET_ID     ? &target.id
-          : part->place == TL_PLACE_TARGET_NAME ? &target.name
-                                                : &target.type) = value;
+    if (element->type != TL_JSON_OBJECT) {
+        return refuse_type(draft, at, "an object");
+    }
+    for (at.inner = element->first; at.inner != NULL; at.inner = at.inner->next) {
+        TL_TRY(read_target_part(draft, at, &target));
     }
     if (target.id.len + target.name.len + target.type.len > 0) {
         draft->targets[draft->target_count++] = target;
@@ -220,20 +239,8 @@ static tally_status read_targets(struct tl_draft *draft, const struct tl_json *t
     }
     TL_TRY(check_array(draft, top, TL_TARGETS_MAX));
     struct tl_spot at = { .top = top, .index = 0 };
-    for (const struct tl_json *target = top->first; target != NULL; target = target->next) {
-        at.inner = NULL;
-        if (target->type != TL_JSON_OBJECT) {
-            return refuse_type(draft, at, "an object");
-        }
-        for (at.inner = target->first; at.index == 0 && at.inner != NULL;
-             at.inner = at.inner->next) {
-            const struct part *part =
-                find_part(target_parts, TL_ARRAY_LEN(target_parts), at.inner->key);
-            TL_TRY(part == NULL ? read_unknown_part(draft, at) : read_text(draft, part->place, at));
-        }
-        if (at.index > 0) {
-            TL_TRY(read_other_target(draft, at, target));
-        }
+    for (const struct tl_json *element = top->first; element != NULL; element = element->next) {
+        TL_TRY(read_element(draft, at, element));
         at.index++;
     }
     return TALLY_OK;
@@ -297,7 +304,7 @@ static tally_status read_hash(struct tl_draft *draft, const struct tl_json *top)
     bool good = text.len % 2 == 0;
     for (size_t i = 0; good && i < text.len; i++) {
         char c = text.text[i];
-        lower[i] = c >= 'A' && c <= 'F' ? (char)(c - 'A' + 'a') : c;
+        lower[i] = tl_fold(c);
         good = (lower[i] >= '0' && lower[i] <= '9') || (lower[i] >= 'a' && lower[i] <= 'f');
     }
     if (!good) {

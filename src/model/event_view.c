@@ -26,6 +26,7 @@ struct field {
 /* clang-format off */
 #define FIELD(name, kind, type, member) { { (name), sizeof(name) - 1 }, (kind), offsetof(type, member) }
 #define VIEW(name, kind, member)        FIELD(name, kind, struct tl_event_view, member)
+#define KEY(name, kind, member)         FIELD(name, kind, struct tl_event_keys, member)
 #define TARGET(name)                    FIELD(#name, FIELD_TEXT, struct tl_target_view, name)
 
 static const struct field view_fields[] = {
@@ -66,6 +67,14 @@ static const struct field source_fields[] = {
     VIEW("service", FIELD_TEXT, service),
     VIEW("user_agent", FIELD_TEXT, user_agent),
 };
+static const struct field key_fields[] = {
+    KEY("action", FIELD_TEXT, action),
+    KEY("id", FIELD_TEXT, id),
+    KEY("occurred_at", FIELD_TEXT, occurred_at),
+    KEY("severity", FIELD_TEXT, severity),
+    KEY("source", FIELD_SOURCE, service),
+    KEY("tenant_id", FIELD_TEXT, tenant_id),
+};
 static const struct field target_fields[] = {
     TARGET(id),
     TARGET(name),
@@ -84,16 +93,14 @@ struct reader {
 static const struct field *find_field(const struct field *fields, size_t count, size_t *at,
                                       struct tl_str name)
 {
-    while (*at < count) {
+    for (; name.len > 0 && *at < count; ++*at) {
         const struct field *field = &fields[*at];
-        int order = tl_str_compare(field->name, name);
-        if (order == 0) {
-            return field;
+        /* Most names differ in their first letter. */
+        int order = (unsigned char)field->name.text[0] - (unsigned char)name.text[0];
+        order = order == 0 ? tl_str_compare(field->name, name) : order;
+        if (order >= 0) {
+            return order == 0 ? field : NULL;
         }
-        if (order > 0) {
-            return NULL;
-        }
-        ++*at;
     }
     return NULL;
 }
@@ -149,10 +156,11 @@ static tally_status read_texts(struct reader *r, struct tl_str span, const struc
     tally_status status = TALLY_OK;
     while ((status = tl_json_next(&it, span.text, span.len)) == TALLY_OK) {
         const struct field *field = find_field(fields, count, &at, it.raw_name);
-        if (field != NULL) {
-            struct tl_str value = { .text = span.text + it.value_start,
-                                    .len = it.value_end - it.value_start };
-            TL_TRY(read_text(r, value, string_at(base, field->offset)));
+        struct tl_str value = { .text = span.text + it.value_start,
+                                .len = it.value_end - it.value_start };
+        status = field == NULL ? TALLY_OK : read_text(r, value, string_at(base, field->offset));
+        if (status != TALLY_OK) {
+            return status;
         }
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
@@ -277,8 +285,10 @@ tally_status tl_event_view_read(struct tl_event_view *view, struct tl_arena *are
     while ((status = tl_json_next(&it, event, len)) == TALLY_OK) {
         const struct field *field =
             find_field(view_fields, TL_ARRAY_LEN(view_fields), &at, it.raw_name);
-        if (field != NULL) {
-            TL_TRY(read_field(&r, field, span_of(&r, it.value_start, it.value_end)));
+        struct tl_str span = span_of(&r, it.value_start, it.value_end);
+        status = field == NULL ? TALLY_OK : read_field(&r, field, span);
+        if (status != TALLY_OK) {
+            return status;
         }
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
@@ -312,24 +322,19 @@ tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, s
 {
     *keys = (struct tl_event_keys){ .id = { 0 } };
     struct tl_json_iter it = { .at = 0 };
+    size_t at = 0;
     tally_status status = TALLY_OK;
-    while ((status = tl_json_next(&it, event, len)) == TALLY_OK) {
-        struct tl_str value = raw_text(event, it.value_start, it.value_end);
-        if (tl_str_equal(it.raw_name, TL_STR("action"))) {
-            keys->action = value;
-        } else if (tl_str_equal(it.raw_name, TL_STR("id"))) {
-            keys->id = value;
-        } else if (tl_str_equal(it.raw_name, TL_STR("occurred_at"))) {
-            keys->occurred_at = value;
-        } else if (tl_str_equal(it.raw_name, TL_STR("severity"))) {
-            keys->severity = value;
-        } else if (tl_str_equal(it.raw_name, TL_STR("source"))) {
-            TL_TRY(read_service(keys, event + it.value_start, it.value_end - it.value_start));
-        } else if (tl_str_equal(it.raw_name, TL_STR("tenant_id"))) {
-            keys->tenant_id = value;
-            return TALLY_OK;
-        } else if (it.raw_name.len > 0 && it.raw_name.text[0] > 't') {
-            return TALLY_OK;
+    /* After tenant_id, which nothing that is wanted follows, no other name need be looked at. */
+    while (keys->tenant_id.text == NULL && (status = tl_json_next(&it, event, len)) == TALLY_OK) {
+        const struct field *field =
+            find_field(key_fields, TL_ARRAY_LEN(key_fields), &at, it.raw_name);
+        if (field != NULL && field->kind == FIELD_SOURCE) {
+            status = read_service(keys, event + it.value_start, it.value_end - it.value_start);
+        } else if (field != NULL) {
+            *string_at(keys, field->offset) = raw_text(event, it.value_start, it.value_end);
+        }
+        if (status != TALLY_OK) {
+            return status;
         }
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;

@@ -14,7 +14,8 @@ static tally_status bad(struct tally_error *err, enum tl_field field, const char
 
 static tally_status no_memory(struct tally_error *err)
 {
-    return tl_fail(err, TALLY_ENOMEM, "no memory for a filter");
+    (void)tl_fail(err, TALLY_ENOMEM, "no memory for a filter");
+    return TALLY_ENOMEM;
 }
 
 static tally_status copy_text(struct tl_filter *filter, struct tl_str *text, char **copy_out,
@@ -47,11 +48,16 @@ static const char *const kinds[] = { "event",  "all",   "genesis", "epoch",   "p
                                      "anchor", "gap",   "resume",  "restore" };
 static const char *const states[] = { "present", "partial", "erased", "purged", "evicted" };
 
+static bool is_separator(char c)
+{
+    return c == '.' || c == ':' || c == '/';
+}
+
 /* "user.*" asks for what begins with "user."; no other star is an action. */
 static tally_status read_action(struct tl_str *text, bool *prefix_out, struct tally_error *err)
 {
     if (text->len >= 2 && text->text[text->len - 1] == '*' &&
-        memchr(".:/", text->text[text->len - 2], 3) != NULL) {
+        is_separator(text->text[text->len - 2])) {
         *prefix_out = true;
         text->len--;
     }
@@ -68,8 +74,10 @@ static tally_status read_ip(struct tl_filter *filter, struct tl_str *text, struc
         return bad(err, TL_FIELD_IP, "is no address");
     }
     char *copy = NULL;
-    *text = (struct tl_str){ .text = ip, .len = len };
-    return copy_text(filter, text, &copy, err);
+    struct tl_str canonical = { .text = ip, .len = len };
+    TL_TRY(copy_text(filter, &canonical, &copy, err));
+    *text = canonical;
+    return TALLY_OK;
 }
 
 /* The fields whose values are words of a list. */

@@ -5,6 +5,7 @@
 #define TL_MODEL_TERMS_H
 
 #include "model/filter.h"
+#include "model/fold.h"
 
 /* Fields with one string in a view come first, in the order of their names in terms. */
 enum tl_field {
@@ -73,7 +74,6 @@ bool tl_word_next(struct tl_str text, bool raw_json, size_t *at, struct tl_str *
 
 /* Words compare with ASCII letters folded; `lower` is folded already. */
 bool tl_word_equal(struct tl_str word, struct tl_str lower);
-char tl_fold(char c);
 
 typedef void tl_word_fn(void *ctx, struct tl_str word);
 

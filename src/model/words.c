@@ -2,11 +2,6 @@
 #include "codec/json.h"
 #include "model/terms.h"
 
-char tl_fold(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 bool tl_word_equal(struct tl_str word, struct tl_str lower)
 {
     if (word.len != lower.len) {
@@ -101,7 +96,8 @@ static const struct path objects[] = {
 /* Whether `member` is `name`, or an object that holds it. */
 static bool covers(struct tl_str member, struct tl_str name)
 {
-    return tl_str_starts(name, member) && (name.len == member.len || name.text[member.len] == '.');
+    return member.len > 0 && name.len >= member.len && name.text[0] == member.text[0] &&
+           tl_str_starts(name, member) && (name.len == member.len || name.text[member.len] == '.');
 }
 
 static struct tl_str string_in(const void *base, size_t offset)

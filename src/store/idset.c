@@ -77,11 +77,12 @@ tally_status tl_idset_reserve(struct tl_idset *set, size_t extra, struct tally_e
 
 bool tl_idset_add(struct tl_idset *set, const uint8_t id[TALLY_LEAF_ID_LEN], uint64_t seq)
 {
-    tl_assert(set->count < set->capacity);
+    tl_assert(set->slot_count > 0);
     size_t slot = slot_of(set, id);
     if (set->slots[slot] != 0) {
         return false;
     }
+    tl_assert(set->count < set->capacity);
     struct tl_idset_entry *entry = &set->entries[set->count++];
     memcpy(entry->id, id, TALLY_LEAF_ID_LEN);
     entry->seq = seq;

@@ -44,7 +44,7 @@ static const struct tl_sqlite_kind kind = {
         (const struct tl_sqlite_pragma[]){
             { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal" },
             { "PRAGMA synchronous=NORMAL", "PRAGMA synchronous", "1" },
-            { "PRAGMA secure_delete=ON", "PRAGMA secure_delete", "1" }, /* terms may be personal */
+            { "PRAGMA secure_delete=FAST", "PRAGMA secure_delete", "2" }, /* terms may be personal */
             { "PRAGMA wal_autocheckpoint=8192", "PRAGMA wal_autocheckpoint", "8192" },
             { "PRAGMA cache_size=-16384", "PRAGMA cache_size", "-16384" }, /* KiB */
             { 0 },
@@ -145,6 +145,9 @@ static void index_closep(struct tl_index **index)
 static tally_status open_or_make(sqlite3 **db_out, const char *path, enum tally_store_mode mode,
                                  struct tally_error *err)
 {
+    if (mode == TALLY_STORE_CREATE) {
+        tl_sqlite_remove(path); /* whoever has it open goes on with the old one */
+    }
     tally_status status =
         tl_sqlite_open(db_out, path, &kind, mode, mode == TALLY_STORE_WRITE ? NULL : err);
     if (mode != TALLY_STORE_WRITE || status == TALLY_OK) {

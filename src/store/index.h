@@ -22,7 +22,8 @@
 struct tl_index; /* confined to one thread at a time */
 
 /* Opens `path`; with TALLY_STORE_WRITE a missing or foreign-version file is made anew, empty.
- * With TALLY_STORE_READ a missing one is TALLY_ENOTFOUND. */
+ * With TALLY_STORE_READ a missing one is TALLY_ENOTFOUND; TALLY_STORE_CREATE throws away what is
+ * there. */
 tally_status tl_index_open(struct tl_index **index_out, const char *path,
                            enum tally_store_mode mode, struct tally_error *err);
 void tl_index_close(struct tl_index *index); /* NULL is allowed */

@@ -5,6 +5,7 @@
 #include "store/index_parts.h"
 
 #define MATCH_BYTES_MAX ((size_t)4 << 20)
+#define FEW             512 /* hits that are sorted by themselves, without a look at the blocks */
 #define HEAP_MAX        ((size_t)1 << 20) /* records held back because others may come before them */
 
 struct hit {
@@ -241,6 +242,18 @@ static struct hit heap_pop(struct search *search)
     return top;
 }
 
+/* Puts a record on the heap if its time fits. */
+static tally_status push_if_fits(struct search *search, uint64_t seq, struct tally_error *err)
+{
+    struct hit hit = { .seq = seq };
+    struct hit after = { .occurred = search->query->after_occurred,
+                         .seq = search->query->after_seq };
+    TL_TRY(tl_zone_times(search->index, seq >> TL_INDEX_BLOCK_SHIFT, err));
+    hit.occurred = search->index->times[seq % TL_INDEX_BLOCK];
+    bool passed = search->query->has_after && !comes_first(search, after, hit);
+    return in_time(search, hit.occurred) && !passed ? heap_push(search, hit, err) : TALLY_OK;
+}
+
 /* Puts the fitting records of one block on the heap. */
 static tally_status gather(struct search *search, uint64_t block, struct tally_error *err)
 {
@@ -267,15 +280,30 @@ static tally_status gather(struct search *search, uint64_t block, struct tally_e
             cursor_close(search);
             return TALLY_OK;
         }
-        TL_TRY(tl_zone_times(search->index, block, err));
-        struct hit hit = { .occurred = search->index->times[seq % TL_INDEX_BLOCK], .seq = seq };
-        struct hit after = { .occurred = search->query->after_occurred,
-                             .seq = search->query->after_seq };
-        bool passed = search->query->has_after && !comes_first(search, after, hit);
-        if (in_time(search, hit.occurred) && !passed) {
-            TL_TRY(heap_push(search, hit, err));
+        TL_TRY(push_if_fits(search, seq, err));
+    }
+}
+
+/*
+ * Puts all that has the terms on the heap, if that is little. Opening a cursor for every block
+ * would take far longer then: one in which a rare term meets a common one takes a millisecond.
+ */
+static tally_status gather_few(struct search *search, bool *all_out, struct tally_error *err)
+{
+    TL_TRY(cursor_open(search, search->first, search->end, err));
+    for (size_t i = 0; i <= FEW; i++) {
+        uint64_t seq = TALLY_SEQ_NONE;
+        TL_TRY(cursor_next(search, &seq, err));
+        *all_out = seq == TALLY_SEQ_NONE;
+        if (*all_out) {
+            return TALLY_OK;
+        }
+        if (zone_fits(search, seq >> TL_INDEX_BLOCK_SHIFT)) {
+            TL_TRY(push_if_fits(search, seq, err));
         }
     }
+    search->heap_count = 0;
+    return TALLY_OK;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -317,6 +345,11 @@ static tally_status name_before(struct search *search, const struct tl_zone *zon
 static tally_status search_by_occurred(struct search *search, struct tally_error *err)
 {
     struct tl_index *index = search->index;
+    bool all = false;
+    TL_TRY(search->query->group_count > 0 ? gather_few(search, &all, err) : TALLY_OK);
+    if (all) {
+        return name_before(search, NULL);
+    }
     TL_CLEANUP(tl_freep) struct tl_zone *zones = tl_alloc_array(index->zone_count, sizeof(*zones));
     if (zones == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate %zu zones", index->zone_count);

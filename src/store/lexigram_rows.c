@@ -68,9 +68,8 @@ static tally_status count_shared(sqlite3 *db, const char *table, uint64_t *share
                                  struct tally_error *err)
 {
     TL_CLEANUP(finalize) sqlite3_stmt *statement = NULL;
-    TL_TRY(prepare(db, &statement,
-                   "SELECT COALESCE(SUM(n), 0) FROM (SELECT COUNT(*) AS n FROM ", table,
-                   " WHERE checksum <> '' GROUP BY checksum HAVING COUNT(*) > 1)", err));
+    TL_TRY(prepare(db, &statement, "SELECT COALESCE(SUM(n), 0) FROM (SELECT COUNT(*) AS n FROM ",
+                   table, " WHERE checksum <> '' GROUP BY checksum HAVING COUNT(*) > 1)", err));
     if (sqlite3_step(statement) != SQLITE_ROW) {
         return fail(db, table, err);
     }

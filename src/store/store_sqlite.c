@@ -293,7 +293,13 @@ static tally_status sqlite_find_ids(struct tally_store *base,
 {
     struct store_sqlite *store = sqlite_of(base);
     TL_TRY(reopen_db(store, err)); /* which empties what is known about ids */
-    return tl_sqlite_ids_find(store, (const uint8_t *)ids, count, seqs_out, err);
+    if (store->reading) {
+        return tl_sqlite_ids_find(store, (const uint8_t *)ids, count, seqs_out, err);
+    }
+    TL_TRY(sqlite_begin_read(base, err)); /* one set of locks for all of them */
+    tally_status status = tl_sqlite_ids_find(store, (const uint8_t *)ids, count, seqs_out, err);
+    sqlite_end_read(base);
+    return status;
 }
 
 /* The bytes of a column; NULL only for SQL NULL, not for what is merely empty. */

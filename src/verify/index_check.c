@@ -6,8 +6,8 @@
 #include "verify/run.h"
 
 /* So many sums: 8 MiB; the record is named exactly as long as there are no more records. */
-#define SUMS_MAX  ((uint64_t)1 << 20)
-#define VIEW_BYTES_MAX ((size_t)32 << 20)
+#define SUMS_MAX        ((uint64_t)1 << 20)
+#define VIEW_BYTES_MAX  ((size_t)32 << 20)
 #define TERMS_BYTES_MAX ((size_t)8 << 20)
 
 struct comparison {
@@ -29,7 +29,7 @@ static struct tl_str kind_of(enum tl_leaf_kind kind, char out[16])
     }
     const char *name = tl_leaf_kind_name(kind);
     size_t len = 0;
-    for (; name[len] != '\0' && len < 15; len++) {
+    for (; len < 15 && name[len] != '\0'; len++) {
         out[len] = (char)(name[len] >= 'A' && name[len] <= 'Z' ? name[len] - 'A' + 'a' : name[len]);
     }
     return (struct tl_str){ .text = out, .len = len };
