@@ -435,7 +435,6 @@ static tally_status rebuild_index(const struct tl_drill *drill, struct tally_err
 {
     struct tl_index *index = NULL;
     struct tally_store *store = NULL;
-    (void)remove(drill->damaged.index); /* if it stays, the next step fails */
     TL_TRY(tl_index_open(&index, drill->damaged.index, TALLY_STORE_CREATE, err));
     tally_status status = tl_store_open(&store, drill->damaged.store, TALLY_STORE_READ, err);
     if (status == TALLY_OK) {
@@ -451,7 +450,6 @@ static tally_status doctor_index(struct tl_drill *drill, struct tally_error *err
 {
     tl_drill_close(drill);
     TL_TRY(rebuild_index(drill, err));
-    (void)remove(tl_drill_db(&drill->damaged)); /* copying replaces what is there */
     return tl_tamper_copy(tl_drill_db(&drill->sound), tl_drill_db(&drill->damaged), err);
 }
 
