@@ -10,12 +10,12 @@
 #include "ledger/events.h"
 #include "tree/tree.h"
 
-#define EVENTS_MIN    16u /* so many whole events at least lie below full tiles, and above them */
-#define COPIES_MAX    3u
-#define SCHEME        "sqlite:"
-#define CODES_SIZE    1024u
-#define KEY_FILE_MAX  ((size_t)64 << 10)
-#define FILES_OPEN    16
+#define EVENTS_MIN   16u /* so many whole events at least lie below full tiles, and above them */
+#define COPIES_MAX   3u
+#define SCHEME       "sqlite:"
+#define CODES_SIZE   1024u
+#define KEY_FILE_MAX ((size_t)64 << 10)
+#define FILES_OPEN   16
 
 static const char *const key_files[] = { "log.key", "state", "highwater", "trust.txt" };
 
@@ -146,8 +146,8 @@ static struct tally_options options_of(const struct tl_drill *drill, const struc
     return options;
 }
 
-static tally_status append(struct tally_ledger *ledger, struct tally_events *events,
-                           uint64_t count, struct tally_error *err)
+static tally_status append(struct tally_ledger *ledger, struct tally_events *events, uint64_t count,
+                           struct tally_error *err)
 {
     static const char text[] =
         "{\"action\":\"tally.drill\",\"actor\":{\"id\":\"tally\",\"type\":\"system\"},"
@@ -208,8 +208,8 @@ static tally_status choose_victims(struct tl_drill *drill, struct tally_error *e
 {
     struct tl_tamper *db = NULL;
     TL_TRY(tl_tamper_open(&db, tl_drill_db(&drill->sound), err));
-    tally_status status = tl_tamper_get(db, "SELECT size FROM head", NULL, 0, NULL, &drill->size,
-                                        err);
+    tally_status status =
+        tl_tamper_get(db, "SELECT size FROM head", NULL, 0, NULL, &drill->size, err);
     drill->covered = drill->size - drill->size % TL_TILE_WIDTH;
     if (status == TALLY_OK) {
         status = find_whole(db, drill->covered / 2, drill->covered, &drill->first, err);
@@ -260,7 +260,7 @@ static tally_status verify(const struct tl_drill *drill, const struct tl_paths *
 }
 
 /* Damage is seen on what was sound alone. */
-static tally_status require_sound(const struct tl_drill *drill, struct tally_error *err)
+static tally_status require_sound(struct tl_drill *drill, struct tally_error *err)
 {
     struct tally_report *report = NULL;
     TL_TRY(verify(drill, &drill->sound, true, &report, err));
@@ -272,18 +272,21 @@ static tally_status require_sound(const struct tl_drill *drill, struct tally_err
                          "the ledger is %s as it is (%s): a drill needs a sound one",
                          tally_verdict_name(report->verdict), codes);
     }
+    memcpy(drill->origin, report->origin, sizeof(drill->origin));
     tally_report_free(report);
     return status;
 }
 
-static tally_status make_other(const struct tl_drill *drill, struct tally_error *err)
+/* `origin` as of tally_init(). */
+static tally_status make_other(const struct tl_drill *drill, const struct tl_paths *paths,
+                               const char *origin, struct tally_error *err)
 {
-    struct tally_options options = options_of(drill, &drill->other);
+    struct tally_options options = options_of(drill, paths);
     struct tally_init_result result;
-    tally_status status = tally_init(&options, NULL, &result, err);
+    tally_status status = tally_init(&options, origin, &result, err);
     explicit_bzero(&result, sizeof(result));
     TL_TRY(status);
-    return tl_drill_grow(drill, &drill->other, EVENTS_MIN, err);
+    return tl_drill_grow(drill, paths, EVENTS_MIN, err);
 }
 
 static tally_status make_sound(struct tl_drill *drill, struct tally_error *err)
@@ -293,7 +296,8 @@ static tally_status make_sound(struct tl_drill *drill, struct tally_error *err)
     TL_TRY(grow_sound(drill, err));
     TL_TRY(choose_victims(drill, err));
     TL_TRY(require_sound(drill, err));
-    return make_other(drill, err);
+    TL_TRY(make_other(drill, &drill->other, NULL, err));
+    return make_other(drill, &drill->namesake, drill->origin, err);
 }
 
 static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *attack,
@@ -377,6 +381,7 @@ static tally_status set_up(struct tl_drill *drill, const struct tally_options *o
     TL_TRY(place(&drill->damaged, work_dir, "damaged", err));
     TL_TRY(place(&drill->fork, work_dir, "fork", err));
     TL_TRY(place(&drill->other, work_dir, "other", err));
+    TL_TRY(place(&drill->namesake, work_dir, "namesake", err));
     TL_TRY(tl_path_join(drill->older, work_dir, "older.db", err));
     return tl_path_join(drill->memory, work_dir, "remembered", err);
 }

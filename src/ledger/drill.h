@@ -12,7 +12,7 @@
 
 /* Confined to one thread. Large: allocated. */
 struct tl_drill {
-    struct tally_options options; /* of the ledger; uri is that of the ledger itself */
+    struct tally_options options;   /* of the ledger; uri is that of the ledger itself */
     struct tally_setting *settings; /* of copies: the caller's, and that all lies in their place */
     struct tl_config config;
     char config_path[TL_PATH_SIZE]; /* "" if there is no file */
@@ -21,6 +21,8 @@ struct tl_drill {
     struct tl_paths damaged;
     struct tl_paths fork;      /* where a second line of history grows */
     struct tl_paths other;     /* a ledger that has nothing to do with this one */
+    struct tl_paths namesake;  /* another that says it is this one */
+    char origin[208];          /* of this one */
     char older[TL_PATH_SIZE];  /* the store as it was before it grew */
     char memory[TL_PATH_SIZE]; /* where an attack puts a checkpoint that was kept elsewhere */
 
@@ -30,8 +32,8 @@ struct tl_drill {
     uint64_t second;
 
     /* Of the attack at hand. */
-    struct tl_tamper *db;    /* the store of `damaged`; NULL until tl_drill_open() */
-    bool remembers;          /* `memory` was written: verification gets it */
+    struct tl_tamper *db; /* the store of `damaged`; NULL until tl_drill_open() */
+    bool remembers;       /* `memory` was written: verification gets it */
 };
 
 /* One attack. Static and const. */

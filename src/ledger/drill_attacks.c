@@ -12,7 +12,7 @@
 #define VALUE_BYTES_MAX ((size_t)32 << 20)
 #define TIME_AT         16u
 #define PAGE_MAX        65536u
-#define DELETED         3u /* records, where some are deleted */
+#define A_FEW           3u /* records */
 
 /* A value in the store: how to read it, and how to put another in its place, by one number. */
 struct place {
@@ -36,10 +36,9 @@ static const struct place head_root = { "SELECT root FROM head WHERE one = ?1",
                                         "UPDATE head SET root = ?2 WHERE one = ?1", false };
 static const struct place head_frontier = { "SELECT frontier FROM head WHERE one = ?1",
                                             "UPDATE head SET frontier = ?2 WHERE one = ?1", false };
-static const struct place recent_ids = {
-    "SELECT ids FROM event_id_recent WHERE first = ?1",
-    "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1", false
-};
+static const struct place recent_ids = { "SELECT ids FROM event_id_recent WHERE first = ?1",
+                                         "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1",
+                                         false };
 
 static tally_status nothing_there(struct tally_error *err, const char *what)
 {
@@ -85,10 +84,10 @@ static tally_status load(struct tl_drill *drill, const struct place *place, uint
 static tally_status save(struct tl_drill *drill, const struct place *place, uint64_t key,
                          const struct tl_buf *bytes, struct tally_error *err)
 {
-    const struct tl_tamper_value values[] = {
-        tl_tamper_number(key),
-        place->is_text ? tl_tamper_text(tl_buf_str(bytes)) : tl_tamper_blob(bytes->data, bytes->len)
-    };
+    const struct tl_tamper_value values[] = { tl_tamper_number(key),
+                                              place->is_text
+                                                  ? tl_tamper_text(tl_buf_str(bytes))
+                                                  : tl_tamper_blob(bytes->data, bytes->len) };
     return tl_tamper_run(drill->db, place->set, values, TL_ARRAY_LEN(values), NULL, err);
 }
 
@@ -192,7 +191,7 @@ static tally_status delete_newest(struct tl_drill *drill, const struct tl_attack
                                   struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - DELETED, err);
+    return run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - A_FEW, err);
 }
 
 static tally_status swap_rows(struct tl_drill *drill, struct tally_error *err)
@@ -390,8 +389,7 @@ static tally_status delete_id(struct tl_drill *drill, const struct tl_attack *at
 {
     (void)attack;
     struct tally_error none = TALLY_ERROR_INIT;
-    tally_status moved =
-        run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
+    tally_status moved = run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
     tally_status recent = blank_recent_id(drill, drill->first, err);
     return recent == TALLY_ENOTFOUND ? moved : recent;
 }
@@ -437,7 +435,6 @@ static tally_status rebuild_index(const struct tl_drill *drill, struct tally_err
 {
     struct tl_index *index = NULL;
     struct tally_store *store = NULL;
-    (void)remove(drill->damaged.index); /* if it stays, the next step fails */
     TL_TRY(tl_index_open(&index, drill->damaged.index, TALLY_STORE_CREATE, err));
     tally_status status = tl_store_open(&store, drill->damaged.store, TALLY_STORE_READ, err);
     if (status == TALLY_OK) {
@@ -453,7 +450,6 @@ static tally_status doctor_index(struct tl_drill *drill, struct tally_error *err
 {
     tl_drill_close(drill);
     TL_TRY(rebuild_index(drill, err));
-    (void)remove(tl_drill_db(&drill->damaged)); /* copying replaces what is there */
     return tl_tamper_copy(tl_drill_db(&drill->sound), tl_drill_db(&drill->damaged), err);
 }
 
@@ -485,12 +481,18 @@ static tally_status replace_ledger(struct tl_drill *drill, const struct tl_attac
     return tl_tamper_copy(tl_drill_db(&drill->other), tl_drill_db(&drill->damaged), err);
 }
 
-static tally_status splice_record(struct tl_drill *drill, const struct tl_attack *attack,
-                           struct tally_error *err)
+static tally_status replace_by_namesake(struct tl_drill *drill, const struct tl_attack *attack,
+                                        struct tally_error *err)
 {
     (void)attack;
-    const struct tl_tamper_value path =
-        tl_tamper_text(tl_str_of(tl_drill_db(&drill->other)));
+    return tl_tamper_copy(tl_drill_db(&drill->namesake), tl_drill_db(&drill->damaged), err);
+}
+
+static tally_status splice_record(struct tl_drill *drill, const struct tl_attack *attack,
+                                  struct tally_error *err)
+{
+    (void)attack;
+    const struct tl_tamper_value path = tl_tamper_text(tl_str_of(tl_drill_db(&drill->other)));
     TL_TRY(tl_drill_open(drill, err));
     TL_TRY(tl_tamper_run(drill->db, "ATTACH ? AS other", &path, 1, NULL, err));
     return run1(drill,
@@ -499,35 +501,56 @@ static tally_status splice_record(struct tl_drill *drill, const struct tl_attack
                 drill->first, err);
 }
 
+/* Keeps the newest checkpoint of a store where an attack cannot reach it. */
+static tally_status remember(struct tl_drill *drill, const char *store, struct tally_error *err)
+{
+    struct tl_tamper *db = NULL;
+    TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
+    TL_TRY(tl_tamper_open(&db, store, err));
+    tl_buf_init(&note, TL_NOTE_LEN_MAX);
+    tally_status status = tl_tamper_get(
+        db, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0, &note, NULL, err);
+    tl_tamper_close(db);
+    TL_TRY(status);
+    drill->remembers = true;
+    return tl_io_replace_file(drill->memory, note.data, note.len, 0600, err);
+}
+
 /* Two copies go on from the same state, each for itself; the one is shown, the other remembered. */
 static tally_status fork_history(struct tl_drill *drill, const struct tl_attack *attack,
                                  struct tally_error *err)
 {
     (void)attack;
-    struct tl_tamper *fork = NULL;
-    TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
     TL_TRY(tl_drill_copy(drill, &drill->fork, false, err));
-    TL_TRY(tl_drill_grow(drill, &drill->fork, DELETED, err));
-    TL_TRY(tl_drill_grow(drill, &drill->damaged, DELETED, err));
-    TL_TRY(tl_tamper_open(&fork, tl_drill_db(&drill->fork), err));
-    tl_buf_init(&note, VALUE_BYTES_MAX);
-    tally_status status =
-        tl_tamper_get(fork, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0,
-                      &note, NULL, err);
-    tl_tamper_close(fork);
-    TL_TRY(status);
-    drill->remembers = true;
-    return tl_io_replace_file(drill->memory, note.data, note.len, 0600, err);
+    TL_TRY(tl_drill_grow(drill, &drill->fork, A_FEW, err));
+    TL_TRY(tl_drill_grow(drill, &drill->damaged, A_FEW, err));
+    return remember(drill, tl_drill_db(&drill->fork), err);
+}
+
+static tally_status remove_file(const char *path, struct tally_error *err)
+{
+    if (remove(path) != 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", path);
+    }
+    return TALLY_OK;
+}
+
+/* Without the mark, only who kept a checkpoint elsewhere can tell. */
+static tally_status cut_and_forget(struct tl_drill *drill, const struct tl_attack *attack,
+                                   struct tally_error *err)
+{
+    char mark[TL_PATH_SIZE];
+    TL_TRY(remember(drill, tl_drill_db(&drill->damaged), err));
+    TL_TRY(tl_drill_cut(drill, attack, err));
+    TL_TRY(tl_path_join(mark, drill->damaged.keys, "highwater", err));
+    return remove_file(mark, err);
 }
 
 static tally_status remove_trust(struct tl_drill *drill, const struct tl_attack *attack,
                                  struct tally_error *err)
 {
     (void)attack;
-    if (remove(drill->damaged.trust) != 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", drill->damaged.trust);
-    }
-    return TALLY_OK;
+    return remove_file(drill->damaged.trust, err);
 }
 
 /* The page that everything about records is found from. */
@@ -556,9 +579,9 @@ static tally_status spoil_page(struct tl_drill *drill, const struct tl_attack *a
     return tl_io_write_at(fd, garbage, (size_t)len, (page - 1) * len, err);
 }
 
-#define FLIP(field, offset, mask)                                        \
-    {                                                                    \
-        .name = "flip a bit of a leaf: " field, .expected = "LEAF_MODIFIED", \
+#define FLIP(field, offset, mask)                                                    \
+    {                                                                                \
+        .name = "flip a bit of a leaf: " field, .expected = "LEAF_MODIFIED",         \
         .told_by = "tree and tiles", .run = flip_leaf, .at = (offset), .bit = (mask) \
     }
 
@@ -589,6 +612,8 @@ const struct tl_attack tl_attacks[] = {
     { "delete the newest records", "TRUNCATED", "signed size", delete_newest, false, 0, 0 },
     { "cut the ledger back to an old checkpoint", "ROLLBACK", "high-water mark", tl_drill_cut,
       false, 0, 0 },
+    { "cut it back, and remove the high-water mark", "ROLLBACK", "remembered checkpoint",
+      cut_and_forget, false, 0, 0 },
     { "swap two records", "LEAF_MODIFIED", "tree and tiles", swap_records, false, 0, 0 },
     { "append a copy of a record", "LEAF_EXTRA", "signed size", duplicate, false, 0, 0 },
     { "insert a record and renumber the rest", "LEAF_EXTRA", "signed size", insert_record, false, 0,
@@ -621,10 +646,12 @@ const struct tl_attack tl_attacks[] = {
       0 },
     { "put an older copy of the store back", "ROLLBACK", "high-water mark", roll_back, false, 0,
       0 },
-    { "put another ledger in its place", "GENESIS_MISMATCH", "pinned keys", replace_ledger, false,
+    { "put another ledger in its place", "ORIGIN_MISMATCH", "pinned origin", replace_ledger, false,
       0, 0 },
-    { "splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record, false, 0,
-      0 },
+    { "put another ledger of this name in its place", "GENESIS_MISMATCH", "pinned keys",
+      replace_by_namesake, false, 0, 0 },
+    { "splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record,
+      false, 0, 0 },
     { "show two histories", "FORK", "remembered checkpoint", fork_history, false, 0, 0 },
     { "rewrite a record, with the log key", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
       tl_drill_sign_log_key, false, 0, 0 },
