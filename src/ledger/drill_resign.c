@@ -109,6 +109,7 @@ tally_status tl_drill_cut(struct tl_drill *drill, const struct tl_attack *attack
     uint64_t kept = 0;
     TL_CLEANUP(retree_freep) struct retree *retree = NULL;
     TL_TRY(retree_new(&retree, drill, err));
+    tl_assert(retree != NULL);
     TL_TRY(tl_tamper_get(drill->db,
                          "SELECT size FROM checkpoint WHERE size < ? ORDER BY size DESC LIMIT 1",
                          &size, 1, NULL, &kept, err));
@@ -266,6 +267,7 @@ static tally_status rewrite_history(struct tl_drill *drill, uint64_t seq, bool e
     TL_TRY(tl_drill_open(drill, err));
     TL_TRY(rewrite_record(drill, keys, seq, err));
     TL_TRY(retree_new(&retree, drill, err));
+    tl_assert(retree != NULL);
     uint64_t size = seq;
     while (size < drill->size) {
         TL_TRY(next_checkpoint(drill, size, &size, err));

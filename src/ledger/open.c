@@ -314,7 +314,7 @@ static void closep(struct tally_ledger **ledger)
 
 static tally_status open_memory(struct tally_ledger *ledger, struct tally_error *err)
 {
-    struct tally_init_result result;
+    struct tally_init_result result = { "", "", "", "" };
     TL_TRY(tl_store_open(&ledger->store, ledger->paths.store, TALLY_STORE_CREATE, err));
     tally_status status = create_sequencer(&ledger->sequencer, &ledger->paths, &ledger->config,
                                            ledger->store, NULL, &result, err);
