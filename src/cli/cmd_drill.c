@@ -30,16 +30,14 @@ static void add_verdict(struct tl_table *table, const struct tally_drill_row *ro
     }
 }
 
-static void add_row(void *ctx, const struct tally_drill_row *row)
+static int add_row(void *ctx, const struct tally_drill_row *row)
 {
     struct drill *drill = ctx;
     drill->attacks += row->skipped == NULL;
     drill->skipped += row->skipped != NULL;
     tl_js_open(&drill->js, NULL, '{');
     tl_js_text(&drill->js, "attack", row->attack);
-    if (row->skipped != NULL) {
-        tl_js_text(&drill->js, "skipped", row->skipped);
-    }
+    tl_js_text(&drill->js, "skipped", row->skipped);
     tl_js_bool(&drill->js, "found", row->found != 0);
     tl_js_text(&drill->js, "codes", row->codes);
     tl_js_text(&drill->js, "expected", row->expected);
@@ -49,6 +47,7 @@ static void add_row(void *ctx, const struct tally_drill_row *row)
     add_verdict(&drill->table, row);
     tl_table_text(&drill->table, row->skipped == NULL ? row->told_by : row->skipped);
     tl_table_text(&drill->table, row->codes);
+    return tl_stopped() ? 1 : 0;
 }
 
 static void release(struct drill *drill)
@@ -113,6 +112,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     tl_js_open(&drill.js, NULL, '{');
     tl_js_open(&drill.js, "attacks", '[');
     uint64_t missed = 0;
+    tl_stop_install(); /* copies of keys must not stay behind */
     if (tally_drill(&options, work_dir, add_row, &drill, &missed, &err) != TALLY_OK ||
         print(cli, &drill, missed, &err) != TALLY_OK) {
         return tl_cli_fail(cli, &err);

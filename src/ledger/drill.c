@@ -19,11 +19,23 @@
 
 static const char *const key_files[] = { "log.key", "state", "highwater", "trust.txt" };
 
+/* Copies of keys do not outlive the drill: the blocks of a file keep what was in it. */
+static void wipe_file(const char *path)
+{
+    static const uint8_t zeros[TL_KEYSTATE_LEN];
+    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd >= 0 && tl_io_write_at(fd, zeros, sizeof(zeros), 0, NULL) == TALLY_OK) {
+        (void)tl_io->fsync(fd); /* there is no more to be done */
+    }
+}
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
-    (void)type;
-    (void)ftw;
+    const char *name = path + ftw->base;
+    if (type == FTW_F && (strcmp(name, "state") == 0 || strcmp(name, "log.key") == 0)) {
+        wipe_file(path);
+    }
     return remove(path);
 }
 
@@ -300,6 +312,12 @@ static tally_status make_sound(struct tl_drill *drill, struct tally_error *err)
     return make_other(drill, &drill->namesake, drill->origin, err);
 }
 
+static tally_status tell(tally_drill_fn *fn, void *ctx, const struct tally_drill_row *row,
+                         struct tally_error *err)
+{
+    return fn(ctx, row) == 0 ? TALLY_OK : tl_fail(err, TALLY_ECANCELED, "the drill was stopped");
+}
+
 static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *attack,
                                 tally_drill_fn *fn, void *ctx, uint64_t *missed,
                                 struct tally_error *err)
@@ -316,8 +334,7 @@ static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *
     tl_drill_close(drill);
     if (status == TALLY_ENOTFOUND) {
         row.skipped = why.message;
-        fn(ctx, &row);
-        return TALLY_OK;
+        return tell(fn, ctx, &row, err);
     }
     if (status != TALLY_OK) {
         return tl_fail(err, status, "cannot %s: %s", attack->name, why.message);
@@ -328,8 +345,7 @@ static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *
     row.found = report->verdict != TALLY_VERDICT_VERIFIED && has_code(report, attack->expected);
     *missed += row.found == 0;
     tally_report_free(report);
-    fn(ctx, &row);
-    return TALLY_OK;
+    return tell(fn, ctx, &row, err);
 }
 
 static tally_status attack_all(struct tl_drill *drill, tally_drill_fn *fn, void *ctx,
