@@ -17,7 +17,8 @@
 #define KEY_FILE_MAX ((size_t)64 << 10)
 #define FILES_OPEN   16
 
-static const char *const key_files[] = { "log.key", "state", "highwater", "trust.txt" };
+static const char *const key_files[] = { "highwater", "trust.txt", "log.key", "state" };
+#define PUBLIC_FILES 2u /* of these */
 
 /* Copies of keys do not outlive the drill: the blocks of a file keep what was in it. */
 static void wipe_file(const char *path)
@@ -91,18 +92,28 @@ static tally_status copy_key(const char *from, const char *to, const char *name,
     return status;
 }
 
+static tally_status make_directory(const char *path, struct tally_error *err)
+{
+    if (tl_io->mkdir(path, 0700) != 0) {
+        tally_status status = errno == EEXIST ? TALLY_ECONFLICT : TALLY_EIO;
+        return tl_fail_errno(err, status, errno, "cannot make directory '%s'", path);
+    }
+    return TALLY_OK;
+}
+
 static tally_status copy_ledger(const struct tl_paths *from, const struct tl_paths *to,
-                                bool with_index, struct tally_error *err)
+                                uint8_t needs, struct tally_error *err)
 {
     remove_tree(to->dir);
-    TL_TRY(tl_io_make_directory(to->dir, 0700, err));
-    TL_TRY(tl_io_make_directory(to->keys, 0700, err));
-    TL_TRY(tl_io_make_directory(to->checkpoints, 0700, err));
-    for (size_t i = 0; i < TL_ARRAY_LEN(key_files); i++) {
+    TL_TRY(make_directory(to->dir, err));
+    TL_TRY(make_directory(to->keys, err));
+    TL_TRY(make_directory(to->checkpoints, err));
+    size_t count = (needs & TL_ATTACK_KEYS) != 0 ? TL_ARRAY_LEN(key_files) : PUBLIC_FILES;
+    for (size_t i = 0; i < count; i++) {
         TL_TRY(copy_key(from->keys, to->keys, key_files[i], err));
     }
     /* The index before the store: it may know less than the store has, never more. */
-    if (with_index) {
+    if ((needs & TL_ATTACK_INDEX) != 0) {
         tally_status status = tl_tamper_copy(from->index, to->index, NULL);
         if (status == TALLY_ENOMEM) {
             return tl_fail(err, status, "cannot copy the index");
@@ -114,10 +125,10 @@ static tally_status copy_ledger(const struct tl_paths *from, const struct tl_pat
     return tl_tamper_copy(tl_drill_db(from), tl_drill_db(to), err);
 }
 
-tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, bool with_index,
+tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, uint8_t needs,
                            struct tally_error *err)
 {
-    return copy_ledger(&drill->sound, to, with_index, err);
+    return copy_ledger(&drill->sound, to, needs, err);
 }
 
 /* Whether the writer changed its epoch while it was being copied. */
@@ -139,7 +150,7 @@ static tally_status copy_live(const struct tl_drill *drill, struct tally_error *
 {
     bool same = false;
     for (unsigned int i = 0; i < COPIES_MAX && !same; i++) {
-        TL_TRY(copy_ledger(&drill->live, &drill->sound, true, err));
+        TL_TRY(copy_ledger(&drill->live, &drill->sound, TL_ATTACK_INDEX | TL_ATTACK_KEYS, err));
         TL_TRY(same_state(drill, &same, err));
     }
     return same ? TALLY_OK
@@ -329,7 +340,7 @@ static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *
                                    .expected = attack->expected,
                                    .told_by = attack->told_by };
     drill->remembers = false;
-    TL_TRY(tl_drill_copy(drill, &drill->damaged, attack->with_index, err));
+    TL_TRY(tl_drill_copy(drill, &drill->damaged, attack->needs, err));
     tally_status status = attack->run(drill, attack, &why);
     tl_drill_close(drill);
     if (status == TALLY_ENOTFOUND) {
@@ -340,7 +351,7 @@ static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *
         return tl_fail(err, status, "cannot %s: %s", attack->name, why.message);
     }
     struct tally_report *report = NULL;
-    TL_TRY(verify(drill, &drill->damaged, attack->with_index, &report, err));
+    TL_TRY(verify(drill, &drill->damaged, (attack->needs & TL_ATTACK_INDEX) != 0, &report, err));
     list_codes(codes, report);
     row.found = report->verdict != TALLY_VERDICT_VERIFIED && has_code(report, attack->expected);
     *missed += row.found == 0;
@@ -405,10 +416,7 @@ static tally_status set_up(struct tl_drill *drill, const struct tally_options *o
 static tally_status drill_in(struct tl_drill *drill, const char *work_dir, tally_drill_fn *fn,
                              void *ctx, uint64_t *missed_out, struct tally_error *err)
 {
-    if (tl_io->mkdir(work_dir, 0700) != 0) {
-        tally_status status = errno == EEXIST ? TALLY_ECONFLICT : TALLY_EIO;
-        return tl_fail_errno(err, status, errno, "cannot make the work directory '%s'", work_dir);
-    }
+    TL_TRY(make_directory(work_dir, err));
     tally_status status = attack_all(drill, fn, ctx, missed_out, err);
     remove_tree(work_dir);
     return status;
