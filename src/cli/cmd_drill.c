@@ -15,6 +15,7 @@ static const struct tl_opt opts[] = {
 struct drill {
     struct tl_table table;
     struct tl_js js;
+    struct tl_js skipped_js; /* attacks for which the ledger lacks what they need */
     uint64_t attacks;
     uint64_t skipped;
 };
@@ -30,19 +31,29 @@ static void add_verdict(struct tl_table *table, const struct tally_drill_row *ro
     }
 }
 
+static void add_json(struct drill *drill, const struct tally_drill_row *row)
+{
+    bool skipped = row->skipped != NULL;
+    struct tl_js *js = skipped ? &drill->skipped_js : &drill->js;
+    tl_js_open(js, NULL, '{');
+    tl_js_text(js, "attack", row->attack);
+    if (skipped) {
+        tl_js_text(js, "why", row->skipped);
+    } else {
+        tl_js_bool(js, "found", row->found != 0);
+        tl_js_text(js, "codes", row->codes);
+        tl_js_text(js, "expected", row->expected);
+        tl_js_text(js, "told_by", row->told_by);
+    }
+    tl_js_close(js, '}');
+}
+
 static int add_row(void *ctx, const struct tally_drill_row *row)
 {
     struct drill *drill = ctx;
     drill->attacks += row->skipped == NULL;
     drill->skipped += row->skipped != NULL;
-    tl_js_open(&drill->js, NULL, '{');
-    tl_js_text(&drill->js, "attack", row->attack);
-    tl_js_text(&drill->js, "skipped", row->skipped);
-    tl_js_bool(&drill->js, "found", row->found != 0);
-    tl_js_text(&drill->js, "codes", row->codes);
-    tl_js_text(&drill->js, "expected", row->expected);
-    tl_js_text(&drill->js, "told_by", row->told_by);
-    tl_js_close(&drill->js, '}');
+    add_json(drill, row);
     tl_table_text(&drill->table, row->attack);
     add_verdict(&drill->table, row);
     tl_table_text(&drill->table, row->skipped == NULL ? row->told_by : row->skipped);
@@ -54,6 +65,7 @@ static void release(struct drill *drill)
 {
     tl_table_release(&drill->table);
     tl_js_release(&drill->js);
+    tl_js_release(&drill->skipped_js);
 }
 
 /* A directory beside the ledger that nobody has, on the same disk. */
@@ -80,7 +92,8 @@ static tally_status print(const struct tl_cli *cli, struct drill *drill, uint64_
         tl_js_close(&drill->js, ']');
         tl_js_u64(&drill->js, "count", drill->attacks);
         tl_js_u64(&drill->js, "missed", missed);
-        tl_js_u64(&drill->js, "skipped", drill->skipped);
+        tl_js_close(&drill->skipped_js, ']');
+        tl_js_raw(&drill->js, "skipped", tl_buf_str(&drill->skipped_js.buf));
         tl_js_close(&drill->js, '}');
         return tl_js_print(&drill->js, stdout, err);
     }
@@ -111,6 +124,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     tl_js_init(&drill.js);
     tl_js_open(&drill.js, NULL, '{');
     tl_js_open(&drill.js, "attacks", '[');
+    tl_js_init(&drill.skipped_js);
+    tl_js_open(&drill.skipped_js, NULL, '[');
     uint64_t missed = 0;
     tl_stop_install(); /* copies of keys must not stay behind */
     if (tally_drill(&options, work_dir, add_row, &drill, &missed, &err) != TALLY_OK ||
