@@ -48,7 +48,7 @@ static void add_json(struct drill *drill, const struct tally_drill_row *row)
     tl_js_close(js, '}');
 }
 
-static void add_row(void *ctx, const struct tally_drill_row *row)
+static int add_row(void *ctx, const struct tally_drill_row *row)
 {
     struct drill *drill = ctx;
     drill->attacks += row->skipped == NULL;
@@ -58,6 +58,7 @@ static void add_row(void *ctx, const struct tally_drill_row *row)
     add_verdict(&drill->table, row);
     tl_table_text(&drill->table, row->skipped == NULL ? row->told_by : row->skipped);
     tl_table_text(&drill->table, row->codes);
+    return tl_stopped() ? 1 : 0;
 }
 
 static void release(struct drill *drill)
@@ -126,6 +127,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     tl_js_init(&drill.skipped_js);
     tl_js_open(&drill.skipped_js, NULL, '[');
     uint64_t missed = 0;
+    tl_stop_install(); /* copies of keys must not stay behind */
     if (tally_drill(&options, work_dir, add_row, &drill, &missed, &err) != TALLY_OK ||
         print(cli, &drill, missed, &err) != TALLY_OK) {
         return tl_cli_fail(cli, &err);

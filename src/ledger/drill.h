@@ -36,6 +36,12 @@ struct tl_drill {
     bool remembers;       /* `memory` was written: verification gets it */
 };
 
+/* What of the ledger is copied beside the store, the trust file and the high-water mark. */
+enum tl_attack_needs {
+    TL_ATTACK_INDEX = 1 << 0, /* it is compared, too */
+    TL_ATTACK_KEYS = 1 << 1
+};
+
 /* One attack. Static and const. */
 struct tl_attack {
     const char *name;
@@ -44,8 +50,8 @@ struct tl_attack {
     /* Damages drill->damaged. TALLY_ENOTFOUND, err says what: the ledger lacks what it needs. */
     tally_status (*run)(struct tl_drill *drill, const struct tl_attack *attack,
                         struct tally_error *err);
-    bool with_index; /* the index is copied and compared */
-    uint8_t at;      /* for `run`: an offset */
+    uint8_t needs; /* enum tl_attack_needs */
+    uint8_t at;    /* for `run`: an offset */
     uint8_t bit;
 };
 
@@ -60,8 +66,8 @@ const char *tl_drill_db(const struct tl_paths *paths);
 tally_status tl_drill_open(struct tl_drill *drill, struct tally_error *err);
 void tl_drill_close(struct tl_drill *drill);
 
-/* Copies the sound ledger; the index too if asked. What is there goes. */
-tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, bool with_index,
+/* Copies the sound ledger; `needs` is of enum tl_attack_needs. What is there goes. */
+tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, uint8_t needs,
                            struct tally_error *err);
 
 /* Appends `count` events to a copy, the way any writer does. */

@@ -9,8 +9,7 @@
 #include "base/io.h"
 #include "check.h"
 
-#define EVENTS   300u
-#define ROWS_MAX 128u
+#define EVENTS 300u
 
 struct rows {
     size_t count;
@@ -18,7 +17,7 @@ struct rows {
     size_t missed;
 };
 
-static void take_row(void *ctx, const struct tally_drill_row *row)
+static int take_row(void *ctx, const struct tally_drill_row *row)
 {
     struct rows *rows = ctx;
     rows->count++;
@@ -28,12 +27,13 @@ static void take_row(void *ctx, const struct tally_drill_row *row)
         rows->skipped++;
         assert_int_equal(row->found, 0);
         assert_string_equal(row->codes, "");
-        return;
+        return 0;
     }
     if (row->found == 0) {
         rows->missed++;
         print_message("# missed: %s: wanted %s, got %s\n", row->attack, row->expected, row->codes);
     }
+    return 0;
 }
 
 static void make_ledger(const char *dir, unsigned int count)
@@ -219,6 +219,32 @@ static void keeps_away_from_a_directory_that_is_there(void **state)
     assert_int_equal(stat(dir, &st), 0);
 }
 
+static int stop_at_third(void *ctx, const struct tally_drill_row *row)
+{
+    struct rows *rows = ctx;
+    (void)row;
+    rows->count++;
+    return rows->count == 3;
+}
+
+static void leaves_nothing_behind_when_it_is_stopped(void **state)
+{
+    char dir[256];
+    char work[256];
+    struct stat st;
+    struct rows rows = { 0 };
+    struct tally_options options = TALLY_OPTIONS_INIT;
+    uint64_t missed = 99;
+    check_path(dir, sizeof(dir), *state, "ledger");
+    check_path(work, sizeof(work), *state, "work");
+    make_ledger(dir, 1);
+    options.uri = dir;
+    check_status(tally_drill(&options, work, stop_at_third, &rows, &missed, NULL), TALLY_ECANCELED);
+    assert_int_equal(rows.count, 3);
+    assert_int_equal(missed, 99);
+    assert_int_not_equal(stat(work, &st), 0);
+}
+
 static void refuses_what_cannot_be_copied(void **state)
 {
     char dir[256];
@@ -268,6 +294,7 @@ int main(void)
         TEST(leaves_keys_that_lie_elsewhere_alone),
         TEST(works_beside_a_writer),
         TEST(keeps_away_from_a_directory_that_is_there),
+        TEST(leaves_nothing_behind_when_it_is_stopped),
         TEST(refuses_what_cannot_be_copied),
         TEST(refuses_a_ledger_that_is_not_sound),
     };
