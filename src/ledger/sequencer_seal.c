@@ -224,6 +224,9 @@ tally_status tl_seal_commit(struct tl_sequencer *seq, size_t count, bool kept,
     const struct tally_record *last = &buffers->records[count - 1];
     TL_TRY(tl_leaf_decode(&newest, last->leaf, last->leaf_len, err));
     next.last_us = newest.time_us;
+    if (newest.kind == TL_LEAF_EPOCH) {
+        next.epoch = seq->keys->state.next.epoch; /* the head names the epoch of the next leaf */
+    }
     grow_tree(seq, &next, count);
 
     struct tally_batch batch = { .records = buffers->records,
@@ -300,11 +303,16 @@ tally_status tl_seal_control(struct tl_sequencer *seq, const struct tl_control *
     return tl_seal_commit(seq, 1, tl_seal_is_kept(control->kind), err);
 }
 
-/* What was prepared for a switch that did not happen is forgotten; the next batch tries again. */
+/*
+ * What was prepared for a switch that did not happen is forgotten; the next batch tries again. If it
+ * did happen, or might have, the new keys are needed: the next start finds out.
+ */
 static tally_status undo_switch(struct tl_sequencer *seq, tally_status status,
                                 struct tally_error *err)
 {
-    if (seq->broken != TALLY_OK || seq->head_unsure || tl_keys_discard(seq->keys, NULL) != TALLY_OK) {
+    bool happened = seq->now.epoch > seq->keys->state.current.epoch;
+    if (seq->broken != TALLY_OK || seq->head_unsure || happened ||
+        tl_keys_discard(seq->keys, NULL) != TALLY_OK) {
         return tl_seal_break(seq, TALLY_EIO, err, "an epoch switch was cut short; open it again");
     }
     return status;
@@ -328,7 +336,7 @@ static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, struct t
     }
     char name[24];
     (void)snprintf(name, sizeof(name), "%llu", (unsigned long long)seq->head.size);
-    seq->now.epoch = to;
+    tl_assert(seq->now.epoch == to);
     tl_mac_advance(&seq->mac, to);
     status = tl_keys_promote(seq->keys, err);
     if (status == TALLY_OK) {

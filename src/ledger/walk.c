@@ -102,7 +102,7 @@ tally_status tl_walk_begin(struct tl_walk **walk_out, struct tally_ledger *ledge
     walk->filter = filter;
     tl_arena_init(&walk->arena, (size_t)32 << 20);
     TL_TRY(tl_reader_get(ledger, &walk->reader, err));
-    TL_TRY(tl_store_begin_read(walk->reader.store, err));
+    TL_TRY(tl_reader_begin(&walk->reader, err));
     TL_TRY(tl_store_head(walk->reader.store, &walk->head, err));
     if (walk->reader.index != NULL) {
         /* An index that cannot be asked is none. */

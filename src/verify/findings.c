@@ -9,11 +9,7 @@
 
 #define NOTES_MAX 200u
 
-#define CODE(name, weight)          \
-    [TL_##name] =                   \
-    {                               \
-        #name, TALLY_WEIGHT_##weight \
-    }
+#define CODE(name, weight) [TL_##name] = { #name, TALLY_WEIGHT_##weight }
 
 static const struct {
     const char *name;
