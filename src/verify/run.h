@@ -101,6 +101,7 @@ struct tl_run { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     /* What the ledger claims. */
     struct tally_head head;
     uint64_t size; /* of the newest checkpoint */
+    uint64_t index_position; /* noted before the snapshot; 0 if it could not be read */
     uint8_t root[32];
     bool newest_parsed;
     bool newest_signed; /* its log line held */
@@ -220,6 +221,7 @@ tally_status tl_fold_end(struct tl_run *run);
 tally_status tl_presence_check(struct tl_run *run);
 
 /* index_check.c */
+tally_status tl_index_note_position(struct tl_run *run);
 tally_status tl_index_check(struct tl_run *run);
 
 #endif /* TL_VERIFY_RUN_H */

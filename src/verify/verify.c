@@ -245,7 +245,11 @@ static tally_status check_ledger(struct tl_run *run)
 static tally_status check_in_snapshot(struct tl_run *run)
 {
     const struct tally_error *error = &run->error;
-    tally_status status = tl_store_begin_read(run->in->store, run->err);
+    tally_status status = tl_index_note_position(run);
+    if (status != TALLY_OK) {
+        return status;
+    }
+    status = tl_store_begin_read(run->in->store, run->err);
     if (status == TALLY_OK) {
         status = check_ledger(run);
         tl_store_end_read(run->in->store);
