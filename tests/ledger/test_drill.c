@@ -50,10 +50,11 @@ static void make_ledger(const char *dir, unsigned int count)
     check_ok(tally_events_new(&events, ledger, &err));
     for (unsigned int i = 0; i < count; i++) {
         char json[200];
-        int len = snprintf(json, sizeof(json),
-                           "{\"action\":\"user.login\",\"actor\":{\"id\":\"u-%u\",\"name\":\"Ann\"},"
-                           "\"reason\":\"test %u\"}",
-                           i % 7, i);
+        int len =
+            snprintf(json, sizeof(json),
+                     "{\"action\":\"user.login\",\"actor\":{\"id\":\"u-%u\",\"name\":\"Ann\"},"
+                     "\"reason\":\"test %u\"}",
+                     i % 7, i);
         check_ok(tally_events_add(events, json, (size_t)len, 0, &err));
     }
     if (count > 0) {
