@@ -9,6 +9,9 @@
 #define TERMS_MAX       ((size_t)1 << 31)
 #define SLOTS_START     ((size_t)1 << 10)
 
+/* How many distinct terms to expect; there may be more. */
+#define TERMS_PER_RECORD 4u
+
 __extension__ typedef unsigned __int128 wide;
 
 static uint64_t fold(uint64_t a, uint64_t b)
@@ -17,21 +20,26 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Multiplies eight bytes at a time, which is far faster than SipHash for terms as short as these.
- * The key is not in the file, and whoever chooses terms does not see how they fall. */
-static uint64_t hash_of(const uint64_t key[2], const char *text, size_t len)
+/* The first bytes of a text as numbers that order like them. Most terms are no longer than this. */
+static void head_of(uint64_t head[2], struct tl_str text)
 {
-    uint64_t hash = key[0] ^ len;
-    uint64_t word = 0;
-    while (len > sizeof(word)) {
-        memcpy(&word, text, sizeof(word));
-        hash = fold(hash ^ word, key[1]) + key[0];
-        text += sizeof(word);
-        len -= sizeof(word);
+    uint8_t bytes[TL_GATHERED_HEAD] = { 0 };
+    memcpy(bytes, text.text, text.len < sizeof(bytes) ? text.len : sizeof(bytes));
+    head[0] = tl_get_be64(bytes);
+    head[1] = tl_get_be64(bytes + 8);
+}
+
+/* Multiplies words, which is far faster than SipHash for terms as short as these. The key is not in
+ * the file, and whoever chooses terms does not see how they fall. */
+static uint64_t hash_of(const uint64_t key[2], const uint64_t head[2], struct tl_str text)
+{
+    uint64_t hash = fold(head[0] ^ key[0], head[1] ^ key[1]) + text.len;
+    for (size_t at = TL_GATHERED_HEAD; at < text.len; at += sizeof(uint64_t)) {
+        uint64_t word = 0;
+        memcpy(&word, text.text + at, text.len - at < sizeof(word) ? text.len - at : sizeof(word));
+        hash = fold(hash ^ key[0], word ^ key[1]) + hash;
     }
-    word = 0;
-    memcpy(&word, text, len);
-    return fold(hash ^ word, key[1] ^ UINT64_C(0x9e3779b97f4a7c15));
+    return fold(hash ^ key[1], UINT64_C(0x9e3779b97f4a7c15));
 }
 
 static tally_status no_memory(struct tally_error *err)
@@ -39,9 +47,12 @@ static tally_status no_memory(struct tally_error *err)
     return tl_fail(err, TALLY_ENOMEM, "cannot allocate what the terms of a segment need");
 }
 
-void tl_gather_init(struct tl_gather *gather, const uint64_t hash_key[2])
+void tl_gather_init(struct tl_gather *gather, const uint64_t hash_key[2], size_t records)
 {
-    *gather = (struct tl_gather){ .hash_key = hash_key };
+    *gather = (struct tl_gather){ .hash_key = hash_key, .slots_start = SLOTS_START };
+    while (gather->slots_start < TERMS_PER_RECORD * records && gather->slots_start < TERMS_MAX) {
+        gather->slots_start *= 2;
+    }
     tl_arena_init(&gather->texts, TEXTS_BYTES_MAX);
 }
 
@@ -61,7 +72,7 @@ static tally_status reserve_term(struct tl_gather *gather)
     if (gather->count < gather->capacity) {
         return TALLY_OK;
     }
-    size_t slot_count = gather->slot_count == 0 ? SLOTS_START : 4 * gather->slot_count;
+    size_t slot_count = gather->slot_count == 0 ? gather->slots_start : 2 * gather->slot_count;
     struct tl_gathered *terms =
         slot_count > TERMS_MAX
             ? NULL
@@ -89,11 +100,10 @@ static tally_status reserve_term(struct tl_gather *gather)
     return TALLY_OK;
 }
 
-static uint64_t head_of(struct tl_str text)
+static bool is_same(const struct tl_gathered *term, const uint64_t head[2], struct tl_str text)
 {
-    uint8_t bytes[8] = { 0 };
-    memcpy(bytes, text.text, text.len < sizeof(bytes) ? text.len : sizeof(bytes));
-    return tl_get_be64(bytes);
+    return term->head[0] == head[0] && term->head[1] == head[1] && term->len == text.len &&
+           (text.len <= TL_GATHERED_HEAD || memcmp(term->text, text.text, text.len) == 0);
 }
 
 /* Finds or adds a term. Its text is borrowed, or copied with `copy`. */
@@ -101,13 +111,13 @@ static tally_status find(struct tl_gather *gather, struct tl_str text, bool copy
                          uint32_t *term_out)
 {
     TL_TRY(reserve_term(gather));
-    uint64_t hash = hash_of(gather->hash_key, text.text, text.len) & ~UINT64_C(0xffffffff);
+    uint64_t head[2];
+    head_of(head, text);
+    uint64_t hash = hash_of(gather->hash_key, head, text) & ~UINT64_C(0xffffffff);
     size_t at = (size_t)(hash >> 32) & (gather->slot_count - 1);
     for (uint64_t slot = gather->slots[at]; slot != 0; slot = gather->slots[at]) {
         uint32_t index = (uint32_t)slot - 1;
-        const struct tl_gathered *term = &gather->terms[index];
-        if ((slot ^ hash) >> 32 == 0 && term->len == text.len &&
-            memcmp(term->text, text.text, text.len) == 0) {
+        if ((slot ^ hash) >> 32 == 0 && is_same(&gather->terms[index], head, text)) {
             *term_out = index;
             return TALLY_OK;
         }
@@ -122,8 +132,9 @@ static tally_status find(struct tl_gather *gather, struct tl_str text, bool copy
         text.text = own;
     }
     *term_out = (uint32_t)gather->count;
-    gather->terms[gather->count++] =
-        (struct tl_gathered){ .text = text.text, .head = head_of(text), .len = (uint32_t)text.len };
+    gather->terms[gather->count++] = (struct tl_gathered){ .text = text.text,
+                                                           .head = { head[0], head[1] },
+                                                           .len = (uint32_t)text.len };
     gather->slots[at] = hash | gather->count;
     return TALLY_OK;
 }
@@ -135,7 +146,8 @@ static tally_status add_pair(struct tl_gather *gather, uint32_t index, uint32_t 
         return TALLY_OK;
     }
     if (gather->pair_count == gather->pair_capacity) {
-        size_t capacity = gather->pair_capacity == 0 ? SLOTS_START : 2 * gather->pair_capacity;
+        size_t capacity =
+            gather->pair_capacity == 0 ? gather->slots_start : 2 * gather->pair_capacity;
         struct tl_gathered_pair *pairs =
             capacity > TERMS_MAX ? NULL : tl_realloc_array(gather->pairs, capacity, sizeof(*pairs));
         if (pairs == NULL) {
@@ -195,8 +207,10 @@ static int by_text(const void *a, const void *b)
 {
     const struct tl_gathered *x = a;
     const struct tl_gathered *y = b;
-    if (x->head != y->head) {
-        return x->head < y->head ? -1 : 1;
+    for (size_t i = 0; i < 2; i++) {
+        if (x->head[i] != y->head[i]) {
+            return x->head[i] < y->head[i] ? -1 : 1;
+        }
     }
     size_t len = x->len < y->len ? x->len : y->len;
     int order = memcmp(x->text, y->text, len);

@@ -112,16 +112,18 @@ struct tl_gather {
     struct tl_gathered *terms; /* distinct */
     size_t count, capacity;
     uint64_t *slots; /* of a hash table: the high half of a term's hash, and its index + 1 */
-    size_t slot_count;
+    size_t slot_count, slots_start;
     struct tl_gathered_pair *pairs; /* in the order they came */
     size_t pair_count, pair_capacity;
     uint32_t *places; /* after tl_gather_sort(): by term, ascending */
     struct tl_arena texts;
 };
 
+#define TL_GATHERED_HEAD 16u
+
 struct tl_gathered {
     const char *text;
-    uint64_t head; /* the first bytes of the text, as a number that orders like them */
+    uint64_t head[2]; /* the first bytes of the text, as numbers that order like them */
     uint32_t len;
     uint32_t count; /* places */
     uint32_t first; /* index into `places` */
@@ -132,7 +134,8 @@ struct tl_gathered_pair {
     uint32_t term, place;
 };
 
-void tl_gather_init(struct tl_gather *gather, const uint64_t hash_key[2]);
+/* `records` is how many to expect. */
+void tl_gather_init(struct tl_gather *gather, const uint64_t hash_key[2], size_t records);
 void tl_gather_release(struct tl_gather *gather);
 
 /* Adds one place of each of the terms; `terms` is borrowed until the release. Places come in

@@ -276,7 +276,7 @@ tally_status tl_segments_add(struct tl_index *index, uint64_t position,
     size_t merged = choose_merge(index, count);
     struct tl_segment segment = { .first = position, .records = (uint32_t)count };
     TL_CLEANUP(tl_gather_release) struct tl_gather gather = { 0 };
-    tl_gather_init(&gather, index->hash_key);
+    tl_gather_init(&gather, index->hash_key, count);
     TL_TRY(gather_all(index, &gather, merged, entries, count, err));
     if (merged > 0) {
         segment.first = index->segments[index->segment_count - merged].first;

@@ -2,7 +2,11 @@
 
 #include <string.h>
 
-#define NIBBLE_MAX 15u
+/* The parts of the byte that begins an entry. */
+#define SHARED_SHIFT 4
+#define SHARED_MAX   15u
+#define ONE_PLACE    8u
+#define REST_MAX     7u
 
 /* Bits that one look into the stream is sure to see, wherever in a byte it begins. */
 #define LOOK_BITS 57u
@@ -28,21 +32,21 @@ static void add_varint(struct tl_buf *out, uint64_t value)
     tl_buf_add_char(out, (char)value);
 }
 
-static void add_term(struct tl_buf *out, struct tl_str before, struct tl_str term)
+static void add_term(struct tl_buf *out, struct tl_str before, struct tl_str term, bool one_place)
 {
     size_t shared = 0;
     while (shared < before.len && shared < term.len && before.text[shared] == term.text[shared]) {
         shared++;
     }
     size_t rest = term.len - shared;
-    size_t high = shared < NIBBLE_MAX ? shared : NIBBLE_MAX;
-    size_t low = rest < NIBBLE_MAX ? rest : NIBBLE_MAX;
-    tl_buf_add_char(out, (char)(high << 4 | low));
-    if (high == NIBBLE_MAX) {
-        add_varint(out, shared - NIBBLE_MAX);
+    size_t high = shared < SHARED_MAX ? shared : SHARED_MAX;
+    size_t low = rest < REST_MAX ? rest : REST_MAX;
+    tl_buf_add_char(out, (char)(high << SHARED_SHIFT | (one_place ? ONE_PLACE : 0) | low));
+    if (high == SHARED_MAX) {
+        add_varint(out, shared - SHARED_MAX);
     }
-    if (low == NIBBLE_MAX) {
-        add_varint(out, rest - NIBBLE_MAX);
+    if (low == REST_MAX) {
+        add_varint(out, rest - REST_MAX);
     }
     tl_buf_add(out, term.text + shared, rest);
 }
@@ -80,18 +84,19 @@ void tl_sheet_add(struct tl_buf *sheet, struct tl_str before, struct tl_str term
                   const uint32_t *places, uint32_t count, uint32_t records)
 {
     tl_assert(count > 0 && count <= records && term.len <= TL_INDEX_TERM_MAX);
-    add_term(sheet, before, term);
-    if (count == records) {
+    bool all = count == records;
+    add_term(sheet, before, term, count == 1 && !all);
+    if (all) {
         add_varint(sheet, 0);
         return;
     }
-    add_varint(sheet, count);
     if (count == 1) {
         for (unsigned i = width_of(records); i > 0; i--) {
             tl_buf_add_char(sheet, (char)(places[0] >> (8 * (i - 1))));
         }
         return;
     }
+    add_varint(sheet, count);
     unsigned low_bits = low_bits_of(count, records);
     size_t len = coded_len(places, count, low_bits);
     add_varint(sheet, len);
@@ -128,19 +133,20 @@ static bool read_varint(struct tl_sheet *sheet, uint32_t *value_out)
     return false;
 }
 
-static bool read_term(struct tl_sheet *sheet)
+static bool read_term(struct tl_sheet *sheet, bool *one_place)
 {
     uint8_t head = sheet->bytes[sheet->at++];
-    uint32_t shared = head >> 4;
-    uint32_t rest = head & NIBBLE_MAX;
+    uint32_t shared = head >> SHARED_SHIFT;
+    uint32_t rest = head & REST_MAX;
     uint32_t more = 0;
-    if (shared == NIBBLE_MAX) {
+    *one_place = (head & ONE_PLACE) != 0;
+    if (shared == SHARED_MAX) {
         if (!read_varint(sheet, &more) || more > TL_INDEX_TERM_MAX) {
             return false;
         }
         shared += more;
     }
-    if (rest == NIBBLE_MAX) {
+    if (rest == REST_MAX) {
         if (!read_varint(sheet, &more) || more > TL_INDEX_TERM_MAX) {
             return false;
         }
@@ -161,12 +167,12 @@ static bool read_term(struct tl_sheet *sheet)
     return true;
 }
 
-static bool read_places(struct tl_sheet *sheet)
+static bool read_places(struct tl_sheet *sheet, bool one_place)
 {
     struct tl_places *places = &sheet->places;
-    uint32_t count = 0;
+    uint32_t count = 1;
     uint32_t len = width_of(sheet->records);
-    if (!read_varint(sheet, &count)) {
+    if (!one_place && !read_varint(sheet, &count)) {
         return false;
     }
     *places = (struct tl_places){ .records = sheet->records, .count = count, .left = count };
@@ -174,8 +180,8 @@ static bool read_places(struct tl_sheet *sheet)
         places->left = sheet->records;
         return true;
     }
-    if (count >= sheet->records || (count > 1 && !read_varint(sheet, &len)) ||
-        len > sheet->len - sheet->at) {
+    if (count >= sheet->records || one_place != (count == 1) ||
+        (!one_place && !read_varint(sheet, &len)) || len > sheet->len - sheet->at) {
         return false;
     }
     places->bits = sheet->bytes + sheet->at;
@@ -187,8 +193,11 @@ static bool read_places(struct tl_sheet *sheet)
 
 tally_status tl_sheet_next(struct tl_sheet *sheet, bool *more_out)
 {
+    bool one_place = false;
     *more_out = sheet->at < sheet->len;
-    return !*more_out || (read_term(sheet) && read_places(sheet)) ? TALLY_OK : TALLY_ECORRUPT;
+    return !*more_out || (read_term(sheet, &one_place) && read_places(sheet, one_place))
+               ? TALLY_OK
+               : TALLY_ECORRUPT;
 }
 
 tally_status tl_sheet_find(struct tl_sheet *sheet, struct tl_str term, bool *found_out)

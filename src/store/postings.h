@@ -4,12 +4,13 @@
  * A segment of the index is a run of records; a record's place is its distance from the first of
  * them. What is known of a segment is written on sheets, as entries in the order of their terms:
  *
- *   u8      in the high four bits how many bytes the term shares with the one before, in the low
- *           four how many follow; 15 in either means that a varint follows with what goes beyond
+ *   u8      from the high end: four bits, how many bytes the term shares with the one before; one
+ *           bit, set if one place has it; three bits, how many bytes follow. Where all bits of a
+ *           number are set, a varint follows with what goes beyond
  *   bytes   the rest of the term
- *   varint  how many places have it; 0 stands for all of them, and then the entry ends here
  *   one     place: the place, big-endian, in as many bytes as the last place of the segment needs
- *   more:   varint: how many bytes follow, in which the gaps between the places stand Rice coded
+ *   more:   varint, how many; 0 stands for all, and then the entry ends here
+ *           varint, how many bytes follow, in which the gaps between the places stand Rice coded
  *
  * A gap (less one, and the first counted from -1) of q * 2^k + r is q zero bits, a one, and r in k
  * bits, from the low end of each byte on. k follows from the count; for terms that are frequent it
