@@ -3,13 +3,15 @@
 #include "codec/number.h"
 
 #define SAFE_DIGITS 15 /* an integer of that many digits is below 2^53 */
+#define INDEX_DEPTH 2  /* members of the text's object, and of objects in it */
 
 /* ---- checking ---- */
 
 struct checker {
     const char *text;
     size_t len;
-    tally_status status; /* once a function has failed */
+    struct tl_json_index *index; /* or NULL */
+    tally_status status;         /* once a function has failed */
     struct tally_error *err;
 };
 
@@ -207,12 +209,43 @@ static size_t check_name(struct checker *c, size_t at, struct name *last)
     return peek(c, end) == ':' ? end + 1 : refuse_byte(c, "expected ':'", end);
 }
 
+/* Notes a member whose value is still to be checked; NULL if it is not one for the index. */
+static struct tl_json_entry *note_member(struct checker *c, size_t at, size_t value, uint32_t depth)
+{
+    struct tl_json_index *index = c->index;
+    if (index == NULL || depth > INDEX_DEPTH) {
+        return NULL;
+    }
+    if (index->count == TL_JSON_INDEX_MAX) {
+        index->whole = false;
+        return NULL;
+    }
+    struct tl_json_entry *entry = &index->entries[index->count++];
+    entry->member_start = (uint32_t)at;
+    entry->value_start = (uint32_t)value;
+    return entry;
+}
+
+static size_t check_member(struct checker *c, size_t at, struct name *last, uint32_t depth)
+{
+    size_t value = check_name(c, at, last);
+    if (value == 0) {
+        return 0;
+    }
+    struct tl_json_entry *entry = note_member(c, at, value, depth);
+    size_t end = check_value(c, value, depth);
+    if (entry != NULL) {
+        entry->value_end = (uint32_t)end;
+        entry->next = c->index->count;
+    }
+    return end;
+}
+
 static size_t check_members(struct checker *c, size_t at, uint32_t depth)
 {
     struct name last = { .escaped = false };
     for (;;) {
-        at = check_name(c, at, &last);
-        at = at == 0 ? 0 : check_value(c, at, depth);
+        at = check_member(c, at, &last, depth);
         if (at == 0) {
             return 0;
         }
@@ -257,9 +290,10 @@ static size_t check_value(struct checker *c, size_t at, uint32_t depth)
     }
 }
 
-tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_error *err)
+static tally_status check(const char *text, size_t len, struct tl_json_index *index,
+                          struct tally_error *err)
 {
-    struct checker c = { .text = text, .len = len, .err = err };
+    struct checker c = { .text = text, .len = len, .index = index, .err = err };
     if (len > tl_json_limits_format.bytes_max) {
         return tl_refuse_at(err, "too_large", tl_json_limits_format.bytes_max,
                             "more than %zu bytes", tl_json_limits_format.bytes_max);
@@ -269,6 +303,21 @@ tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_
         (void)refuse_byte(&c, "expected nothing after the value", used); /* sets the status */
     }
     return c.status;
+}
+
+tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_error *err)
+{
+    return check(text, len, NULL, err);
+}
+
+tally_status tl_json_check_members(const char *text, size_t len, struct tl_json_index *index,
+                                   struct tally_error *err)
+{
+    index->count = 0;
+    index->whole = len > 0 && text[0] == '{';
+    tally_status status = check(text, len, index, err);
+    index->whole = index->whole && status == TALLY_OK;
+    return status;
 }
 
 /* ---- walking ---- */
@@ -404,8 +453,51 @@ size_t tl_json_skip(const char *text, size_t len, size_t at)
     return at < len && at > start ? at : 0;
 }
 
+struct tl_json_iter tl_json_walk(const struct tl_json_index *index)
+{
+    if (index == NULL || !index->whole) {
+        return (struct tl_json_iter){ .at = 0 };
+    }
+    return (struct tl_json_iter){ .index = index, .entries_end = index->count };
+}
+
+struct tl_json_iter tl_json_walk_value(const struct tl_json_iter *it)
+{
+    if (it->index == NULL || it->is_inner) {
+        return (struct tl_json_iter){ .at = it->value_start };
+    }
+    return (struct tl_json_iter){
+        .index = it->index,
+        .is_inner = true,
+        .entry = it->inner,
+        .entries_end = it->entry,
+    };
+}
+
+static tally_status next_entry(struct tl_json_iter *it, const char *text)
+{
+    if (it->entry == it->entries_end) {
+        return TALLY_ENOTFOUND;
+    }
+    const struct tl_json_entry *entry = &it->index->entries[it->entry];
+    size_t quotes_and_colon = 3;
+    it->raw_name.text = text + entry->member_start + 1;
+    it->raw_name.len = entry->value_start - entry->member_start - quotes_and_colon;
+    it->started = true;
+    it->member_start = entry->member_start;
+    it->value_start = entry->value_start;
+    it->value_end = entry->value_end;
+    it->at = entry->value_end;
+    it->inner = it->entry + 1;
+    it->entry = entry->next;
+    return TALLY_OK;
+}
+
 tally_status tl_json_next(struct tl_json_iter *it, const char *text, size_t len)
 {
+    if (it->index != NULL) {
+        return next_entry(it, text);
+    }
     size_t at = it->at;
     char before = it->started ? ',' : '{';
     if (at >= len || (text[at] != before && !(it->started && text[at] == '}'))) {

@@ -11,7 +11,7 @@
 #include "base/base.h"
 
 /* For what is rare: kept apart, so that the function before it needs no stack frame. */
-#define TL_JSON_RARE __attribute__((noinline))
+#define TL_JSON_RARE __attribute__((noinline, unused))
 
 /* Why input is refused: what tl_refuse_at() wants to know. */
 struct tl_json_fault {
@@ -77,10 +77,23 @@ static inline bool tl_json_is_special(char c)
     return c == '"' || c == '\\' || (unsigned char)c < ' ';
 }
 
-/*
- * Returns where in text[at..len) the first byte is for which `match` gives 0xFF, or `len`. What is
- * left of the text after the last whole block is seen in one that begins before it.
- */
+/* Finds in less than a block, by one that begins before it if there is room for that. */
+TL_JSON_RARE static size_t tl_json_find_in_rest(const char *text, size_t len, size_t at,
+                                                tl_json_block (*match)(tl_json_block block))
+{
+    tl_json_block block = { 0 };
+    size_t seen = 0;
+    if (len >= sizeof(block)) {
+        seen = sizeof(block) - (len - at);
+        block = tl_json_load(text + len - sizeof(block));
+    } else if (at < len) {
+        memcpy(&block, text + at, len - at);
+    }
+    uint32_t bits = tl_json_bits(match(block)) >> seen | 1u << (len - at);
+    return at + (size_t)__builtin_ctz(bits);
+}
+
+/* Returns where in text[at..len) the first byte is for which `match` gives 0xFF, or `len`. */
 static inline size_t tl_json_find(const char *text, size_t len, size_t at,
                                   tl_json_block (*match)(tl_json_block block))
 {
@@ -90,19 +103,7 @@ static inline size_t tl_json_find(const char *text, size_t len, size_t at,
             return at + (size_t)__builtin_ctz(bits);
         }
     }
-    if (at == len) {
-        return len;
-    }
-    tl_json_block block = { 0 };
-    size_t seen = 0;
-    if (len >= sizeof(block)) {
-        seen = sizeof(block) - (len - at);
-        block = tl_json_load(text + len - sizeof(block));
-    } else {
-        memcpy(&block, text + at, len - at);
-    }
-    uint32_t bits = tl_json_bits(match(block)) >> seen | 1u << (len - at);
-    return at + (size_t)__builtin_ctz(bits);
+    return tl_json_find_in_rest(text, len, at, match);
 }
 
 /* Returns the first byte of text[at..len) that is not an ASCII character standing for itself. */

@@ -140,6 +140,64 @@ static void walks_the_members_of_an_object(void **state)
     check_status(tl_json_next(&empty, "{}", 2), TALLY_ENOTFOUND);
 }
 
+/* Compares two walks through an object, and through the objects in it. */
+static void check_same_walk(struct tl_json_iter a, struct tl_json_iter b, const char *text)
+{
+    for (;;) {
+        tally_status status = tl_json_next(&a, text, strlen(text));
+        check_status(tl_json_next(&b, text, strlen(text)), status);
+        if (status != TALLY_OK) {
+            check_status(status, TALLY_ENOTFOUND);
+            return;
+        }
+        assert_true(tl_str_equal(a.raw_name, b.raw_name));
+        assert_int_equal(a.member_start, b.member_start);
+        assert_int_equal(a.value_start, b.value_start);
+        assert_int_equal(a.value_end, b.value_end);
+        if (text[a.value_start] == '{') {
+            check_same_walk(tl_json_walk_value(&a), tl_json_walk_value(&b), text);
+        }
+    }
+}
+
+static void walks_by_an_index_as_through_the_text(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{}",
+        "{\"a\":{}}",
+        "{\"a\":[{\"b\":1},{\"c\":{}}],\"e\":{\"f\":{\"g\":[]},\"h\":\"\"},\"i\\n\":0}",
+    };
+    for (size_t i = 0; i < TL_ARRAY_LEN(texts); i++) {
+        struct tl_json_index index;
+        check_ok(tl_json_check_members(texts[i], strlen(texts[i]), &index, NULL));
+        assert_true(index.whole);
+        check_same_walk(tl_json_walk(&index), tl_json_walk(NULL), texts[i]);
+    }
+}
+
+static void an_index_is_whole_or_not_used(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "", "[{\"a\":1}]", "1", "{\"b\":1,\"a\":2}",
+                                         "{\"a\":1}x" };
+    struct tl_json_index index;
+    for (size_t i = 0; i < TL_ARRAY_LEN(texts); i++) {
+        (void)tl_json_check_members(texts[i], strlen(texts[i]), &index, NULL);
+        assert_false(index.whole);
+        assert_null(tl_json_walk(&index).index);
+    }
+    char text[2 + 8 * (TL_JSON_INDEX_MAX + 1)] = "{";
+    for (unsigned count = 1; count <= TL_JSON_INDEX_MAX + 1; count++) {
+        size_t at = 1 + 8 * ((size_t)count - 1);
+        (void)snprintf(text + at, sizeof(text) - at, "\"%03u\":1}", count);
+        check_ok(tl_json_check_members(text, at + 8, &index, NULL));
+        assert_int_equal(index.whole, count <= TL_JSON_INDEX_MAX);
+        check_same_walk(tl_json_walk(&index), tl_json_walk(NULL), text);
+        text[at + 7] = ',';
+    }
+}
+
 /* Returns how the walk ends. */
 static tally_status walk(const char *text, size_t len)
 {
@@ -266,6 +324,8 @@ int main(void)
         cmocka_unit_test(refuses_json_that_is_not_canonical_and_says_where),
         cmocka_unit_test(keeps_the_limits_of_the_format),
         cmocka_unit_test(walks_the_members_of_an_object),
+        cmocka_unit_test(walks_by_an_index_as_through_the_text),
+        cmocka_unit_test(an_index_is_whole_or_not_used),
         cmocka_unit_test(does_not_walk_out_of_text_that_is_cut_short),
         cmocka_unit_test(skips_a_value_wherever_the_blocks_end_that_it_is_read_in),
         cmocka_unit_test(unescapes_what_stands_between_quotes),
