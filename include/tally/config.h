@@ -70,18 +70,29 @@ TALLY_API tally_status tally_reindex(const struct tally_options *options,
 /* One attack of tally_drill(). Borrowed for the callback. */
 struct tally_drill_row {
     const char *attack;   /* what was done: "edit the content of a record" */
-    int found;            /* 1 if the verdict was TAMPERED, or the finding that was to come came */
+    const char *skipped;  /* why it was not made, what it needs not being there; NULL: it was */
+    int found;            /* 1 if the verdict was not VERIFIED and `expected` among the findings */
     const char *codes;    /* the codes of the findings, comma-separated */
     const char *expected; /* the code that was to be among them */
     const char *told_by;  /* what told us: "commitment", "tree", "remembered checkpoint" */
 };
 
-typedef void tally_drill_fn(void *ctx, const struct tally_drill_row *row);
+/* Told of each attack as it is made; return 0 to go on, 1 to stop. */
+typedef int tally_drill_fn(void *ctx, const struct tally_drill_row *row);
 
 /*
- * Copies the ledger at options->uri to `work_dir` (made, and removed afterwards), damages the copy
- * in every way known, one after the other, and verifies each time. The ledger itself is only read.
- * *missed_out is the number of attacks that were not found.
+ * Copies the ledger at options->uri, keys included, to `work_dir` (made, and removed afterwards),
+ * lets the copy grow by a few hundred events, damages it in every way known, one after the other,
+ * and verifies each time. The ledger itself is only read, and may have a writer. The copies need
+ * three times the room of the ledger. *missed_out is the number of attacks that were made and not
+ * found.
+ *
+ * Errors: TALLY_ECONFLICT there is something at `work_dir`
+ *         TALLY_ECORRUPT  the ledger does not verify as it is
+ *         TALLY_ENOTSUP   it is in memory, or its store is not SQLite
+ *         TALLY_ENOTFOUND there is no ledger, or it has no keys
+ *         TALLY_ECANCELED `fn` stopped it
+ *         as of tally_open() and tally_verify_at()
  */
 TALLY_API tally_status tally_drill(const struct tally_options *options, const char *work_dir,
                                    tally_drill_fn *fn, void *ctx, uint64_t *missed_out,

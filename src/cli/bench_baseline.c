@@ -82,7 +82,7 @@ tally_status tl_baseline_open(struct tl_baseline **baseline_out, const char *pat
     return TALLY_OK;
 }
 
-static void bind(struct tl_baseline *baseline, int column, const char *text, size_t len)
+static void bind_text(struct tl_baseline *baseline, int column, const char *text, size_t len)
 {
     (void)sqlite3_bind_text(baseline->insert, column, text, (int)len, SQLITE_STATIC);
 }
@@ -91,21 +91,21 @@ static tally_status insert(struct tl_baseline *baseline, const struct tl_bench_e
                            struct tally_error *err)
 {
     char checksum[2 * TL_SHA256_LEN + 1];
-    bind(baseline, 1, event->json, event->len);
+    bind_text(baseline, 1, event->json, event->len);
     if (baseline->kind == TL_BASELINE_ORDINARY) {
         uint8_t mac[TL_SHA256_LEN];
         tl_hmac(&baseline->key, event->json, event->len, mac);
         tl_hex_encode(checksum, mac, sizeof(mac));
-        bind(baseline, 2, event->id, strlen(event->id));
-        bind(baseline, 3, event->occurred_at, strlen(event->occurred_at));
-        bind(baseline, 4, event->action, strlen(event->action));
-        bind(baseline, 5, event->actor_id, strlen(event->actor_id));
-        bind(baseline, 6, event->target_type, strlen(event->target_type));
-        bind(baseline, 7, event->target_id, strlen(event->target_id));
-        bind(baseline, 8, event->outcome, strlen(event->outcome));
-        bind(baseline, 9, event->severity, strlen(event->severity));
-        bind(baseline, 10, event->tenant_id, strlen(event->tenant_id));
-        bind(baseline, 11, checksum, sizeof(checksum) - 1);
+        bind_text(baseline, 2, event->id, strlen(event->id));
+        bind_text(baseline, 3, event->occurred_at, strlen(event->occurred_at));
+        bind_text(baseline, 4, event->action, strlen(event->action));
+        bind_text(baseline, 5, event->actor_id, strlen(event->actor_id));
+        bind_text(baseline, 6, event->target_type, strlen(event->target_type));
+        bind_text(baseline, 7, event->target_id, strlen(event->target_id));
+        bind_text(baseline, 8, event->outcome, strlen(event->outcome));
+        bind_text(baseline, 9, event->severity, strlen(event->severity));
+        bind_text(baseline, 10, event->tenant_id, strlen(event->tenant_id));
+        bind_text(baseline, 11, checksum, sizeof(checksum) - 1);
     }
     int rc = sqlite3_step(baseline->insert);
     (void)sqlite3_reset(baseline->insert); /* repeats the code of the step */

@@ -18,13 +18,18 @@ tally_status tally_append_events(struct tally_ledger *ledger, struct tally_event
     }
     for (size_t i = 0; i < events->count; i++) {
         const struct tl_events_item *item = &events->items[i];
-        receipts_out[i] = (struct tally_receipt){ .status = TALLY_EIO };
+        receipts_out[i] = (struct tally_receipt){ .status = TALLY_EIO,
+                                                  .flags = item->receipt_flags };
+        tl_str_copy(receipts_out[i].id, sizeof(receipts_out[i].id),
+                    tl_str_of(events->ids.data + item->id_offset));
         events->entries[i] = (struct tl_entry){ .event = events->text.data + item->offset,
                                                 .len = item->len,
+                                                .days = item->days,
+                                                .occurred_us = item->occurred_us,
                                                 .by_occurred = item->by_occurred,
                                                 .time_is_ours = item->time_is_ours,
-                                                .receipt_flags = item->receipt_flags,
                                                 .receipt = &receipts_out[i] };
+        memcpy(events->entries[i].id, item->id, sizeof(item->id));
     }
     struct tl_request request = { .entries = events->entries,
                                   .count = events->count,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "codec/json.h"
+#include "codec/time.h"
 #include "crypto/crypto.h"
 
 #define EVENTS_BYTES_MAX ((size_t)64 << 20)
@@ -23,6 +24,7 @@ tally_status tally_events_new(struct tally_events **events_out, struct tally_led
     events->ledger = ledger;
     tl_event_reader_init(&events->reader, &ledger->config.event, tl_event_hash);
     tl_buf_init(&events->text, EVENTS_BYTES_MAX + TL_EVENT_BYTES_MAX);
+    tl_buf_init(&events->ids, (size_t)TL_BATCH_EVENTS_MAX * 256);
     *events_out = events;
     return TALLY_OK;
 }
@@ -32,6 +34,7 @@ void tally_events_free(struct tally_events *events)
     if (events != NULL) {
         tl_event_reader_release(&events->reader);
         tl_buf_release(&events->text);
+        tl_buf_release(&events->ids);
         tl_free(events->items);
         tl_free(events->entries);
         tl_free(events);
@@ -41,6 +44,7 @@ void tally_events_free(struct tally_events *events)
 void tally_events_clear(struct tally_events *events)
 {
     tl_buf_clear(&events->text);
+    tl_buf_clear(&events->ids);
     events->count = 0;
 }
 
@@ -121,16 +125,34 @@ static tally_status derive_id(struct tally_events *events, size_t start)
     return tl_buf_status(&events->text);
 }
 
-/* Ids that no leaf can hold are refused here, where the caller learns which event it was. */
-static tally_status check_id(const char *event, size_t len, struct tally_error *err)
+/* Appends the id's text, unescaped and with a NUL, to `ids`. */
+static tally_status keep_id(struct tally_events *events, struct tl_str raw)
+{
+    if (memchr(raw.text, '\\', raw.len) != NULL) {
+        TL_TRY(tl_json_unescape(&events->ids, raw.text, raw.len));
+    } else {
+        tl_buf_add_str(&events->ids, raw);
+    }
+    tl_buf_add_char(&events->ids, '\0');
+    return tl_buf_status(&events->ids);
+}
+
+/* Reads, while the event is at hand, what the sequencer needs of it. */
+static tally_status read_keys(struct tally_events *events, struct tl_events_item *item,
+                              struct tally_error *err)
 {
     struct tl_event_keys keys;
-    uint8_t id[TL_LEAF_ID_LEN];
-    TL_TRY(tl_event_keys_read(&keys, event, len));
-    if (tl_leaf_id(id, keys.id) != TALLY_OK) {
+    TL_TRY(tl_event_keys_read(&keys, events->text.data + item->offset, item->len));
+    item->id_offset = events->ids.len;
+    TL_TRY(keep_id(events, keys.id));
+    const struct tl_str id = { .text = events->ids.data + item->id_offset,
+                               .len = events->ids.len - item->id_offset - 1 };
+    /* An id that no leaf can hold is refused here, where the caller learns which event it was. */
+    if (tl_leaf_id(item->id, id) != TALLY_OK) {
         return tl_refuse(err, "bad_value", "/id", "the nil UUID cannot be an id");
     }
-    return TALLY_OK;
+    item->days = tl_retention_days(&events->ledger->config.retention, &keys);
+    return tl_time_parse(&item->occurred_us, keys.occurred_at);
 }
 
 static tally_status add(struct tally_events *events, const char *json, size_t len, uint32_t flags,
@@ -153,19 +175,18 @@ static tally_status add(struct tally_events *events, const char *json, size_t le
         TL_TRY(derive_id(events, start));
         notes &= ~(uint32_t)TL_EVENT_ID_GENERATED;
     }
-    TL_TRY(check_id(events->text.data + start, events->text.len - start, err));
-
     uint32_t receipt_flags = (notes & TL_EVENT_ID_GENERATED) != 0 ? TALLY_RECEIPT_ID_GENERATED : 0u;
     receipt_flags |= (notes & TL_EVENT_TRIMMED) != 0 ? TALLY_RECEIPT_TRIMMED : 0u;
     receipt_flags |= events->ledger->is_volatile ? TALLY_RECEIPT_VOLATILE : 0u;
-    events->items[events->count] = (struct tl_events_item){
+    struct tl_events_item *item = &events->items[events->count];
+    *item = (struct tl_events_item){
         .offset = start,
         .len = events->text.len - start,
         .by_occurred = (flags & TALLY_EVENT_RETAIN_OCCURRED) != 0,
         .time_is_ours = (notes & TL_EVENT_TIME_GENERATED) != 0,
         .receipt_flags = receipt_flags,
     };
-    return TALLY_OK;
+    return read_keys(events, item, err);
 }
 
 tally_status tl_events_add(struct tally_events *events, const char *json, size_t len,
@@ -173,10 +194,13 @@ tally_status tl_events_add(struct tally_events *events, const char *json, size_t
 {
     TL_TRY(reserve(events, err));
     size_t before = events->text.len;
+    size_t ids_before = events->ids.len;
     tally_status status = add(events, json, len, flags, own, err);
     if (status != TALLY_OK) {
         tl_buf_clear(&events->text); /* forgets a failure of the buffer */
+        tl_buf_clear(&events->ids);
         events->text.len = before;
+        events->ids.len = ids_before;
         return status == TALLY_EREFUSED ? status : tl_fail(err, status, "cannot take the event");
     }
     events->count++;

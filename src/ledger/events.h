@@ -8,6 +8,10 @@
 struct tl_events_item {
     size_t offset;
     size_t len;
+    size_t id_offset; /* of the id's text in `ids` */
+    uint8_t id[TL_LEAF_ID_LEN];
+    int32_t days;
+    int64_t occurred_us;
     bool by_occurred;
     bool time_is_ours;
     uint32_t receipt_flags;
@@ -17,6 +21,7 @@ struct tally_events {
     struct tally_ledger *ledger;
     struct tl_event_reader reader;
     struct tl_buf text; /* canonical events, one after the other */
+    struct tl_buf ids;  /* their ids, each with a NUL */
     struct tl_events_item *items;
     struct tl_entry *entries; /* filled in for the sequencer; as many as items */
     size_t count;

@@ -166,7 +166,10 @@ static tally_status run(struct export *export, struct tl_walk *walk, const struc
     if (status == TALLY_OK) {
         end(export);
         status = flush(export);
-        export->result->complete = status == TALLY_OK;
+        if (status != TALLY_OK) {
+            export->result->complete = 0;
+            make_manifest(export, query); /* the caller may keep it */
+        }
     }
     return status;
 }

@@ -24,6 +24,7 @@
 struct tl_reader {
     struct tally_store *store;
     struct tl_index *index; /* NULL without one */
+    bool in_snapshot;       /* after tl_reader_begin() */
 };
 
 /* A call of tally_append_events() or tally_declare_gap(), waiting in its caller's frame. */
@@ -82,10 +83,10 @@ struct tally_ledger {
     } readers;
 };
 
-/* readers.c: lends a reader; give it back with tl_reader_put(), or drop it after a failure of the
- * store with tl_reader_drop(). */
+/* readers.c: lends a reader; tl_reader_put() takes it back and ends its snapshot. */
 tally_status tl_reader_get(struct tally_ledger *ledger, struct tl_reader *reader_out,
                            struct tally_error *err);
+tally_status tl_reader_begin(struct tl_reader *reader, struct tally_error *err);
 void tl_reader_put(struct tally_ledger *ledger, struct tl_reader *reader);
 void tl_readers_close(struct tally_ledger *ledger);
 
@@ -116,6 +117,11 @@ void tl_record_facts_of(struct tl_record_facts *facts, const struct tally_record
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
                              struct tl_config *config_out, struct tally_error *err);
 tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err);
+
+/* verify.c: tally_verify_at(), where paths and configuration are known. */
+tally_status tl_verify_files(const struct tl_paths *paths, const struct tl_config *config,
+                             const struct tally_verify_options *options,
+                             struct tally_report **report_out, struct tally_error *err);
 
 /* events.c: hashes for trimmed members. */
 void tl_event_hash(uint8_t out[32], const void *bytes, size_t len);

@@ -68,7 +68,7 @@ tally_status tally_checkpoint(struct tally_ledger *ledger, uint64_t size, char *
     struct tl_buf text;
     TL_TRY(tl_reader_get(ledger, &reader, err));
     tl_buf_init(&text, TL_NOTE_LEN_MAX);
-    tally_status status = tl_store_begin_read(reader.store, err);
+    tally_status status = tl_reader_begin(&reader, err);
     if (status == TALLY_OK) {
         status = read_note(reader.store, &size, &text, err);
     }
@@ -155,7 +155,7 @@ static tally_status make(struct tally_ledger *ledger, make_fn *fn, uint64_t at, 
     tl_buf_init(&text, TL_TLOGPROOF_LEN_MAX);
     tl_buf_init(&maker.note, TL_NOTE_LEN_MAX);
     tl_buf_init(&maker.leaf, TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX);
-    tally_status status = tl_store_begin_read(reader.store, err);
+    tally_status status = tl_reader_begin(&reader, err);
     if (status == TALLY_OK) {
         status = fn(&maker, at, &text, err);
     }
@@ -184,7 +184,7 @@ tally_status tally_trust_text(struct tally_ledger *ledger, char **text_out,
     struct tl_reader reader;
     struct tl_buf text;
     TL_TRY(tl_reader_get(ledger, &reader, err));
-    tally_status status = tl_store_begin_read(reader.store, err);
+    tally_status status = tl_reader_begin(&reader, err);
     if (status == TALLY_OK) {
         status = tl_trust_from_genesis(&trust, reader.store, err);
     }

@@ -34,12 +34,22 @@ tally_status tl_reader_get(struct tally_ledger *ledger, struct tl_reader *reader
     return TALLY_OK;
 }
 
+tally_status tl_reader_begin(struct tl_reader *reader, struct tally_error *err)
+{
+    TL_TRY(tl_store_begin_read(reader->store, err));
+    reader->in_snapshot = true;
+    return TALLY_OK;
+}
+
 void tl_reader_put(struct tally_ledger *ledger, struct tl_reader *reader)
 {
     if (reader->store == NULL) {
         return;
     }
-    tl_store_end_read(reader->store);
+    if (reader->in_snapshot) {
+        tl_store_end_read(reader->store);
+        reader->in_snapshot = false;
+    }
     tl_mutex_lock(&ledger->readers.mu);
     bool keep = ledger->readers.count < TL_READERS_MAX;
     if (keep) {

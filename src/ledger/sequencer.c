@@ -3,7 +3,6 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "codec/json.h"
-#include "codec/time.h"
 #include "evidence/leaf.h"
 #include "ledger/sequencer_impl.h"
 
@@ -12,33 +11,6 @@
 const struct tally_head *tl_sequencer_head(const struct tl_sequencer *seq)
 {
     return &seq->head;
-}
-
-/* An event on its way through a batch. */
-struct draft {
-    struct tl_event_keys keys;
-    const struct tl_entry *entry;
-};
-
-/* Finds the leaf id, and copies the id's text to the receipt. */
-static tally_status read_id(struct tl_sequencer *seq, const struct tl_entry *entry,
-                            struct tl_str raw, uint8_t out[TL_LEAF_ID_LEN], struct tally_error *err)
-{
-    struct tl_str id = raw;
-    struct tl_buf *scratch = &seq->buffers.scratch;
-    if (raw.len > 0 && memchr(raw.text, '\\', raw.len) != NULL) {
-        tl_buf_clear(scratch);
-        TL_TRY(tl_json_unescape(scratch, raw.text, raw.len));
-        TL_TRY(tl_buf_status(scratch));
-        id = tl_buf_str(scratch);
-    }
-    tl_assert(id.len > 0 && id.len < sizeof(entry->receipt->id)); /* the model has seen to it */
-    memcpy(entry->receipt->id, id.text, id.len);
-    entry->receipt->id[id.len] = '\0';
-    if (tl_leaf_id(out, id) != TALLY_OK) {
-        return tl_refuse(err, "bad_value", "/id", "the nil UUID cannot be an id");
-    }
-    return TALLY_OK;
 }
 
 /* Notes for each entry which earlier one of the batch has the same id. */
@@ -151,54 +123,48 @@ static tally_status look_up(struct tl_sequencer *seq, size_t count, bool look,
     return TALLY_OK;
 }
 
-static const struct tl_class *class_for(const struct tl_sequencer *seq, const struct draft *draft)
+static const struct tl_class *class_for(const struct tl_sequencer *seq,
+                                        const struct tl_entry *entry)
 {
-    const struct tl_retention *rules = &seq->config->retention;
-    int32_t days = tl_retention_days(rules, &draft->keys);
-    bool by_occurred = rules->by_occurred || draft->entry->by_occurred;
+    bool by_occurred = seq->config->retention.by_occurred || entry->by_occurred;
     for (uint32_t i = 0; i < seq->policy->class_count; i++) {
         const struct tl_class *class = &seq->policy->classes[i];
-        if (class->days == days && class->by_occurred == by_occurred) {
+        if (class->days == entry->days && class->by_occurred == by_occurred) {
             return class;
         }
     }
-    tl_assert(!"the policy was made from these very rules");
     return NULL;
 }
 
-static uint32_t retain_until(const struct tl_class *class, const struct draft *draft,
+static uint32_t retain_until(const struct tl_class *class, const struct tl_entry *entry,
                              int64_t time_us)
 {
     int64_t basis = time_us;
     if (class->by_occurred) {
-        int64_t occurred = 0;
-        /* A time that does not parse counts as the beginning, like one before it. */
-        if (tl_time_parse(&occurred, draft->keys.occurred_at) != TALLY_OK || occurred < 0) {
-            occurred = 0;
-        }
+        int64_t occurred = entry->occurred_us < 0 ? 0 : entry->occurred_us;
         basis = occurred < time_us ? occurred : time_us;
     }
     return tl_retain_until(basis, class->days);
 }
 
 /* Builds record number `n` of the batch. */
-static tally_status build_record(struct tl_sequencer *seq, size_t n, const struct draft *draft,
-                                 const uint8_t id[TL_LEAF_ID_LEN], int64_t time_us, bool held)
+static tally_status build_record(struct tl_sequencer *seq, size_t n, const struct tl_entry *entry,
+                                 int64_t time_us, bool held)
 {
     struct tl_seal_buffers *buffers = &seq->buffers;
-    const struct tl_entry *entry = draft->entry;
     uint8_t *seed = buffers->seeds[n];
     tl_random_bytes(seed, TL_SEED_LEN);
-    const struct tl_class *class = class_for(seq, draft);
+    const struct tl_class *class = class_for(seq, entry);
+    tl_assert(class != NULL); /* the policy was made from these very rules */
     struct tl_leaf leaf = { .kind = TL_LEAF_ENTRY,
                             .class_id = class->id,
                             .seq = seq->head.size + n,
                             .time_us = time_us,
-                            .retain_until = retain_until(class, draft, time_us),
+                            .retain_until = retain_until(class, entry, time_us),
                             .epoch = seq->now.epoch,
                             .mac_gen = seq->keys->state.mac_gen,
                             .incarnation = seq->keys->state.incarnation };
-    memcpy(leaf.id, id, sizeof(leaf.id));
+    memcpy(leaf.id, entry->id, sizeof(leaf.id));
     TL_TRY(tl_split_event(&buffers->split, &seq->policy->erasable, entry->event, entry->len));
     TL_TRY(tl_commit_event(leaf.commit, &buffers->split, entry->event, entry->len, seed,
                            &buffers->scratch));
@@ -239,7 +205,7 @@ static void answer_twins(struct tl_sequencer *seq, const struct tl_entry *entrie
         const struct tl_entry *first = &entries[seq->buffers.twins[i] - 1];
         struct tally_receipt *receipt = entries[i].receipt;
         uint32_t flags = receipt->flags;
-        *receipt = *first->receipt;
+        *receipt = *first->receipt; /* the same id, so also the same text of it */
         receipt->flags = flags | TALLY_RECEIPT_DUPLICATE;
         if (!is_same_event(&entries[i], first->event, first->len)) {
             receipt->status = TALLY_ECONFLICT;
@@ -258,7 +224,6 @@ static tally_status try_batch(struct tl_sequencer *seq, struct tl_entry *entries
     bool held = false;
     int64_t time_us = tl_seal_time(seq, &held);
     TL_TRY(tl_seal_epoch(seq, time_us, err));
-    time_us = tl_seal_time(seq, &held);
 
     size_t n = 0;
     bool known = false;
@@ -271,9 +236,7 @@ static tally_status try_batch(struct tl_sequencer *seq, struct tl_entry *entries
         if (buffers->twins[i] != 0) {
             continue;
         }
-        struct draft draft = { .entry = &entries[i] };
-        TL_TRY(tl_event_keys_read(&draft.keys, entries[i].event, entries[i].len));
-        TL_TRY(build_record(seq, n, &draft, buffers->ids[i], time_us, held));
+        TL_TRY(build_record(seq, n, &entries[i], time_us, held));
         buffers->entries[n++] = &entries[i];
     }
     seq->expect_known_ids = known;
@@ -313,10 +276,7 @@ tally_status tl_sequencer_append(struct tl_sequencer *seq, struct tl_entry *entr
     }
     TL_TRY(settle_head(seq, err));
     for (size_t i = 0; i < count; i++) {
-        struct tl_event_keys keys;
-        TL_TRY(tl_event_keys_read(&keys, entries[i].event, entries[i].len));
-        entries[i].receipt->flags = entries[i].receipt_flags;
-        TL_TRY(read_id(seq, &entries[i], keys.id, seq->buffers.ids[i], err));
+        memcpy(seq->buffers.ids[i], entries[i].id, TL_LEAF_ID_LEN);
     }
     find_twins(&seq->buffers, count);
 

@@ -23,10 +23,12 @@
 struct tl_entry {
     const char *event; /* canonical */
     size_t len;
-    bool by_occurred; /* retention counts from occurred_at */
+    uint8_t id[TL_LEAF_ID_LEN]; /* leaf id */
+    int32_t days;               /* to be kept, by the ledger's rules; -1 for ever */
+    int64_t occurred_us;
+    bool by_occurred;  /* retention counts from occurred_at */
     bool time_is_ours; /* occurred_at was supplied by us: a retry has another one */
-    uint32_t receipt_flags;
-    struct tally_receipt *receipt;
+    struct tally_receipt *receipt; /* id and flags are filled in already */
 };
 
 /* The policy in force, owned. */

@@ -7,9 +7,9 @@
 #include "base/random.h"
 #include "ledger/sequencer_impl.h"
 
-#define CLOCK_STEP_MAX_US  INT64_C(3600000000) /* a larger step forward is not followed */
-#define PUBLISH_EVERY_US   INT64_C(1000000)
-#define TILES_PER_BATCH    (TL_BATCH_EVENTS_MAX / TL_TILE_WIDTH + TL_TILE_LEVELS + 1)
+#define CLOCK_STEP_MAX_US INT64_C(3600000000) /* a larger step forward is not followed */
+#define PUBLISH_EVERY_US  INT64_C(1000000)
+#define TILES_PER_BATCH   (TL_BATCH_EVENTS_MAX / TL_TILE_WIDTH + TL_TILE_LEVELS + 1)
 
 tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_error *err)
 {
@@ -31,8 +31,8 @@ tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_
     tl_buf_init(&buffers->payload, TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX);
     bool done = buffers->leaves != NULL && buffers->hashes != NULL && buffers->seeds != NULL &&
                 buffers->ids != NULL && buffers->seqs != NULL && buffers->twins != NULL &&
-                buffers->slots != NULL && buffers->entries != NULL && buffers->records != NULL && buffers->tiles != NULL &&
-                buffers->tile_bytes != NULL;
+                buffers->slots != NULL && buffers->entries != NULL && buffers->records != NULL &&
+                buffers->tiles != NULL && buffers->tile_bytes != NULL;
     return done ? TALLY_OK : tl_fail(err, TALLY_ENOMEM, "cannot allocate the buffers of a batch");
 }
 
@@ -142,8 +142,8 @@ static tally_status sign_checkpoint(struct tl_sequencer *seq, const struct tally
     tl_buf_add_char(note, '\n');
     uint64_t time_s = (uint64_t)(time_us / 1000000);
     TL_TRY(tl_note_sign(note, body_len, &seq->keys->log_key, seq->keys->log_seed, 0));
-    TL_TRY(tl_note_sign(note, body_len, &seq->keys->epoch_key, seq->keys->state.current.seed,
-                        time_s));
+    TL_TRY(
+        tl_note_sign(note, body_len, &seq->keys->epoch_key, seq->keys->state.current.seed, time_s));
     return tl_buf_status(note);
 }
 
@@ -224,6 +224,9 @@ tally_status tl_seal_commit(struct tl_sequencer *seq, size_t count, bool kept,
     const struct tally_record *last = &buffers->records[count - 1];
     TL_TRY(tl_leaf_decode(&newest, last->leaf, last->leaf_len, err));
     next.last_us = newest.time_us;
+    if (newest.kind == TL_LEAF_EPOCH) {
+        next.epoch = seq->keys->state.next.epoch; /* the head names the epoch of the next leaf */
+    }
     grow_tree(seq, &next, count);
 
     struct tally_batch batch = { .records = buffers->records,
@@ -239,7 +242,8 @@ tally_status tl_seal_commit(struct tl_sequencer *seq, size_t count, bool kept,
                                                   .note = buffers->note.data,
                                                   .note_len = buffers->note.len };
     if (!leaves_are_intact(buffers, count)) {
-        return tl_seal_break(seq, TALLY_ECORRUPT, err, "a leaf changed in memory before it was stored");
+        return tl_seal_break(seq, TALLY_ECORRUPT, err,
+                             "a leaf changed in memory before it was stored");
     }
     TL_TRY(store_batch(seq, &batch, err));
 
@@ -276,9 +280,8 @@ static tally_status build_control(struct tl_sequencer *seq, const struct tl_cont
     uint8_t *out = (uint8_t *)bytes->data;
     tl_leaf_encode(out, &leaf);
     tl_mac_leaf(&seq->mac, out, out + TL_LEAF_MAC_AT);
-    buffers->records[0] = (struct tally_record){ .seq = leaf.seq,
-                                                 .leaf = out,
-                                                 .leaf_len = bytes->len };
+    buffers->records[0] =
+        (struct tally_record){ .seq = leaf.seq, .leaf = out, .leaf_len = bytes->len };
     return TALLY_OK;
 }
 
@@ -287,48 +290,57 @@ bool tl_seal_is_kept(enum tl_leaf_kind kind)
     return kind == TL_LEAF_GENESIS || kind == TL_LEAF_EPOCH || kind == TL_LEAF_POLICY;
 }
 
+static tally_status seal_control_at(struct tl_sequencer *seq, const struct tl_control *control,
+                                    int64_t time_us, bool held, struct tally_error *err)
+{
+    TL_TRY(build_control(seq, control, time_us, held, err));
+    return tl_seal_commit(seq, 1, tl_seal_is_kept(control->kind), err);
+}
+
 tally_status tl_seal_control(struct tl_sequencer *seq, const struct tl_control *control,
                              struct tally_error *err)
 {
     bool held = false;
     int64_t time_us = tl_seal_time(seq, &held);
-    if (control->kind != TL_LEAF_EPOCH) {
-        TL_TRY(tl_seal_epoch(seq, time_us, err));
-        time_us = tl_seal_time(seq, &held);
-    }
-    TL_TRY(build_control(seq, control, time_us, held, err));
-    return tl_seal_commit(seq, 1, tl_seal_is_kept(control->kind), err);
+    TL_TRY(tl_seal_epoch(seq, time_us, err));
+    return seal_control_at(seq, control, time_us, held, err);
 }
 
-/* What was prepared for a switch that did not happen is forgotten; the next batch tries again. */
+/*
+ * What was prepared for a switch that did not happen is forgotten; the next batch tries again. If it
+ * did happen, or might have, the new keys are needed: the next start finds out.
+ */
 static tally_status undo_switch(struct tl_sequencer *seq, tally_status status,
                                 struct tally_error *err)
 {
-    if (seq->broken != TALLY_OK || seq->head_unsure || tl_keys_discard(seq->keys, NULL) != TALLY_OK) {
+    bool happened = seq->now.epoch > seq->keys->state.current.epoch;
+    if (seq->broken != TALLY_OK || seq->head_unsure || happened ||
+        tl_keys_discard(seq->keys, NULL) != TALLY_OK) {
         return tl_seal_break(seq, TALLY_EIO, err, "an epoch switch was cut short; open it again");
     }
     return status;
 }
 
 /* The steps of docs/format.md, "Switch": a crash between any two is finished or undone at start. */
-static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, struct tally_error *err)
+static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, int64_t time_us,
+                                 struct tally_error *err)
 {
     TL_TRY(tl_keys_prepare(seq->keys, to, err));
-    struct tl_control control = { .kind = TL_LEAF_EPOCH,
-                                  .has_epoch_key = true,
-                                  .epoch_from = seq->now.epoch,
-                                  .epoch_to = to };
+    struct tl_control control = {
+        .kind = TL_LEAF_EPOCH, .has_epoch_key = true, .epoch_from = seq->now.epoch, .epoch_to = to
+    };
     tally_status status = tl_keys_epoch_vkey(&control.epoch_key, seq->keys->state.origin,
                                              &seq->keys->state.next, err);
     if (status == TALLY_OK) {
-        status = tl_seal_control(seq, &control, err);
+        /* A clock that was behind is held at the newest leaf, which is in no later epoch. */
+        status = seal_control_at(seq, &control, time_us, false, err);
     }
     if (status != TALLY_OK) {
         return undo_switch(seq, status, err);
     }
     char name[24];
     (void)snprintf(name, sizeof(name), "%llu", (unsigned long long)seq->head.size);
-    seq->now.epoch = to;
+    tl_assert(seq->now.epoch == to);
     tl_mac_advance(&seq->mac, to);
     status = tl_keys_promote(seq->keys, err);
     if (status == TALLY_OK) {
@@ -343,5 +355,5 @@ static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, struct t
 tally_status tl_seal_epoch(struct tl_sequencer *seq, int64_t time_us, struct tally_error *err)
 {
     uint32_t to = tl_epoch_of(seq->start_us, seq->epoch_seconds, time_us);
-    return to <= seq->now.epoch ? TALLY_OK : switch_epoch(seq, to, err);
+    return to <= seq->now.epoch ? TALLY_OK : switch_epoch(seq, to, time_us, err);
 }

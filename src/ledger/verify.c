@@ -119,7 +119,7 @@ static tally_status check_store_at(const struct tl_paths *paths, const struct tl
         return tl_verify_unreadable(options, "STORE_ERROR", why.message, report_out, err);
     }
     /* A missing index is no damage: it can be made again. The report says that none was compared. */
-    if (options->skip_index == 0 &&
+    if (options->skip_index == 0 && options->scope == TALLY_SCOPE_ALL &&
         tl_index_open(&index, paths->index, TALLY_STORE_READ, NULL) != TALLY_OK) {
         index = NULL;
     }
@@ -129,9 +129,9 @@ static tally_status check_store_at(const struct tl_paths *paths, const struct tl
     return status;
 }
 
-static tally_status verify_at(const struct tl_paths *paths, const struct tl_config *config,
-                              const struct tally_verify_options *options,
-                              struct tally_report **report_out, struct tally_error *err)
+tally_status tl_verify_files(const struct tl_paths *paths, const struct tl_config *config,
+                             const struct tally_verify_options *options,
+                             struct tally_report **report_out, struct tally_error *err)
 {
     if (options->struct_size != sizeof(*options)) {
         return tl_fail(err, TALLY_EINVAL, "struct tally_verify_options has an unknown size");
@@ -162,7 +162,7 @@ tally_status tally_verify_at(const char *uri, const struct tally_verify_options 
     TL_TRY(tl_options_read(&where, paths, config, err));
     tally_status status =
         paths->memory ? tl_fail(err, TALLY_EINVAL, "a memory ledger is verified by its handle")
-                      : verify_at(paths, config, options, report_out, err);
+                      : tl_verify_files(paths, config, options, report_out, err);
     tl_config_release(config);
     return status;
 }
@@ -192,5 +192,5 @@ tally_status tally_verify(struct tally_ledger *ledger, const struct tally_verify
 {
     return ledger->paths.memory
                ? verify_memory(ledger, options, report_out, err)
-               : verify_at(&ledger->paths, &ledger->config, options, report_out, err);
+               : tl_verify_files(&ledger->paths, &ledger->config, options, report_out, err);
 }

@@ -28,7 +28,6 @@ struct tl_config {
     const struct tl_str *text_members; /* searched by `text`: "reason", "actor.name", ... */
     size_t text_member_count;
     uint32_t epoch_seconds;          /* of a new ledger */
-    uint32_t batch_ms;               /* how long a batch may wait to fill */
     uint32_t max_age_s;              /* verification: age of the newest checkpoint; 0 no limit */
     struct tl_config_entry *entries; /* every value in force, in order of name */
 };

@@ -5,12 +5,6 @@
 
 /* In order of name. */
 const struct tl_config_key tl_config_keys[] = {
-    { .name = "batch.max_ms",
-      .kind = TL_CONFIG_MS,
-      .offset = offsetof(struct tl_config, batch_ms),
-      .fallback = "20",
-      .max = 10000,
-      .doc = "How long a batch may wait for more events, in milliseconds." },
     { .name = "epoch.seconds",
       .kind = TL_CONFIG_SECONDS,
       .offset = offsetof(struct tl_config, epoch_seconds),

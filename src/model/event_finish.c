@@ -259,7 +259,7 @@ static tally_status finish_duration(struct tl_draft *draft)
     return TALLY_OK;
 }
 
-static tally_status finish_times(struct tl_draft *draft)
+static tally_status finish_times(struct tl_draft *draft, uint32_t *notes_out)
 {
     TL_TRY(finish_duration(draft));
     struct tl_str *occurred = &draft->text[TL_PLACE_OCCURRED_AT];
@@ -276,6 +276,7 @@ static tally_status finish_times(struct tl_draft *draft)
         occurred->len = tl_time_format(draft->occurred_text, draft->input->now_us);
         occurred->text = draft->occurred_text;
         tl_assert(occurred->len > 0);
+        *notes_out |= TL_EVENT_TIME_GENERATED;
     }
     return TALLY_OK;
 }
@@ -352,6 +353,6 @@ tally_status tl_draft_finish(struct tl_draft *draft, uint32_t *notes_out)
     }
     TL_TRY(finish_metadata(draft));
     TL_TRY(finish_bank(draft));
-    TL_TRY(finish_times(draft));
+    TL_TRY(finish_times(draft, notes_out));
     return finish_texts(draft, notes_out);
 }

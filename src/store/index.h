@@ -84,11 +84,12 @@ tally_status tl_index_search(struct tl_index *index, const struct tl_index_query
 /*
  * For verification. Adds tl_index_digest_term() of every (term, seq) in the index to
  * sums[seq >> shift], and that of every occurred_at likewise; `count` sums, zeroed by the caller.
- * What lies beyond them is TALLY_ECORRUPT. Also runs the database's own checks. `key` is random and
+ * Records from `end` to the index's position, which moves while a writer is active, are left out;
+ * what lies beyond position or sums is TALLY_ECORRUPT. Also runs the database's own checks. `key` is random and
  * new for each verification, so that nobody can prepare an index whose sums agree.
  */
 tally_status tl_index_digest(struct tl_index *index, const uint8_t key[16], uint32_t shift,
-                             uint64_t *sums, size_t count, struct tally_error *err);
+                             uint64_t *sums, size_t count, uint64_t end, struct tally_error *err);
 uint64_t tl_index_digest_term(const uint8_t key[16], struct tl_str term, uint64_t seq);
 uint64_t tl_index_digest_time(const uint8_t key[16], int64_t occurred_us, uint64_t seq);
 

@@ -34,12 +34,17 @@ struct sums {
     uint32_t shift;
     uint64_t *sums;
     size_t count;
+    uint64_t end;      /* what comes from here to `position` is left out */
+    uint64_t position; /* of the index */
 };
 
 static tally_status add_sum(const struct sums *sums, uint64_t seq, uint64_t value,
                             struct tally_error *err)
 {
     uint64_t at = seq >> sums->shift;
+    if (seq >= sums->end && seq < sums->position) {
+        return TALLY_OK;
+    }
     if (at >= sums->count) {
         return tl_fail(err, TALLY_ECORRUPT, "the index knows records that do not exist");
     }
@@ -116,25 +121,23 @@ static tally_status add_times(struct tl_index *index, const struct sums *sums,
     return TALLY_OK;
 }
 
-static tally_status digest_all(struct tl_index *index, const struct sums *sums,
-                               struct tally_error *err)
+static tally_status digest_all(struct tl_index *index, struct sums *sums, struct tally_error *err)
 {
-    uint64_t position = 0;
-    TL_TRY(tl_index_position(index, &position, err));
+    TL_TRY(tl_index_position(index, &sums->position, err));
     index->zones_position = 0; /* what is in memory proves nothing about the file */
     index->time_count = 0;
     index->segments_position = 0;
-    TL_TRY(tl_zones_load(index, position, err));
-    TL_TRY(tl_segments_load(index, position, err));
+    TL_TRY(tl_zones_load(index, sums->position, err));
+    TL_TRY(tl_segments_load(index, sums->position, err));
     TL_TRY(each_row(index, "PRAGMA quick_check(1)", check_page, sums, err));
     TL_TRY(add_terms(index, sums, err));
     return add_times(index, sums, err);
 }
 
 tally_status tl_index_digest(struct tl_index *index, const uint8_t key[16], uint32_t shift,
-                             uint64_t *sums, size_t count, struct tally_error *err)
+                             uint64_t *sums, size_t count, uint64_t end, struct tally_error *err)
 {
-    const struct sums all = { .key = key, .shift = shift, .sums = sums, .count = count };
+    struct sums all = { .key = key, .shift = shift, .sums = sums, .count = count, .end = end };
     TL_TRY(tl_index_run(index, TL_INDEX_BEGIN_READ, err));
     tally_status status = digest_all(index, &all, err);
     (void)tl_index_run(index, TL_INDEX_ROLLBACK, NULL); /* nothing was written */

@@ -90,7 +90,8 @@ tally_status tl_checkpoints_open(struct tl_run *run)
     TL_TRY(tl_store_head(in->store, &run->head, run->err));
     TL_TRY(tl_store_newest_checkpoint(in->store, &run->size, run->err));
     if (run->size == 0) {
-        tl_found(&run->found, TL_CHECKPOINT_MISSING, TALLY_SEQ_NONE, "the ledger has no checkpoint");
+        tl_found(&run->found, TL_CHECKPOINT_MISSING, TALLY_SEQ_NONE,
+                 "the ledger has no checkpoint");
     } else {
         struct lookup newest;
         TL_TRY(look_up(run, run->size, &newest));
@@ -370,9 +371,8 @@ static void compare_memory(struct tl_run *run, uint64_t size, const uint8_t root
                  "%s is of %" PRIu64 " records, the ledger has %" PRIu64, whose, size, run->size);
         return;
     }
-    const uint8_t *have = size == run->size && run->newest_parsed
-                              ? run->root
-                              : tl_checkpoint_watched(run, size);
+    const uint8_t *have =
+        size == run->size && run->newest_parsed ? run->root : tl_checkpoint_watched(run, size);
     if (have == NULL || memcmp(have, root, 32) == 0) {
         return; /* what keeps the tree from having a root there is a finding of its own */
     }

@@ -1,7 +1,6 @@
 /* Opens the commitments of contents: what is stored is what was sealed. */
 #include "codec/json.h"
 #include "codec/time.h"
-#include "model/event.h"
 #include "verify/run.h"
 
 static bool found(struct tl_run *run, enum tl_code code, uint64_t seq, const char *what)
@@ -127,6 +126,24 @@ static bool check_partly_erased(struct tl_run *run, const struct tl_leaf *leaf,
     return opens(run, leaf, commit, opened.count);
 }
 
+/* The text of a top-level member, between its quotes; absent if it is no string. Members come in
+ * order, so that those after the one looked for need not be walked through. */
+static struct tl_str top_text(const struct tally_record *record, const char *name)
+{
+    struct tl_json_iter it = { .at = 0 };
+    while (tl_json_next(&it, record->event, record->event_len) == TALLY_OK) {
+        if (!tl_str_is(it.raw_name, name)) {
+            continue;
+        }
+        if (record->event[it.value_start] != '"') {
+            break;
+        }
+        return (struct tl_str){ .text = record->event + it.value_start + 1,
+                                .len = it.value_end - it.value_start - 2 };
+    }
+    return (struct tl_str){ 0 };
+}
+
 static void check_id(struct tl_run *run, const struct tl_leaf *leaf, struct tl_str id)
 {
     uint8_t leaf_id[TL_LEAF_ID_LEN];
@@ -144,13 +161,15 @@ static void check_id(struct tl_run *run, const struct tl_leaf *leaf, struct tl_s
     }
 }
 
-static void check_occurred(struct tl_run *run, const struct tl_leaf *leaf, struct tl_str text)
+static void check_occurred(struct tl_run *run, const struct tl_leaf *leaf,
+                           const struct tally_record *record)
 {
     const struct tl_class *class = tl_policy_class(&run->state.policy, leaf->class_id);
     if (class == NULL || !class->by_occurred || class->days < 0) {
         return;
     }
     int64_t basis = 0;
+    struct tl_str text = top_text(record, "occurred_at");
     if (text.text == NULL || tl_time_parse(&basis, text) != TALLY_OK) {
         (void)found(run, TL_RETENTION_MISMATCH, leaf->seq, "there is no time to count from");
         return;
@@ -167,16 +186,11 @@ static void check_occurred(struct tl_run *run, const struct tl_leaf *leaf, struc
 static void check_rules(struct tl_run *run, const struct tl_leaf *leaf,
                         const struct tally_record *record)
 {
-    struct tl_event_keys keys = { 0 };
     if (tl_json_check_canonical(record->event, record->event_len, NULL) != TALLY_OK) {
         (void)found(run, TL_NON_CANONICAL, leaf->seq, "the event is not canonical JSON");
     }
-    if (tl_event_keys_read(&keys, record->event, record->event_len) != TALLY_OK) {
-        (void)found(run, TL_ID_MISMATCH, leaf->seq, "the event is no object with an id");
-        return;
-    }
-    check_id(run, leaf, keys.id);
-    check_occurred(run, leaf, keys.occurred_at);
+    check_id(run, leaf, top_text(record, "id"));
+    check_occurred(run, leaf, record);
 }
 
 bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,
@@ -198,8 +212,8 @@ bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,
         return true; /* the damage that hides the policy is a finding */
     }
     run->report->contents++;
-    if (tl_split_event(&run->split, run->state.policy.erasable, record->event,
-                       record->event_len) != TALLY_OK) {
+    if (tl_split_event(&run->split, run->state.policy.erasable, record->event, record->event_len) !=
+        TALLY_OK) {
         return !found(run, TL_CONTENT_MODIFIED, leaf->seq, "the content is no canonical object");
     }
     if (sealed_whole ? check_whole(run, leaf, record) : check_partly_erased(run, leaf, record)) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
+#include "base/secret.h"
 #include "codec/base64.h"
 #include "verify/run.h"
 
@@ -55,7 +56,7 @@ static void begin_generation(struct tl_run *run, const uint8_t mac_id[32], uint3
     }
     uint8_t id[32];
     tl_mac_id(run->in->mac_key, id);
-    if (memcmp(id, mac_id, sizeof(id)) == 0) {
+    if (tl_equal_const_time(id, mac_id, sizeof(id))) {
         tl_mac_release(&run->mac);
         tl_mac_init(&run->mac, run->in->mac_key, epoch);
         run->mac_ready = true;
@@ -141,9 +142,11 @@ static void check_pins(struct tl_run *run, uint64_t seq)
         }
     }
     if (known) {
-        tl_found(&run->found, TL_GENESIS_MISMATCH, seq, "the first epoch key is not the pinned one");
+        tl_found(&run->found, TL_GENESIS_MISMATCH, seq,
+                 "the first epoch key is not the pinned one");
     } else {
-        tl_found(&run->found, TL_EPOCH_UNPINNED, seq, "the trust file has no epoch key for this origin");
+        tl_found(&run->found, TL_EPOCH_UNPINNED, seq,
+                 "the trust file has no epoch key for this origin");
     }
 }
 
@@ -179,7 +182,8 @@ static void begin_incarnation(struct tl_run *run, const struct tl_leaf *leaf,
     begin_generation(run, control->mac_id, leaf->epoch);
     if (leaf->mac_gen != state->mac_gen) {
         tl_leaf_damaged(run, leaf->seq);
-        tl_found(&run->found, TL_LEAF_INVALID, leaf->seq, "the leaf is not of the MAC generation it names");
+        tl_found(&run->found, TL_LEAF_INVALID, leaf->seq,
+                 "the leaf is not of the MAC generation it names");
     }
     check_pins(run, leaf->seq);
 }
@@ -237,6 +241,7 @@ static void apply_epoch(struct tl_run *run, const struct tl_leaf *leaf,
     state->log_key_before = state->log_key;
     state->epoch_key_before = state->epoch_key;
     state->epoch_key = control->epoch_key;
+    state->epoch_before = state->epoch;
     state->epoch = control->epoch_to;
     run->epoch_wrong = false;
     note_epoch_key(run, leaf->seq, &control->epoch_key);
@@ -360,7 +365,8 @@ static bool purge_is_wrong(struct tl_run *run, const struct tl_leaf *leaf,
         return true;
     }
     if (control->override_days) {
-        tl_found(&run->found, TL_PURGE_OVERRIDE, leaf->seq, "contents were purged before their day");
+        tl_found(&run->found, TL_PURGE_OVERRIDE, leaf->seq,
+                 "contents were purged before their day");
     }
     return false;
 }
@@ -437,12 +443,12 @@ static void check_approval(struct tl_run *run, const struct tl_leaf *leaf,
     }
     if (key == NULL) {
         bool any = trust != NULL && trust->approver_count > 0;
-        tl_found(&run->found, any && needed ? TL_APPROVAL_INVALID : TL_APPROVAL_UNCHECKED, leaf->seq,
-                 "the approver is not in the trust file");
+        tl_found(&run->found, any && needed ? TL_APPROVAL_INVALID : TL_APPROVAL_UNCHECKED,
+                 leaf->seq, "the approver is not in the trust file");
         return;
     }
-    struct tl_str origin = leaf->kind == TL_LEAF_RESTORE ? control->origin
-                                                         : tl_str_of(run->state.origin);
+    struct tl_str origin =
+        leaf->kind == TL_LEAF_RESTORE ? control->origin : tl_str_of(run->state.origin);
     bool valid = false;
     tl_buf_clear(&run->buf);
     tally_status status =
@@ -458,6 +464,10 @@ static void check_approval(struct tl_run *run, const struct tl_leaf *leaf,
 
 static void apply(struct tl_run *run, const struct tl_leaf *leaf, const struct tl_control *control)
 {
+    bool continues = control->kind == TL_LEAF_EPOCH || control->kind == TL_LEAF_RESTORE;
+    if (continues && !run->state.begun) {
+        return; /* without GENESIS, which is a finding, nobody knows what an epoch is */
+    }
     switch (control->kind) {
     case TL_LEAF_GENESIS:
         apply_genesis(run, leaf, control);

@@ -45,7 +45,8 @@ static tally_status reserve(void **items, size_t *capacity, size_t count, size_t
 }
 
 /* Copies into the arena; NULL in *copy_out stays there for an empty list. */
-static tally_status copy(struct tl_arena *arena, const void *from, size_t len, const void **copy_out)
+static tally_status copy(struct tl_arena *arena, const void *from, size_t len,
+                         const void **copy_out)
 {
     if (len == 0) {
         return TALLY_OK;
@@ -104,6 +105,21 @@ static tally_status add_purge(struct tl_excuses *excuses, uint64_t seq,
     return TALLY_OK;
 }
 
+static tally_status copy_pointers(struct tl_arena *arena, const struct tl_erase_item *item,
+                                  struct tl_erasure *erasure)
+{
+    struct tl_str *pointers = tl_arena_alloc(arena, (item->pointer_count + 1) * sizeof(*pointers));
+    if (pointers == NULL) {
+        return arena->bytes + 4096 > ARENA_MAX ? TALLY_ELIMIT : TALLY_ENOMEM;
+    }
+    for (uint32_t i = 0; i < item->pointer_count; i++) {
+        TL_TRY(copy_text(arena, item->pointers[i], &pointers[i]));
+        erasure->whole = erasure->whole || pointers[i].len == 0;
+    }
+    erasure->pointers = pointers;
+    return TALLY_OK;
+}
+
 static tally_status add_erasure(struct tl_excuses *excuses, uint64_t seq,
                                 const struct tl_erase_item *item)
 {
@@ -117,18 +133,7 @@ static tally_status add_erasure(struct tl_excuses *excuses, uint64_t seq,
         .seq_count = item->seq_count,
     };
     TL_TRY(copy_ranges(&excuses->arena, item->seqs, item->seq_count, &erasure.seqs));
-    if (item->pointer_count > 0) {
-        struct tl_str *pointers =
-            tl_arena_alloc(&excuses->arena, item->pointer_count * sizeof(*pointers));
-        if (pointers == NULL) {
-            return TALLY_ENOMEM;
-        }
-        for (uint32_t i = 0; i < item->pointer_count; i++) {
-            TL_TRY(copy_text(&excuses->arena, item->pointers[i], &pointers[i]));
-            erasure.whole = erasure.whole || pointers[i].len == 0;
-        }
-        erasure.pointers = pointers;
-    }
+    TL_TRY(copy_pointers(&excuses->arena, item, &erasure));
     excuses->erasures[excuses->erasure_count++] = erasure;
     return TALLY_OK;
 }
@@ -172,29 +177,35 @@ static tally_status add_hold(struct tl_excuses *excuses, uint64_t seq,
     return TALLY_OK;
 }
 
-tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
-                            const struct tl_control *control, bool invalid)
+static tally_status add_release(struct tl_excuses *excuses, uint64_t seq, struct tl_str name)
 {
-    if (control->kind == TL_LEAF_PURGE) {
-        return add_purge(excuses, seq, control, invalid);
-    }
-    if (control->kind == TL_LEAF_ERASE) {
-        for (uint32_t i = 0; i < control->item_count; i++) {
-            TL_TRY(add_erasure(excuses, seq, &control->items[i]));
-        }
-        return TALLY_OK;
-    }
-    if (control->kind == TL_LEAF_HOLD) {
-        return add_hold(excuses, seq, control);
-    }
-    tl_assert(control->kind == TL_LEAF_RELEASE);
-    size_t at = find_hold(excuses, control->hold);
+    size_t at = find_hold(excuses, name);
     if (at == excuses->hold_count || excuses->holds[at].released) {
         return TALLY_ENOTFOUND;
     }
     excuses->holds[at].released = true;
     excuses->holds[at].release_seq = seq;
     return TALLY_OK;
+}
+
+tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
+                            const struct tl_control *control, bool invalid)
+{
+    if (control->kind == TL_LEAF_PURGE) {
+        return add_purge(excuses, seq, control, invalid);
+    }
+    if (control->kind == TL_LEAF_HOLD) {
+        return add_hold(excuses, seq, control);
+    }
+    if (control->kind == TL_LEAF_RELEASE) {
+        return add_release(excuses, seq, control->hold);
+    }
+    tl_assert(control->kind == TL_LEAF_ERASE);
+    tally_status status = TALLY_OK;
+    for (uint32_t i = 0; i < control->item_count && status == TALLY_OK; i++) {
+        status = add_erasure(excuses, seq, &control->items[i]);
+    }
+    return status;
 }
 
 tally_status tl_excuse_scope_init(struct tl_excuse_scope *scope, const struct tl_excuses *excuses)
@@ -214,7 +225,8 @@ void tl_excuse_scope_release(struct tl_excuse_scope *scope)
     *scope = (struct tl_excuse_scope){ 0 };
 }
 
-static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t first, uint64_t end)
+static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t first,
+                         uint64_t end)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (ranges[i].first < end && ranges[i].last >= first) {
@@ -329,8 +341,7 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
 {
     struct tl_excuse excuse = { 0 };
     judge_purges(scope, seq, retain_until, &excuse);
-    uint64_t purge_seq =
-        excuse.purged ? scope->excuses->purges[excuse.purge].seq : TALLY_SEQ_NONE;
+    uint64_t purge_seq = excuse.purged ? scope->excuses->purges[excuse.purge].seq : TALLY_SEQ_NONE;
     for (size_t i = 0; i < scope->erasure_count; i++) {
         const struct tl_erasure *erasure = &scope->excuses->erasures[scope->erasures[i]];
         if (!erasure->whole || seq >= erasure->seq ||

@@ -37,7 +37,7 @@ struct tl_hold {
 };
 
 struct tl_held_range {
-    uint32_t hold; /* index */
+    uint32_t hold;     /* index */
     uint64_t from_seq; /* of the HOLD leaf */
     struct tl_range range;
 };
@@ -74,11 +74,11 @@ tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
 
 /* What became of one record, as far as the leaves permit it. */
 struct tl_excuse {
-    bool purged;          /* a valid PURGE covers it */
-    bool purged_invalid;  /* one that has a finding of its own would */
-    bool erased;          /* an ERASE of the whole content covers it */
-    bool only_held;       /* there was one, but during a hold */
-    size_t purge;         /* index of the first that covers it, if `purged` */
+    bool purged;         /* a valid PURGE covers it */
+    bool purged_invalid; /* one that has a finding of its own would */
+    bool erased;         /* an ERASE of the whole content covers it */
+    bool only_held;      /* there was one, but during a hold */
+    size_t purge;        /* index of the first that covers it, if `purged` */
 };
 
 /* Which excuses concern the records of [first, end); made anew for each chunk of records. */

@@ -35,7 +35,7 @@ static tally_status tiles_are_sound(struct tl_run *run, bool *sound_out)
     }
     run->tiles = TL_TILES_DOUBTFUL;
     TL_CLEANUP(tl_freep) struct recount *recount = tl_alloc_array(1, sizeof(*recount));
-    TL_CLEANUP(tl_freep) uint8_t *tile = tl_alloc_array(TL_TILE_LEN, 1);
+    TL_CLEANUP(tl_freep) uint8_t *tile = tl_alloc_array(TALLY_TILE_LEN, 1);
     if (recount == NULL || tile == NULL) {
         return tl_fail(run->err, TALLY_ENOMEM, "cannot allocate a tile");
     }
@@ -71,7 +71,7 @@ static tally_status compare_leaves(struct tl_run *run, uint64_t n, const uint8_t
 {
     size_t at = (size_t)(n * TL_TILE_WIDTH - run->chunk_first);
     bool missing = memchr(run->marks + at, 0, TL_TILE_WIDTH) != NULL;
-    if (!missing && memcmp(run->hashes[at], tile, TL_TILE_LEN) == 0) {
+    if (!missing && memcmp(run->hashes[at], tile, TALLY_TILE_LEN) == 0) {
         return TALLY_OK;
     }
     bool sound = false;
@@ -96,7 +96,7 @@ static tally_status compare_leaves(struct tl_run *run, uint64_t n, const uint8_t
 /* Each stored tile of level 0 that the chunk has all leaves of. */
 static tally_status compare_level_0(struct tl_run *run)
 {
-    TL_CLEANUP(tl_freep) uint8_t *tile = tl_alloc_array(TL_TILE_LEN, 1);
+    TL_CLEANUP(tl_freep) uint8_t *tile = tl_alloc_array(TALLY_TILE_LEN, 1);
     if (tile == NULL) {
         return tl_fail(run->err, TALLY_ENOMEM, "cannot allocate a tile");
     }
@@ -122,7 +122,7 @@ static tally_status compare_tile(void *ctx, uint32_t level, uint64_t n, const ui
     if (level == 0) {
         return TALLY_OK;
     }
-    TL_CLEANUP(tl_freep) uint8_t *tile = tl_alloc_array(TL_TILE_LEN, 1);
+    TL_CLEANUP(tl_freep) uint8_t *tile = tl_alloc_array(TALLY_TILE_LEN, 1);
     if (tile == NULL) {
         return tl_fail(run->err, TALLY_ENOMEM, "cannot allocate a tile");
     }
@@ -135,7 +135,7 @@ static tally_status compare_tile(void *ctx, uint32_t level, uint64_t n, const ui
         return TALLY_OK;
     }
     TL_TRY(status);
-    if (memcmp(tile, data, TL_TILE_LEN) != 0) {
+    if (memcmp(tile, data, TALLY_TILE_LEN) != 0) {
         tl_found(&run->found, TL_TILE_MISMATCH, first,
                  "tile %" PRIu32 "/%" PRIu64 " is not that of the tree", level, n);
     }
@@ -256,6 +256,13 @@ static tally_status find_extra_tile(void *ctx, const struct tally_tile *tile)
     return TALLY_OK;
 }
 
+/* With EPOCH for its last leaf, the ledger is between two epochs. */
+static bool is_epoch_of_head(const struct tl_state *state, uint32_t epoch)
+{
+    bool switched = state->names_keys && state->kind == TL_LEAF_EPOCH;
+    return epoch == state->epoch || (switched && epoch == state->epoch_before);
+}
+
 /* The head's frontier and epoch, and tiles that should not be. */
 tally_status tl_fold_end(struct tl_run *run)
 {
@@ -267,7 +274,7 @@ tally_status tl_fold_end(struct tl_run *run)
         make_frontier(&frontier, run->tiler);
         size_t len = tl_frontier_pack(&frontier, packed);
         bool same = head->frontier_len == len && memcmp(head->frontier, packed, len) == 0;
-        if (!same || head->epoch != run->state.epoch) {
+        if (!same || !is_epoch_of_head(&run->state, head->epoch)) {
             tl_found(&run->found, TL_HEAD_MISMATCH, TALLY_SEQ_NONE, "%s",
                      same ? "the head names another epoch" : "the head has another frontier");
         }

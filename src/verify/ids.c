@@ -204,6 +204,20 @@ static void sift_down(struct run *runs, size_t count, size_t at)
     }
 }
 
+/* Takes the smallest mark, and the run with it if that was its last. */
+static tally_status take_smallest(const struct tl_ids *ids, struct run *runs, size_t *count,
+                                  struct tl_id_mark *mark_out, struct tally_error *err)
+{
+    *mark_out = runs[0].window[runs[0].at++];
+    TL_TRY(refill(ids, &runs[0], err));
+    if (runs[0].at == runs[0].count) {
+        --*count;
+        runs[0] = runs[*count];
+    }
+    sift_down(runs, *count, 0);
+    return TALLY_OK;
+}
+
 static tally_status merge(const struct tl_ids *ids, struct run *runs, size_t count, tl_ids_fn *fn,
                           void *ctx, struct tally_error *err)
 {
@@ -211,19 +225,16 @@ static tally_status merge(const struct tl_ids *ids, struct run *runs, size_t cou
         sift_down(runs, count, i);
     }
     struct tl_id_mark before = { .seq = UINT64_MAX };
-    while (count > 0) {
-        struct tl_id_mark mark = runs[0].window[runs[0].at++];
-        if (mark.hash == before.hash && before.seq != UINT64_MAX) {
-            TL_TRY(fn(ctx, before.seq, mark.seq));
+    tally_status status = TALLY_OK;
+    while (count > 0 && status == TALLY_OK) {
+        struct tl_id_mark mark = { 0 };
+        status = take_smallest(ids, runs, &count, &mark, err);
+        if (status == TALLY_OK && mark.hash == before.hash && before.seq != UINT64_MAX) {
+            status = fn(ctx, before.seq, mark.seq);
         }
         before = mark;
-        TL_TRY(refill(ids, &runs[0], err));
-        if (runs[0].at == runs[0].count) {
-            runs[0] = runs[--count];
-        }
-        sift_down(runs, count, 0);
     }
-    return TALLY_OK;
+    return status;
 }
 
 tally_status tl_ids_find(struct tl_ids *ids, tl_ids_fn *fn, void *ctx, struct tally_error *err)
@@ -243,7 +254,8 @@ tally_status tl_ids_find(struct tl_ids *ids, tl_ids_fn *fn, void *ctx, struct ta
         TL_TRY(refill(ids, &runs[i], err));
     }
     if (ids->count > 0) {
-        runs[count++] = (struct run){ .window = ids->marks, .count = ids->count };
+        runs[count] = (struct run){ .window = ids->marks, .count = ids->count };
+        count++;
     }
     return merge(ids, runs, count, fn, ctx, err);
 }

@@ -20,10 +20,10 @@ struct tl_ids {
     struct tl_id_mark *marks; /* the run in memory */
     size_t count;
     size_t capacity;
-    size_t run_max;      /* marks in memory before they go to the file */
+    size_t run_max;       /* marks in memory before they go to the file */
     const char *temp_dir; /* borrowed */
-    int fd;              /* of the unlinked file with the runs written; -1 if there is none */
-    uint64_t runs;       /* all of run_max marks */
+    int fd;               /* of the unlinked file with the runs written; -1 if there is none */
+    uint64_t runs;        /* all of run_max marks */
 };
 
 /* `run_max` is 0 for the default; tests ask for less. */

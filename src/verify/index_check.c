@@ -6,8 +6,8 @@
 #include "verify/run.h"
 
 /* So many sums: 8 MiB; the record is named exactly as long as there are no more records. */
-#define SUMS_MAX  ((uint64_t)1 << 20)
-#define VIEW_BYTES_MAX ((size_t)32 << 20)
+#define SUMS_MAX        ((uint64_t)1 << 20)
+#define VIEW_BYTES_MAX  ((size_t)32 << 20)
 #define TERMS_BYTES_MAX ((size_t)8 << 20)
 
 struct comparison {
@@ -29,7 +29,7 @@ static struct tl_str kind_of(enum tl_leaf_kind kind, char out[16])
     }
     const char *name = tl_leaf_kind_name(kind);
     size_t len = 0;
-    for (; name[len] != '\0' && len < 15; len++) {
+    for (; len < 15 && name[len] != '\0'; len++) {
         out[len] = (char)(name[len] >= 'A' && name[len] <= 'Z' ? name[len] - 'A' + 'a' : name[len]);
     }
     return (struct tl_str){ .text = out, .len = len };
@@ -116,8 +116,9 @@ static tally_status compare(struct comparison *comparison, uint64_t position)
 {
     struct tl_run *run = comparison->run;
     struct tally_error error = TALLY_ERROR_INIT;
-    tally_status status = tl_index_digest(run->in->index, comparison->key, comparison->shift,
-                                          comparison->sums, (size_t)comparison->count, &error);
+    tally_status status =
+        tl_index_digest(run->in->index, comparison->key, comparison->shift, comparison->sums,
+                        (size_t)comparison->count, position, &error);
     if (status == TALLY_ECORRUPT) {
         tl_found(&run->found, TL_INDEX_MISMATCH, TALLY_SEQ_NONE, "%s", error.message);
         return TALLY_OK;
@@ -154,23 +155,37 @@ static void release(struct comparison *comparison)
     tl_buf_release(&comparison->terms);
 }
 
-tally_status tl_index_check(struct tl_run *run)
+static bool is_asked_for(const struct tl_run *run)
 {
-    if (run->in->index == NULL || run->in->options->skip_index != 0) {
-        run->report->qualifiers |= TALLY_QUALIFIER_INDEX_UNCHECKED;
+    return run->in->index != NULL && run->in->options->skip_index == 0;
+}
+
+/* Before the snapshot is taken: a writer that is active moves the index on, but never past the
+ * records that are there. */
+tally_status tl_index_note_position(struct tl_run *run)
+{
+    if (!is_asked_for(run)) {
         return TALLY_OK;
     }
-    uint64_t position = 0;
     struct tally_error error = TALLY_ERROR_INIT;
-    tally_status status = tl_index_position(run->in->index, &position, &error);
+    tally_status status = tl_index_position(run->in->index, &run->index_position, &error);
     if (status == TALLY_ENOMEM) {
         return status;
     }
     if (status != TALLY_OK) {
         tl_found(&run->found, status == TALLY_ECORRUPT ? TL_INDEX_MISMATCH : TL_STORE_ERROR,
                  TALLY_SEQ_NONE, "the index: %s", error.message);
+    }
+    return TALLY_OK;
+}
+
+tally_status tl_index_check(struct tl_run *run)
+{
+    if (!is_asked_for(run)) {
+        run->report->qualifiers |= TALLY_QUALIFIER_INDEX_UNCHECKED;
         return TALLY_OK;
     }
+    uint64_t position = run->index_position;
     if (position > run->size) {
         tl_found_numbers(&run->found, TL_INDEX_MISMATCH, TALLY_SEQ_NONE, (int64_t)run->size,
                          (int64_t)position, "the index knows more records than there are");
@@ -184,7 +199,7 @@ tally_status tl_index_check(struct tl_run *run)
         return TALLY_ENOMEM;
     }
     comparison->run = run;
-    status = set_up(comparison, position);
+    tally_status status = set_up(comparison, position);
     if (status == TALLY_OK) {
         status = compare(comparison, position);
     }

@@ -17,7 +17,7 @@ struct judge {
     struct tl_run *run;
     struct tl_excuse_scope scope;
     uint64_t scope_end;
-    bool some;   /* `span` is in use */
+    bool some; /* `span` is in use */
     struct span span;
     struct tl_erasable_set *set; /* scratch */
     uint64_t by_code[TL_CODE_COUNT];
@@ -68,8 +68,7 @@ static void judge_absent(struct judge *judge, uint64_t seq, const struct tl_excu
         note(judge, TL_PURGED, seq);
     } else if (excuse->erased) {
         note(judge, TL_ERASED, seq);
-    } else if (run->in->is_volatile ||
-               (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0) {
+    } else if (run->in->is_volatile || (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0) {
         note(judge, TL_EVICTED, seq);
     } else if (run->in->may_be_withheld) {
         note(judge, TL_WITHHELD, seq);
@@ -80,7 +79,8 @@ static void judge_absent(struct judge *judge, uint64_t seq, const struct tl_excu
     } else if (tl_excuse_purge_names(&run->excuses, seq)) {
         tl_found(&run->found, TL_PURGE_EARLY, seq, "the content was purged before its day");
     } else {
-        tl_found(&run->found, TL_CONTENT_MISSING, seq, "the content is gone, and no leaf permits it");
+        tl_found(&run->found, TL_CONTENT_MISSING, seq,
+                 "the content is gone, and no leaf permits it");
     }
 }
 
@@ -121,13 +121,13 @@ static void judge_opened(struct judge *judge, const struct tally_record *record)
 static bool has_erased_member(struct judge *judge, const struct tally_record *record)
 {
     for (size_t i = 0; i < judge->scope.erasure_count; i++) {
-        const struct tl_erasure *erasure =
-            &judge->run->excuses.erasures[judge->scope.erasures[i]];
+        const struct tl_erasure *erasure = &judge->run->excuses.erasures[judge->scope.erasures[i]];
         judge->set->count = 0;
         for (uint32_t k = 0; k < erasure->pointer_count && !erasure->whole; k++) {
             bool only_held = false;
             if (tl_excuse_member(&judge->scope, record->seq, erasure->pointers[k], &only_held)) {
-                (void)tl_erasable_add(judge->set, erasure->pointers[k], NULL); /* else never set apart */
+                (void)tl_erasable_add(judge->set, erasure->pointers[k],
+                                      NULL); /* else never set apart */
             }
         }
         if (judge->set->count > 0 &&
@@ -175,12 +175,11 @@ static tally_status judge_record(void *ctx, const struct tally_record *record)
         }
     } else if (excuse.purged) {
         note(judge, TL_PURGE_INCOMPLETE, record->seq);
-    } else if (excuse.erased) {
+    } else if (excuse.erased || (record->opened == NULL && judge->scope.erasure_count > 0 &&
+                                 has_erased_member(judge, record))) {
         note(judge, TL_ERASE_INCOMPLETE, record->seq);
     } else if (record->opened != NULL) {
         judge_opened(judge, record);
-    } else if (judge->scope.erasure_count > 0 && has_erased_member(judge, record)) {
-        note(judge, TL_ERASE_INCOMPLETE, record->seq);
     }
     return run->found.status;
 }
@@ -195,7 +194,8 @@ static void check_counts(struct tl_run *run)
         const struct tl_purge *purge = &run->excuses.purges[i];
         if (!purge->invalid && purge->covered != purge->count) {
             tl_found_numbers(&run->found, TL_PURGE_COUNT, purge->seq, (int64_t)purge->covered,
-                             (int64_t)purge->count, "the purge counts other records than it covers");
+                             (int64_t)purge->count,
+                             "the purge counts other records than it covers");
         }
     }
 }

@@ -19,24 +19,24 @@
 #include "verify/ids.h"
 #include "verify/verify.h"
 
-#define TL_CHUNK_LEAVES  4096u /* 16 tiles */
-#define TL_KEPT_MAX      4096u /* checkpoints in memory; more than a tile can have */
-#define TL_KEPT_BYTES    (((size_t)TL_TILE_WIDTH + 1) * TL_NOTE_LEN_MAX)
-#define TL_WATCHES_MAX   (TL_REMEMBERED_MAX + TL_RESTORES_MAX + 1)
-#define TL_RESTORES_MAX  64u
-#define TL_LOG_KEYS_MAX  64u
-#define TL_ANCHORS_MAX   16384u
+#define TL_CHUNK_LEAVES 4096u /* 16 tiles */
+#define TL_KEPT_MAX     4096u /* checkpoints in memory; more than a tile can have */
+#define TL_KEPT_BYTES   (((size_t)TL_TILE_WIDTH + 1) * TL_NOTE_LEN_MAX)
+#define TL_WATCHES_MAX  (TL_REMEMBERED_MAX + TL_RESTORES_MAX + 1)
+#define TL_RESTORES_MAX 64u
+#define TL_LOG_KEYS_MAX 64u
+#define TL_ANCHORS_MAX  16384u
 
 /* The rules in force. Those of a record are the ones before its own leaf. */
 struct tl_state {
-    bool begun;     /* GENESIS was read */
-    bool uncertain; /* a leaf is missing or unreadable: the next one is believed for a start */
+    bool begun;      /* GENESIS was read */
+    bool uncertain;  /* a leaf is missing or unreadable: the next one is believed for a start */
     bool keys_known; /* log and epoch key; not after a leaf that names keys was damaged */
     int64_t time_us;
     struct tl_vkey log_key;
     struct tl_vkey epoch_key;
     char origin[TL_ORIGIN_LEN_MAX + 1];
-    bool origin_pinned; /* a log key of the current incarnation is pinned */
+    bool origin_pinned;  /* a log key of the current incarnation is pinned */
     uint64_t origin_seq; /* of the leaf that began the incarnation */
     uint32_t epoch;
     uint32_t epoch_seconds;
@@ -52,6 +52,7 @@ struct tl_state {
     enum tl_leaf_kind kind;
     struct tl_vkey log_key_before;
     struct tl_vkey epoch_key_before;
+    uint32_t epoch_before;
     bool names_keys; /* KEY or EPOCH: the two above are in use */
 };
 
@@ -89,16 +90,18 @@ struct tl_restore {
 
 enum tl_tiles_answer { TL_TILES_UNASKED = 0, TL_TILES_SOUND, TL_TILES_DOUBTFUL };
 
-/* One verification. Large: allocated. */
-struct tl_run {
+/* One verification. Large: allocated. Fields stand by subject: there is one of these. */
+struct tl_run { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     const struct tl_verify_input *in;
     struct tl_findings found;
     struct tally_report *report; /* of found */
-    struct tally_error *err;
+    struct tally_error error;    /* why a read failed */
+    struct tally_error *err;     /* that */
 
     /* What the ledger claims. */
     struct tally_head head;
     uint64_t size; /* of the newest checkpoint */
+    uint64_t index_position; /* noted before the snapshot; 0 if it could not be read */
     uint8_t root[32];
     bool newest_parsed;
     bool newest_signed; /* its log line held */
@@ -118,13 +121,12 @@ struct tl_run {
     struct tl_ids ids;
     struct tl_arena scratch; /* of one control leaf */
     struct tl_buf buf;
-    struct tl_buf buf2;
     struct tl_note note; /* the one at hand */
     struct tl_split split;
 
-    bool mac_ready;   /* the generation in force is that of the key given */
-    bool mac_seen;    /* some generation was */
-    bool mac_missed;  /* a MAC could not be checked */
+    bool mac_ready;  /* the generation in force is that of the key given */
+    bool mac_seen;   /* some generation was */
+    bool mac_missed; /* a MAC could not be checked */
     struct tl_mac mac;
 
     /* Kept checkpoints of the leaves ahead. */
@@ -135,8 +137,8 @@ struct tl_run {
     uint64_t kept_next; /* size from which on more are to be read */
     bool kept_all;      /* there are no more */
 
-    size_t fold_kept_at; /* as kept_at, for the tree */
-    uint64_t last_kept;  /* size of the newest one passed */
+    size_t fold_kept_at;                     /* as kept_at, for the tree */
+    uint64_t last_kept;                      /* size of the newest one passed */
     struct tl_watch watches[TL_WATCHES_MAX]; /* by size */
     size_t watch_count;
     size_t watch_at;
@@ -156,29 +158,26 @@ struct tl_run {
     uint64_t hole_first;
     uint8_t (*hashes)[TL_HASH_LEN]; /* of the leaves of the chunk */
     uint8_t *marks;                 /* enum tl_mark of each */
-    int64_t seq_offset; /* by which the last leaf with a wrong seq was wrong */
-    uint64_t leaves;    /* read */
+    int64_t seq_offset;             /* by which the last leaf with a wrong seq was wrong */
+    uint64_t leaves;                /* read */
 
     /* The tree. */
     struct tl_tiler *tiler;
-    bool tree_broken;   /* a leaf is missing that no tile could stand in for */
+    bool tree_broken;       /* a leaf is missing that no tile could stand in for */
     uint64_t damaged_first; /* findings about leaves here ... */
     uint64_t damaged_end;   /* ... up to here explain why roots differ */
-    bool epoch_wrong;   /* the last leaf was outside its epoch */
-    uint64_t good_size; /* the largest size whose root held */
-    uint64_t bad_size;  /* the first kept one since whose root did not; 0 if there is none */
-    uint64_t bad_seal;  /* likewise, of the seals */
+    bool epoch_wrong;       /* the last leaf was outside its epoch */
+    uint64_t good_size;     /* the largest size whose root held */
+    uint64_t bad_size;      /* the first kept one since whose root did not; 0 if there is none */
+    uint64_t bad_seal;      /* likewise, of the seals */
     uint8_t bad_expected[32];
     uint8_t bad_actual[32];
     enum tl_tiles_answer tiles;
 
     /* Contents. */
-    uint64_t absent;       /* in scope */
-    uint64_t judge_end;    /* records below it have to be judged */
-    uint64_t excuse_lost;  /* records below it may be absent because of a leaf that is damaged */
-    bool stopped;          /* by a callback */
-    tally_status io;       /* why a scan failed */
-    uint64_t done;         /* for progress */
+    uint64_t absent;      /* in scope */
+    uint64_t judge_end;   /* records below it have to be judged */
+    uint64_t excuse_lost; /* records below it may be absent because of a leaf that is damaged */
 };
 
 enum tl_mark { TL_MARK_HASHED = 1, TL_MARK_MODIFIED, TL_MARK_REPLACED };
@@ -200,8 +199,8 @@ void tl_control_leaf(struct tl_run *run, const struct tl_leaf *leaf, const char 
                      size_t len);
 
 /* checkpoints.c */
-tally_status tl_checkpoints_open(struct tl_run *run); /* newest, head, memory */
-tally_status tl_checkpoints_load(struct tl_run *run); /* more of the kept ones */
+tally_status tl_checkpoints_open(struct tl_run *run);       /* newest, head, memory */
+tally_status tl_checkpoints_load(struct tl_run *run);       /* more of the kept ones */
 void tl_checkpoint_lines(struct tl_run *run, uint64_t seq); /* of the one that ends with `seq` */
 void tl_checkpoint_roots(struct tl_run *run, uint64_t size, const uint8_t root[32]);
 tally_status tl_checkpoints_end(struct tl_run *run);
@@ -222,6 +221,7 @@ tally_status tl_fold_end(struct tl_run *run);
 tally_status tl_presence_check(struct tl_run *run);
 
 /* index_check.c */
+tally_status tl_index_note_position(struct tl_run *run);
 tally_status tl_index_check(struct tl_run *run);
 
 #endif /* TL_VERIFY_RUN_H */

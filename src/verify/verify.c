@@ -138,8 +138,8 @@ static tally_status check_tail(struct tl_run *run)
                  run->size - run->hole_first, run->size);
     }
     uint64_t extra = TALLY_SEQ_NONE;
-    tally_status status = tl_store_scan(run->in->store, run->size, TALLY_SEQ_NONE, stop_at_first,
-                                        &extra, run->err);
+    tally_status status =
+        tl_store_scan(run->in->store, run->size, TALLY_SEQ_NONE, stop_at_first, &extra, run->err);
     if (extra != TALLY_SEQ_NONE) {
         tl_found(&run->found, TL_LEAF_EXTRA, extra,
                  "there are records that the newest checkpoint does not cover");
@@ -244,9 +244,12 @@ static tally_status check_ledger(struct tl_run *run)
 /* A read that failed is a finding, and whatever would have been checked was not. */
 static tally_status check_in_snapshot(struct tl_run *run)
 {
-    struct tally_error error = TALLY_ERROR_INIT;
-    run->err = &error;
-    tally_status status = tl_store_begin_read(run->in->store, &error);
+    const struct tally_error *error = &run->error;
+    tally_status status = tl_index_note_position(run);
+    if (status != TALLY_OK) {
+        return status;
+    }
+    status = tl_store_begin_read(run->in->store, run->err);
     if (status == TALLY_OK) {
         status = check_ledger(run);
         tl_store_end_read(run->in->store);
@@ -259,7 +262,7 @@ static tally_status check_in_snapshot(struct tl_run *run)
     if (status != TALLY_OK && !canceled) {
         tl_found(&run->found, status == TALLY_ELIMIT ? TL_CHECK_FAILED : TL_STORE_ERROR,
                  TALLY_SEQ_NONE, "%s",
-                 error.message[0] != '\0' ? error.message : tally_status_name(status));
+                 error->message[0] != '\0' ? error->message : tally_status_name(status));
     }
     return run->found.status;
 }
@@ -311,6 +314,7 @@ static tally_status set_up(struct tl_run *run, const struct tl_verify_input *inp
                            struct tally_error *err)
 {
     run->in = input;
+    run->err = &run->error;
     tl_excuses_init(&run->excuses);
     tl_ids_init(&run->ids, input->temp_dir, 0);
     tl_arena_init(&run->scratch, SCRATCH_BYTES_MAX);

@@ -20,9 +20,9 @@
 
 /* All borrowed for the call. A zeroed one but for `store` is allowed, and never gives VERIFIED. */
 struct tl_verify_input {
-    struct tally_store *store;     /* a handle nobody else uses meanwhile; one snapshot is taken */
-    struct tl_index *index;        /* NULL: the index is not compared */
-    const struct tl_trust *trust;  /* NULL: nothing can be VERIFIED */
+    struct tally_store *store;    /* a handle nobody else uses meanwhile; one snapshot is taken */
+    struct tl_index *index;       /* NULL: the index is not compared */
+    const struct tl_trust *trust; /* NULL: nothing can be VERIFIED */
     const struct tl_highwater *highwater; /* NULL: there is none */
 
     /* Checkpoints kept elsewhere, as note text; the first one is `against` of TALLY_SCOPE_SINCE. */

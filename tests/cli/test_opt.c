@@ -19,20 +19,21 @@ static const struct tl_opt second[] = {
 static const struct tl_opt_set set = { { first, NULL, second } };
 
 /* Reads a line of words. The words have to live as long as what was read. */
-static tally_status read_words(struct tl_args *args, char *const words[], bool options_only,
+static tally_status read_words(struct tl_args *args, const char *const words[], bool options_only,
                                struct tally_error *err)
 {
     int count = 0;
     while (words[count] != NULL) {
         count++;
     }
-    return tl_opt_read(args, &set, count, words, options_only, err);
+    return tl_opt_read(args, &set, count, (char *const *)(uintptr_t)words, options_only, err);
 }
 
 static void reads_names_letters_and_arguments(void **state)
 {
     (void)state;
-    char *words[] = { "--limit=5", "a", "--actor-id", "--x", "-fq", "-n7", "-", "--", "-n", NULL };
+    const char *const words[] = { "--limit=5", "a", "--actor-id", "--x", "-fq",
+                                  "-n7",       "-", "--",         "-n",  NULL };
     TL_CLEANUP(tl_args_release) struct tl_args args = { 0 };
     check_ok(read_words(&args, words, false, NULL));
     assert_int_equal(args.given_count, 5);
@@ -49,7 +50,7 @@ static void reads_names_letters_and_arguments(void **state)
 static void stops_at_the_command(void **state)
 {
     (void)state;
-    char *words[] = { "-q", "find", "--nonsense", NULL };
+    const char *const words[] = { "-q", "find", "--nonsense", NULL };
     TL_CLEANUP(tl_args_release) struct tl_args args = { 0 };
     check_ok(read_words(&args, words, true, NULL));
     assert_int_equal(args.used, 1);
@@ -60,7 +61,7 @@ static void refuses_what_no_table_has(void **state)
 {
     (void)state;
     static const struct {
-        char *words[3];
+        const char *words[3];
         const char *message; /* part of it */
     } cases[] = {
         { { "--limt", NULL }, "did you mean '--limit'" },
@@ -101,7 +102,7 @@ static void knows_how_far_names_are_apart(void **state)
 static tally_status read_some(const void *ctx)
 {
     (void)ctx;
-    char *words[] = { "-q", "x", NULL };
+    const char *const words[] = { "-q", "x", NULL };
     TL_CLEANUP(tl_args_release) struct tl_args args = { 0 };
     return read_words(&args, words, false, NULL);
 }

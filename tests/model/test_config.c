@@ -40,7 +40,6 @@ static void has_the_documented_defaults(void **state)
     assert_true(tl_str_is(config.erasable[0], "/actor/name"));
     assert_int_equal(config.text_member_count, 3);
     assert_int_equal(config.epoch_seconds, 3600);
-    assert_int_equal(config.batch_ms, 20);
     assert_int_equal(config.max_age_s, 0);
     tl_config_release(&config);
 }
@@ -63,7 +62,6 @@ static void reads_a_file_and_then_the_settings(void **state)
                                "  by_source: {svc.a: 0}\n"
                                "  by_tenant: {acme: 7}\n"
                                "epoch.seconds: 1h\n"
-                               "batch.max_ms: 1s\n"
                                "verify.max_age_s: 2d\n";
     const struct tally_setting settings[] = { { "retention.by_action.user.*", "20", "flag" },
                                               { "erasable", "/reason, /metadata/email", "flag" },
@@ -90,7 +88,6 @@ static void reads_a_file_and_then_the_settings(void **state)
     assert_int_equal(config.retention.by_service[0].days, -1);
     assert_int_equal(config.retention.by_tenant[0].days, 7);
     assert_int_equal(config.epoch_seconds, 3600);
-    assert_int_equal(config.batch_ms, 1000);
     assert_int_equal(config.max_age_s, 172800);
     tl_config_release(&config);
 }
@@ -126,7 +123,6 @@ static void refuses_wrong_settings_and_says_where(void **state)
         { "limits.event_bytes", "99999999999999999999MiB" },
         { "epoch.seconds", "59" },
         { "epoch.seconds", "2d" },
-        { "batch.max_ms", "-1" },
         { "retention.default_days", "x" },
         { "retention.default_days", "36501" },
         { "retention.default_days", "" },

@@ -107,7 +107,7 @@ static void fills_in_id_time_outcome_and_severity(void **state)
     struct result result;
     take(&result, "{\"action\":\"a\"}", 14, NATIVE);
     assert_int_equal(result.status, TALLY_OK);
-    assert_int_equal(result.notes, TL_EVENT_ID_GENERATED);
+    assert_int_equal(result.notes, TL_EVENT_ID_GENERATED | TL_EVENT_TIME_GENERATED);
     assert_non_null(strstr(result.text, "{\"action\":\"a\",\"id\":\"019cebab-8995-7"));
     assert_non_null(strstr(result.text, ",\"occurred_at\":\"2026-03-14T09:26:53.589793Z\","
                                         "\"outcome\":\"success\",\"severity\":\"medium\"}"));
@@ -490,7 +490,8 @@ static void trims_the_largest_objects_and_says_so(void **state)
     struct result result;
     take(&result, json.data, json.len, NATIVE);
     assert_int_equal(result.status, TALLY_OK);
-    assert_int_equal(result.notes, TL_EVENT_ID_GENERATED | TL_EVENT_TRIMMED);
+    assert_int_equal(result.notes,
+                     TL_EVENT_ID_GENERATED | TL_EVENT_TIME_GENERATED | TL_EVENT_TRIMMED);
     assert_true(strlen(result.text) <= TL_EVENT_BYTES_DEFAULT);
     assert_non_null(
         strstr(result.text, "\"request\":{\"tally_trimmed\":{\"bytes\":200008,\"sha256\":\""));

@@ -77,8 +77,13 @@ static tally_status image_scan(struct tally_store *store, uint64_t first, uint64
 {
     struct image *image = image_of(store);
     TL_TRY(count_read(image, err));
-    for (size_t i = 0; i < image->record_count; i++) {
+    /* Where nothing was moved about, a scan need not look at all records. */
+    bool dense = first < image->record_count && image->records[first].seq == first;
+    for (size_t i = dense ? (size_t)first : 0; i < image->record_count; i++) {
         const struct image_record *from = &image->records[i];
+        if (from->seq >= end && from->seq == i) {
+            break;
+        }
         if (from->seq < first || from->seq >= end) {
             continue;
         }
@@ -150,8 +155,8 @@ static tally_status image_newest(struct tally_store *store, uint64_t *size_out,
 {
     struct image *image = image_of(store);
     TL_TRY(count_read(image, err));
-    *size_out = image->checkpoint_count == 0 ? 0
-                                             : image->checkpoints[image->checkpoint_count - 1].size;
+    *size_out =
+        image->checkpoint_count == 0 ? 0 : image->checkpoints[image->checkpoint_count - 1].size;
     return TALLY_OK;
 }
 

@@ -83,8 +83,7 @@ void mk_event_text(char out[MK_EVENT_SIZE], uint64_t n)
     (void)snprintf(
         out, MK_EVENT_SIZE,
         "{\"action\":\"invoice.update\",\"actor\":{\"id\":\"user-%" PRIu64
-        "\",\"name\":\"Ann Example %" PRIu64
-        "\",\"type\":\"user\"},\"id\":\"%08" PRIx64
+        "\",\"name\":\"Ann Example %" PRIu64 "\",\"type\":\"user\"},\"id\":\"%08" PRIx64
         "-0000-7000-8000-0123456789ab\",\"metadata\":{\"note\":\"a few words about it\"},"
         "\"occurred_at\":\"2025-12-31T23:00:00.123456Z\",\"outcome\":\"success\",\"reason\":"
         "\"asked by phone\",\"severity\":\"low\",\"source\":{\"ip\":\"192.0.2.7\",\"service\":"
@@ -135,15 +134,45 @@ static void sign(struct mk *mk, struct tl_buf *note, size_t body_len, const stru
     tl_assert(tl_note_sign(note, body_len, &key->key, seed, (uint64_t)time_s) == TALLY_OK);
 }
 
+/* The three lines and the empty one; returns the length of what is signed. */
+static size_t begin_note(struct mk *mk, const struct tl_frontier *frontier, struct tl_buf *note,
+                         struct tl_checkpoint_body *body)
+{
+    *body = (struct tl_checkpoint_body){ .origin = tl_str_of(mk->origin), .size = frontier->size };
+    tl_frontier_root(frontier, body->root);
+    tl_buf_init(note, NOTE_MAX);
+    tl_checkpoint_format(note, body);
+    size_t body_len = note->len;
+    tl_buf_add_char(note, '\n');
+    return body_len;
+}
+
+void mk_forge(struct mk *mk, size_t at, bool has_epoch_key)
+{
+    static struct tl_frontier frontier;
+    memset(&frontier, 0, sizeof(frontier));
+    struct image_checkpoint *kept = &mk->image.checkpoints[at];
+    for (size_t i = 0; i < kept->size; i++) {
+        uint8_t hash[TL_HASH_LEN];
+        tl_tree_hash_leaf(hash, mk->image.records[i].leaf.data, mk->image.records[i].leaf.len);
+        tl_frontier_add(&frontier, hash);
+    }
+    struct tl_checkpoint_body body;
+    struct tl_buf note;
+    size_t body_len = begin_note(mk, &frontier, &note, &body);
+    sign(mk, &note, body_len, &mk->log, false);
+    if (has_epoch_key) {
+        sign(mk, &note, body_len, &mk->epoch_key, false);
+    }
+    image_set(&kept->note, note.data, note.len);
+    tl_buf_release(&note);
+}
+
 void mk_checkpoint(struct mk *mk)
 {
-    struct tl_checkpoint_body body = { .origin = tl_str_of(mk->origin), .size = mk->frontier.size };
-    tl_frontier_root(&mk->frontier, body.root);
+    struct tl_checkpoint_body body;
     struct tl_buf note;
-    tl_buf_init(&note, NOTE_MAX);
-    tl_checkpoint_format(&note, &body);
-    size_t body_len = note.len;
-    tl_buf_add_char(&note, '\n');
+    size_t body_len = begin_note(mk, &mk->frontier, &note, &body);
     if (!mk->no_log_line) {
         sign(mk, &note, body_len, &mk->log, mk->bad_log_line);
     }
@@ -189,8 +218,8 @@ void mk_switch(struct mk *mk, uint32_t epochs)
     char payload[1024];
     tl_vkey_format(vkey, &new.key);
     (void)snprintf(payload, sizeof(payload),
-                   "{\"epoch_key\":\"%s\",\"from\":%" PRIu32 ",\"to\":%" PRIu32 "}", vkey, mk->epoch,
-                   to);
+                   "{\"epoch_key\":\"%s\",\"from\":%" PRIu32 ",\"to\":%" PRIu32 "}", vkey,
+                   mk->epoch, to);
     mk->time_us = (MK_START_S + (int64_t)to * MK_EPOCH_SECONDS) * 1000000 + 5000;
     mk_control(mk, TL_LEAF_EPOCH, payload);
     mk->epoch_key = old;

@@ -46,16 +46,16 @@ struct mk {
     struct tl_buf scratch;
 
     /* What is wrong with the next leaf or checkpoint; reset by it. */
-    void (*tweak)(struct tl_leaf *leaf);          /* before it is MACed */
-    void (*tweak_bytes)(uint8_t *leaf);           /* after */
-    int64_t checkpoint_time_s;                    /* 0: that of the leaf */
+    void (*tweak)(struct tl_leaf *leaf); /* before it is MACed */
+    void (*tweak_bytes)(uint8_t *leaf);  /* after */
+    int64_t checkpoint_time_s;           /* 0: that of the leaf */
     bool no_log_line;
     bool no_epoch_line;
     bool bad_log_line;
     bool bad_epoch_line;
     const struct mk_key *second_log; /* signs also: KEY */
     bool witnessed;
-    int32_t class_days;      /* of the class that events get, default 30 */
+    int32_t class_days; /* of the class that events get, default 30 */
     bool by_occurred;
 };
 
@@ -69,16 +69,20 @@ void mk_release(struct mk *mk);
 #define MK_EVENT_SIZE 1024u
 void mk_event_text(char out[MK_EVENT_SIZE], uint64_t n);
 
-void mk_event(struct mk *mk);                          /* with the text of its seq */
+void mk_event(struct mk *mk); /* with the text of its seq */
 void mk_event_of(struct mk *mk, const char *event);
 void mk_control(struct mk *mk, enum tl_leaf_kind kind, const char *payload); /* canonical JSON */
-void mk_checkpoint(struct mk *mk);                     /* seals what is there */
-void mk_events(struct mk *mk, size_t count);           /* and a checkpoint */
-void mk_switch(struct mk *mk, uint32_t epochs);        /* EPOCH and seal */
+void mk_checkpoint(struct mk *mk);              /* seals what is there */
+void mk_events(struct mk *mk, size_t count);    /* and a checkpoint */
+void mk_switch(struct mk *mk, uint32_t epochs); /* EPOCH and seal */
 
 /* Signs the checkpoint of the tree as it is in `image` again, with the keys given, and puts it in
  * the place of the newest. */
 void mk_rebuild(struct mk *mk);
+
+/* Replaces kept checkpoint `at` by one of the records as they are now, signed by the log key and, if
+ * it is of an epoch whose key there still is, by that. */
+void mk_forge(struct mk *mk, size_t at, bool has_epoch_key);
 
 /* What an erasure of one member does to a record. */
 void mk_erase_member(struct mk *mk, uint64_t seq, const char *pointer);
