@@ -2,8 +2,8 @@
  * store/index_parts.h - what the source files of the index share.
  *
  * Records are grouped in blocks. For each block the table `zone` has the least and the greatest
- * occurred_at, and that of every record as an offset from the least, all of the same width: so the
- * time of any record is found at once, for about three bytes a record. There is no tree ordered by
+ * occurred_at, and that of every record as an offset from the least, all of the same width and unit: so the
+ * time of any record is found at once, for two or three bytes a record. There is no tree ordered by
  * time: records come almost in this order, so that few blocks overlap.
  *
  * Terms are kept by segment: a run of records that were entered together, with all their terms in
