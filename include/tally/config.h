@@ -77,7 +77,8 @@ struct tally_drill_row {
     const char *told_by;  /* what told us: "commitment", "tree", "remembered checkpoint" */
 };
 
-typedef void tally_drill_fn(void *ctx, const struct tally_drill_row *row);
+/* Told of each attack as it is made; return 0 to go on, 1 to stop. */
+typedef int tally_drill_fn(void *ctx, const struct tally_drill_row *row);
 
 /*
  * Copies the ledger at options->uri, keys included, to `work_dir` (made, and removed afterwards),
@@ -90,6 +91,7 @@ typedef void tally_drill_fn(void *ctx, const struct tally_drill_row *row);
  *         TALLY_ECORRUPT  the ledger does not verify as it is
  *         TALLY_ENOTSUP   it is in memory, or its store is not SQLite
  *         TALLY_ENOTFOUND there is no ledger, or it has no keys
+ *         TALLY_ECANCELED `fn` stopped it
  *         as of tally_open() and tally_verify_at()
  */
 TALLY_API tally_status tally_drill(const struct tally_options *options, const char *work_dir,

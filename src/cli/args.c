@@ -73,7 +73,10 @@ static tally_status name_field(char *out, size_t size, const struct tl_given *gi
     }
     tl_assert(len < size);
     for (size_t i = 0; i < len; i++) {
-        out[i] = name[i] == '-' ? '_' : name[i];
+        out[i] = name[i];
+        if (out[i] == '-') {
+            out[i] = '_';
+        }
     }
     out[len] = '\0';
     return TALLY_OK;

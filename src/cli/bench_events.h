@@ -5,7 +5,7 @@
 #include "base/base.h"
 #include "base/str.h"
 
-#define TL_BENCH_EVENT_SIZE 800u
+#define TL_BENCH_EVENT_SIZE 1200u
 
 /* One event, as JSON and taken apart. All strings end with a NUL and lie in the struct. */
 struct tl_bench_event {

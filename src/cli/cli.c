@@ -17,15 +17,21 @@ const struct tl_opt tl_global_opts[] = {
     { "print", 'o', "table|json|ndjson|csv", "how to print results" },
     { "quiet", 'q', NULL, "no notes and no progress" },
     { "verbose", 'v', NULL, "say more" },
+    { "accept-clock", 0, NULL, "the clock is right, although far ahead of the newest record" },
     { "color", 0, "auto|always|never", "escape codes for colour" },
     { "help", 'h', NULL, "print help and end" },
     { "version", 0, NULL, "print the version and end" },
     { 0 },
 };
 
-static bool is_set(const char *variable)
+static const char *variable(const char *name)
 {
-    const char *value = getenv(variable);
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe): there is one thread yet */
+}
+
+static bool is_set(const char *name)
+{
+    const char *value = variable(name);
     return value != NULL && value[0] != '\0';
 }
 
@@ -34,7 +40,7 @@ static bool may_colour(const char *choice, bool is_terminal)
     if (choice != NULL && strcmp(choice, "auto") != 0) {
         return strcmp(choice, "always") == 0;
     }
-    const char *term = getenv("TERM");
+    const char *term = variable("TERM");
     return is_terminal && !is_set("NO_COLOR") && (term == NULL || strcmp(term, "dumb") != 0);
 }
 
@@ -69,12 +75,12 @@ static enum tl_exit read_environment(struct tl_cli *cli)
         if (!tl_str_starts(name, TL_STR("TALLY_")) || is_own_variable(name)) {
             continue;
         }
-        char variable[96] = "";
+        char text[96] = "";
         char key[sizeof(cli->names[0])];
-        if (name.len < sizeof(variable)) {
-            memcpy(variable, name.text, name.len);
+        if (name.len < sizeof(text)) {
+            memcpy(text, name.text, name.len);
         }
-        if (tally_config_variable_key(variable, key, sizeof(key)) != TALLY_OK) {
+        if (tally_config_variable_key(text, key, sizeof(key)) != TALLY_OK) {
             tl_cli_warn(cli, "ignoring the variable '%.*s': there is no such setting",
                         (int)(name.len < 80 ? name.len : 80), name.text);
             continue;
@@ -139,13 +145,14 @@ enum tl_exit tl_cli_init(struct tl_cli *cli, const struct tl_args *before,
     bool json = has(before, after, "json");
     *cli = (struct tl_cli){
         .ledger = ledger != NULL           ? ledger
-                  : is_set("TALLY_LEDGER") ? getenv("TALLY_LEDGER")
+                  : is_set("TALLY_LEDGER") ? variable("TALLY_LEDGER")
                                            : "audit",
         .config = value_of(before, after, "config"),
         .view = view_of(value_of(before, after, "print"), json),
         .json = json,
         .quiet = has(before, after, "quiet"),
         .verbose = has(before, after, "verbose"),
+        .accept_clock = has(before, after, "accept-clock"),
         .terminal_out = isatty(STDOUT_FILENO) == 1,
         .terminal_err = isatty(STDERR_FILENO) == 1,
     };
@@ -167,6 +174,7 @@ struct tally_options tl_cli_options(const struct tl_cli *cli)
     options.config_path = cli->config;
     options.settings = cli->settings;
     options.setting_count = cli->setting_count;
+    options.accept_clock = cli->accept_clock ? 1 : 0;
     return options;
 }
 

@@ -24,6 +24,7 @@ static bool takes_path(const struct tl_opt *opt)
 /* Prints the words of "a|b|c", separated by spaces. */
 static void print_words(const char *words)
 {
+    tl_assert(words != NULL);
     for (; *words != '\0'; words++) {
         (void)fputc(*words == '|' ? ' ' : *words, stdout);
     }

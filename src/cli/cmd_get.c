@@ -37,11 +37,11 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     struct tally_error err = TALLY_ERROR_INIT;
     TL_CLEANUP(tl_page_freep) struct tally_page *page = NULL;
     tally_status status = get(ledger, args->rest[0], tl_args_value(args, "by"), &page, &err);
-    if (status == TALLY_OK && page->count == 0) {
+    if (status == TALLY_OK && (page == NULL || page->count == 0)) {
         status = tl_fail(&err, TALLY_ENOTFOUND, "there is no such record");
     }
-    for (size_t i = 0; status == TALLY_OK && i < page->count; i++) {
-        status = tl_record_print_whole(cli, &page->items[i], &err);
+    if (status == TALLY_OK && page != NULL) {
+        status = tl_record_print_whole(cli, &page->items[0], &err);
     }
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }

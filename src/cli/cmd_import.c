@@ -77,11 +77,12 @@ static enum format guess(const char *name, struct tl_str window)
     while (at < window.len && strchr(" \t\r\n", window.text[at]) != NULL) {
         at++;
     }
-    char first = at < window.len ? window.text[at] : '\0';
-    if (first == '{' && looks_like_cloudtrail(window)) {
+    window = (struct tl_str){ window.text + at, window.len - at };
+    if (tl_str_starts(window, TL_STR("{")) && looks_like_cloudtrail(window)) {
         return FORMAT_CLOUDTRAIL;
     }
-    if (ends_with(name, ".json") || ends_with(name, ".json.gz") || first == '[') {
+    if (ends_with(name, ".json") || ends_with(name, ".json.gz") ||
+        tl_str_starts(window, TL_STR("["))) {
         return FORMAT_JSON;
     }
     return FORMAT_NDJSON;
@@ -165,28 +166,39 @@ static tally_status read_file(struct run *run, const char *path, struct tally_er
     return status;
 }
 
-/* Goes through all files. What concerns one of them alone does not keep the others out. */
+/* Tells of what concerns one file alone, which keeps no other out. What was read of it so far is
+ * appended first: whether it was rather the ledger that failed shows then. */
+static tally_status pass_over_file(struct run *run, const struct tally_error *why,
+                                   struct tally_error *err)
+{
+    if (why->status == TALLY_ECANCELED || why->status == TALLY_ENOMEM) {
+        return tl_fail(err, why->status, "%s", why->message);
+    }
+    TL_TRY(tl_import_flush(run->import, err));
+    tl_progress_end(&run->progress);
+    enum tl_exit exit_status = tl_cli_fail(run->cli, why);
+    exit_status = why->status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
+    run->exit_status = tl_exit_worse(run->exit_status, exit_status);
+    return TALLY_OK;
+}
+
 static tally_status read_files(struct run *run, struct tally_error *err)
 {
-    for (size_t i = 0; i < run->paths.count; i++) {
+    tally_status status = TALLY_OK;
+    for (size_t i = 0; i < run->paths.count && status == TALLY_OK; i++) {
         struct tally_error why = TALLY_ERROR_INIT;
-        tally_status status = read_file(run, run->paths.items[i], &why);
-        /* Whether it was the file or the ledger that failed shows when the rest is appended. */
-        if (status != TALLY_OK && status != TALLY_ECANCELED) {
-            TL_TRY(tl_import_flush(run->import, err));
-            tl_progress_end(&run->progress);
-            enum tl_exit exit_status = tl_cli_fail(run->cli, &why);
-            exit_status = status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
-            run->exit_status = tl_exit_worse(run->exit_status, exit_status);
-            if (status == TALLY_ENOMEM) {
-                return tl_fail(err, status, "%s", why.message);
-            }
-        } else if (status == TALLY_ECANCELED) {
-            (void)tl_fail(err, status, "%s", why.message); /* flushed below, then told */
-            break;
+        if (read_file(run, run->paths.items[i], &why) != TALLY_OK) {
+            status = pass_over_file(run, &why, err);
         }
     }
-    tally_status status = tl_import_flush(run->import, err);
+    if (status == TALLY_OK || status == TALLY_ECANCELED) {
+        struct tally_error why = TALLY_ERROR_INIT;
+        tally_status flushed = tl_import_flush(run->import, &why);
+        if (flushed != TALLY_OK) {
+            *err = why;
+            return flushed;
+        }
+    }
     return status == TALLY_OK && tl_stopped() ? TALLY_ECANCELED : status;
 }
 

@@ -139,6 +139,10 @@ enum tl_exit tl_cli_fail(const struct tl_cli *cli, const struct tally_error *err
     }
     (void)fputs("tally: ", stderr);
     tl_print_text(stderr, tl_str_of(message));
+    const char *cause = err->os_errno > 0 ? strerrordesc_np(err->os_errno) : NULL;
+    if (cause != NULL) {
+        (void)fprintf(stderr, ": %s", cause);
+    }
     if (err->code[0] != '\0') {
         (void)fprintf(stderr, " (%s", err->code);
         if (err->pointer[0] != '\0') {

@@ -243,33 +243,45 @@ static tally_status add_json(struct csv *csv, const char *member, struct tl_str 
     return TALLY_OK;
 }
 
-static tally_status make_event(struct csv *csv, struct tally_error *err)
+/* A cell that is a member of the event by itself; those of groups come later. */
+static tally_status add_cell(struct csv *csv, const struct column *column, struct tl_str text,
+                             struct tally_error *err)
 {
-    bool has_targets = false;
-    bool has_metadata = false;
-    tl_js_open(&csv->js, NULL, '{');
+    bool is_list = column->kind == COLUMN_TAGS && text.len > 0 && text.text[0] != '[';
+    if (text.len > 0 && column->kind == COLUMN_TOP) {
+        tl_js_str(&csv->js, column->member, text);
+    } else if (is_list) {
+        add_tags(&csv->js, text);
+    } else if (text.len > 0 && (column->kind == COLUMN_JSON || column->kind == COLUMN_TAGS)) {
+        return add_json(csv, column->member, text, err);
+    }
+    return TALLY_OK;
+}
+
+/* Whether the row has a cell of JSON for this member. */
+static bool has_json(const struct csv *csv, const char *member)
+{
     for (size_t i = 0; i < csv->row.count; i++) {
         const struct column *column = &csv->columns[i];
-        struct tl_str text = cell(csv, i);
-        if (text.len == 0) {
-            continue;
+        if (column->kind == COLUMN_JSON && strcmp(column->member, member) == 0) {
+            return csv->row.fields[i].len > 0;
         }
-        if (column->kind == COLUMN_TOP) {
-            tl_js_str(&csv->js, column->member, text);
-        } else if (column->kind == COLUMN_TAGS && text.text[0] != '[') {
-            add_tags(&csv->js, text);
-        } else if (column->kind == COLUMN_JSON || column->kind == COLUMN_TAGS) {
-            has_targets = has_targets || strcmp(column->member, "targets") == 0;
-            has_metadata = has_metadata || strcmp(column->member, "metadata") == 0;
-            TL_TRY(add_json(csv, column->member, text, err));
-        }
+    }
+    return false;
+}
+
+static tally_status make_event(struct csv *csv, struct tally_error *err)
+{
+    tl_js_open(&csv->js, NULL, '{');
+    for (size_t i = 0; i < csv->row.count; i++) {
+        TL_TRY(add_cell(csv, &csv->columns[i], cell(csv, i), err));
     }
     add_group(csv, COLUMN_ACTOR, "actor", "{", "}");
     add_group(csv, COLUMN_SOURCE, "source", "{", "}");
-    if (!has_targets) {
+    if (!has_json(csv, "targets")) {
         add_group(csv, COLUMN_TARGET, "targets", "[{", "}]");
     }
-    if (!has_metadata) {
+    if (!has_json(csv, "metadata")) {
         add_group(csv, COLUMN_METADATA, "metadata", "{", "}");
     }
     tl_js_close(&csv->js, '}');
@@ -320,12 +332,13 @@ static tally_status read_rows(struct csv *csv, struct tl_source *source, struct 
         }
         status = status == TALLY_OK ? read_row(csv, &why) : status;
         if (status == TALLY_OK) {
-            TL_TRY(tl_import_event(csv->import, line, tl_buf_str(&csv->js.buf), text, err));
+            status = tl_import_event(csv->import, line, tl_buf_str(&csv->js.buf), text, err);
         } else if (status == TALLY_EREFUSED || status == TALLY_ELIMIT) {
-            TL_TRY(tl_import_reject(csv->import, line, &why, text, err));
+            status = tl_import_reject(csv->import, line, &why, text, err);
         } else {
-            return tl_fail_errno(err, status, why.os_errno, "%s", why.message);
+            status = tl_fail_errno(err, status, why.os_errno, "%s", why.message);
         }
+        TL_TRY(status);
     }
 }
 

@@ -130,6 +130,17 @@ static bool is_trailer(struct tl_str line)
     return tl_str_starts(line, TL_STR("{\"tally_export\":"));
 }
 
+static tally_status take_line(struct tl_import *import, uint64_t number, struct tl_str line,
+                              struct tally_error *err)
+{
+    while (line.len > 0 && (line.text[0] == ' ' || line.text[0] == '\t')) {
+        line.text++;
+        line.len--;
+    }
+    bool is_event = line.len > 0 && !is_trailer(line);
+    return is_event ? take_text(import, number, line, err) : TALLY_OK;
+}
+
 tally_status tl_import_ndjson(struct tl_import *import, struct tl_source *source,
                               struct tally_error *err)
 {
@@ -141,20 +152,14 @@ tally_status tl_import_ndjson(struct tl_import *import, struct tl_source *source
         if (status == TALLY_ENOTFOUND) {
             return TALLY_OK;
         }
-        if (status == TALLY_ELIMIT) {
-            TL_TRY(tl_import_reject(import, number, &why, line, err));
-            continue;
+        if (status == TALLY_OK) {
+            status = take_line(import, number, line, err);
+        } else if (status == TALLY_ELIMIT) {
+            status = tl_import_reject(import, number, &why, line, err);
+        } else {
+            status = tl_fail_errno(err, status, why.os_errno, "%s", why.message);
         }
-        if (status != TALLY_OK) {
-            return tl_fail_errno(err, status, why.os_errno, "%s", why.message);
-        }
-        while (line.len > 0 && (line.text[0] == ' ' || line.text[0] == '\t')) {
-            line.text++;
-            line.len--;
-        }
-        if (line.len > 0 && !is_trailer(line)) {
-            TL_TRY(take_text(import, number, line, err));
-        }
+        TL_TRY(status);
     }
 }
 
@@ -244,11 +249,10 @@ static tally_status take_member(struct tl_import *import, struct tl_source *sour
         tl_source_skip(source);
         TL_TRY(tl_source_peek(source, &c, err));
         *found_out = *found_out || (is_it && c == '[');
-        if (is_it && c == '[') {
-            TL_TRY(take_array(import, source, take, broken_out, err));
-        } else {
-            TL_TRY(next_value(import, source, &value, &line, broken_out, err));
-        }
+        tally_status status = is_it && c == '['
+                                  ? take_array(import, source, take, broken_out, err)
+                                  : next_value(import, source, &value, &line, broken_out, err);
+        TL_TRY(status);
         if (*broken_out) {
             return TALLY_OK;
         }
@@ -262,24 +266,42 @@ static tally_status take_member(struct tl_import *import, struct tl_source *sour
     return TALLY_OK;
 }
 
-/* Whether the window begins with an object whose first member is an array called `name`. */
-static bool begins_with_member(struct tl_str text, const char *name)
+/* Takes white space and then `token` off the start of `text`, if it is there. */
+static bool take_token(struct tl_str *text, struct tl_str token)
 {
-    static const char spaces[] = " \t\r\n";
-    size_t at = 0;
-    const char wanted[] = { '{', '"', 0, '"', ':', '[' };
-    for (size_t i = 0; i < sizeof(wanted); i++) {
-        bool is_name = wanted[i] == 0;
-        size_t len = is_name ? strlen(name) : 1;
-        while (i != 2 && i != 3 && at < text.len && memchr(spaces, text.text[at], 4) != NULL) {
-            at++;
-        }
-        if (text.len - at < len || memcmp(text.text + at, is_name ? name : &wanted[i], len) != 0) {
-            return false;
-        }
-        at += len;
+    while (text->len > 0 && strchr(" \t\r\n", text->text[0]) != NULL) {
+        text->text++;
+        text->len--;
     }
-    return true;
+    bool is_there = tl_str_starts(*text, token);
+    *text = is_there ? (struct tl_str){ text->text + token.len, text->len - token.len } : *text;
+    return is_there;
+}
+
+/* Whether this is the start of our own exports. */
+static bool is_export(struct tl_str text)
+{
+    return take_token(&text, TL_STR("{")) && take_token(&text, TL_STR("\"records\"")) &&
+           take_token(&text, TL_STR(":")) && take_token(&text, TL_STR("["));
+}
+
+/* Objects in a row, or what should not follow an array. */
+static tally_status take_rest(struct tl_import *import, struct tl_source *source, bool broken,
+                              struct tally_error *err)
+{
+    while (!broken) {
+        struct tl_str text = { NULL, 0 };
+        uint64_t line = 0;
+        int c = 0;
+        TL_TRY(tl_source_peek(source, &c, err));
+        if (c < 0) {
+            return TALLY_OK;
+        }
+        TL_TRY(next_value(import, source, &text, &line, &broken, err));
+        tally_status status = broken ? TALLY_OK : take_text(import, line, text, err);
+        TL_TRY(status);
+    }
+    return TALLY_OK;
 }
 
 tally_status tl_import_json(struct tl_import *import, struct tl_source *source,
@@ -289,25 +311,13 @@ tally_status tl_import_json(struct tl_import *import, struct tl_source *source,
     TL_TRY(tl_source_peek(source, &c, err));
     bool broken = false;
     bool found = false;
-    if (c == '{' && begins_with_member(tl_source_window(source), "records")) {
-        TL_TRY(take_member(import, source, "records", take_text, &found, &broken, err));
+    tally_status status = TALLY_OK;
+    if (is_export(tl_source_window(source))) {
+        status = take_member(import, source, "records", take_text, &found, &broken, err);
     } else if (c == '[') {
-        TL_TRY(take_array(import, source, take_text, &broken, err));
+        status = take_array(import, source, take_text, &broken, err);
     }
-    /* Objects in a row, or what should not follow an array. */
-    while (!broken) {
-        TL_TRY(tl_source_peek(source, &c, err));
-        if (c < 0) {
-            return TALLY_OK;
-        }
-        struct tl_str text = { NULL, 0 };
-        uint64_t line = 0;
-        TL_TRY(next_value(import, source, &text, &line, &broken, err));
-        if (!broken) {
-            TL_TRY(take_text(import, line, text, err));
-        }
-    }
-    return TALLY_OK;
+    return status == TALLY_OK ? take_rest(import, source, broken, err) : status;
 }
 
 static tally_status take_cloudtrail(struct tl_import *import, uint64_t line, struct tl_str text,

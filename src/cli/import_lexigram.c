@@ -166,10 +166,11 @@ static tally_status sample_row(void *ctx, const struct tl_lexigram_cells *cells,
     lexigram->sampled++;
     for (size_t i = 0; i < KEYS_MAX; i++) {
         struct tally_lexigram_match match = { .verdict = TALLY_VERDICT_UNKNOWN };
-        if (lexigram->keys[i].usable) {
-            TL_TRY(verify(cells, &lexigram->keys[i], &match, err));
-            lexigram->keys[i].matches += match.verdict == TALLY_VERDICT_VERIFIED ? 1 : 0;
+        if (!lexigram->keys[i].usable) {
+            continue;
         }
+        TL_TRY(verify(cells, &lexigram->keys[i], &match, err));
+        lexigram->keys[i].matches += match.verdict == TALLY_VERDICT_VERIFIED ? 1 : 0;
     }
     return TALLY_OK;
 }

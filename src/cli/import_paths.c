@@ -82,7 +82,9 @@ static tally_status list(const char *path, struct tl_paths *files, struct tl_pat
     }
     TL_CLEANUP(tl_buf_release) struct tl_buf name = { 0 };
     tl_buf_init(&name, 65536);
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+    struct dirent *entry = NULL;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): `dir` is this thread's alone */
+    while ((entry = readdir(dir)) != NULL) {
         if (entry->d_name[0] == '.') {
             continue;
         }
@@ -91,11 +93,11 @@ static tally_status list(const char *path, struct tl_paths *files, struct tl_pat
         tl_buf_addf(&name, "/%s", entry->d_name);
         tl_buf_add_char(&name, '\0');
         TL_TRY(tl_buf_status(&name));
-        if (is_directory(name.data)) {
-            TL_TRY(add(folders, name.data, err));
-        } else if (looks_like_events(entry->d_name)) {
-            TL_TRY(add(files, name.data, err));
+        bool is_folder = is_directory(name.data);
+        if (!is_folder && !looks_like_events(entry->d_name)) {
+            continue;
         }
+        TL_TRY(add(is_folder ? folders : files, name.data, err));
     }
     return TALLY_OK;
 }
@@ -106,14 +108,16 @@ static tally_status add_directory(struct tl_paths *paths, const char *path, stru
     TL_CLEANUP(tl_paths_release) struct tl_paths folders = { 0 };
     TL_CLEANUP(tl_paths_release) struct tl_paths files = { 0 };
     TL_TRY(add(&folders, path, err));
-    size_t next = 0;
-    for (unsigned depth = 0; depth < DEPTH_MAX && next < folders.count; depth++) {
-        size_t end = folders.count;
-        for (; next < end; next++) {
-            TL_TRY(list(folders.items[next], &files, &folders, err));
+    unsigned depth = 0;
+    size_t level_end = 1;
+    for (size_t i = 0; i < folders.count && depth < DEPTH_MAX; i++) {
+        TL_TRY(list(folders.items[i], &files, &folders, err));
+        if (i + 1 == level_end) {
+            level_end = folders.count;
+            depth++;
         }
     }
-    if (next < folders.count) {
+    if (depth == DEPTH_MAX) {
         return tl_fail(err, TALLY_ELIMIT, "'%s' is more than %u directories deep", path, DEPTH_MAX);
     }
     if (files.count > 0) {

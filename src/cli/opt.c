@@ -187,27 +187,31 @@ static tally_status read_letters(struct tl_args *args, const struct tl_opt_set *
     return TALLY_OK;
 }
 
+static bool is_option(const char *text)
+{
+    return text[0] == '-' && text[1] != '\0';
+}
+
 static tally_status read_all(struct tl_args *args, const struct tl_opt_set *set, int argc,
                              char *const argv[], bool options_only, struct tally_error *err)
 {
     bool ended = false;
     int at = 0;
-    while (at < argc) {
-        const char *text = argv[at];
-        if (!ended && strcmp(text, "--") == 0) {
-            ended = true;
-            at++;
-        } else if (!ended && strncmp(text, "--", 2) == 0) {
-            TL_TRY(read_long(args, set, argc, argv, &at, err));
-        } else if (!ended && text[0] == '-' && text[1] != '\0') {
-            TL_TRY(read_letters(args, set, argc, argv, &at, err));
-        } else if (options_only) {
-            break;
-        } else {
-            args->rest[args->rest_count] = text;
+    while (at < argc && (!options_only || (!ended && is_option(argv[at])))) {
+        tally_status status = TALLY_OK;
+        if (ended || !is_option(argv[at])) {
+            args->rest[args->rest_count] = argv[at];
             args->rest_count++;
             at++;
+        } else if (strcmp(argv[at], "--") == 0) {
+            ended = true;
+            at++;
+        } else if (argv[at][1] == '-') {
+            status = read_long(args, set, argc, argv, &at, err);
+        } else {
+            status = read_letters(args, set, argc, argv, &at, err);
         }
+        TL_TRY(status);
     }
     args->used = (size_t)at;
     return TALLY_OK;

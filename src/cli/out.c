@@ -173,7 +173,9 @@ static void print_header(const struct tl_table *table)
         char name[32] = "";
         (void)snprintf(name, sizeof(name), "%s", table->columns[i].name);
         for (char *at = name; is_aligned(table) && *at != '\0'; at++) {
-            *at = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
+            if (*at >= 'a' && *at <= 'z') {
+                *at = (char)(*at - 'a' + 'A');
+            }
         }
         print_cell(table, i, name, TL_STYLE_BOLD);
     }

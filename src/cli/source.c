@@ -20,9 +20,9 @@ static tally_status wait_for_input(struct tl_source *source, struct tally_error 
         if (tl_stopped()) {
             return tl_fail(err, TALLY_ECANCELED, "stopped by a signal");
         }
-        if (ready == 0 && source->on_idle != NULL) {
-            TL_TRY(source->on_idle(source->ctx, err));
-        }
+        bool is_idle = ready == 0 && source->on_idle != NULL;
+        tally_status status = is_idle ? source->on_idle(source->ctx, err) : TALLY_OK;
+        TL_TRY(status);
         ready = poll(&wanted, 1, IDLE_MS);
     }
     return TALLY_OK;
@@ -70,25 +70,34 @@ static tally_status make_room(struct tl_source *source, struct tally_error *err)
     return TALLY_OK;
 }
 
+/* Reads more of the gzip file, once all of it was decoded. */
+static tally_status fill_raw(struct tl_source *source, struct tally_error *err)
+{
+    if (source->raw_start < source->raw_end) {
+        return TALLY_OK;
+    }
+    source->raw_start = 0;
+    TL_TRY(read_some(source, source->raw, CHUNK, &source->raw_end, err));
+    if (source->raw_end == 0 && !tl_gunzip_is_complete(source->gunzip)) {
+        return tl_fail(err, TALLY_EINVAL, "'%s' ends within its gzip data", source->path);
+    }
+    source->ended = source->raw_end == 0;
+    return TALLY_OK;
+}
+
 static tally_status fill_gzip(struct tl_source *source, struct tally_error *err)
 {
     size_t len = 0;
     while (len == 0 && !source->ended) {
-        if (source->raw_start == source->raw_end) {
-            source->raw_start = 0;
-            TL_TRY(read_some(source, source->raw, CHUNK, &source->raw_end, err));
-            if (source->raw_end == 0 && !tl_gunzip_is_complete(source->gunzip)) {
-                return tl_fail(err, TALLY_EINVAL, "'%s' ends within its gzip data", source->path);
-            }
-            source->ended = source->raw_end == 0;
-        }
+        TL_TRY(fill_raw(source, err));
         const uint8_t *in = source->raw + source->raw_start;
         size_t in_len = source->raw_end - source->raw_start;
-        if (in_len > 0) {
-            TL_TRY(tl_gunzip_run(source->gunzip, &in, &in_len, source->data + source->end,
-                                 source->capacity - source->end, &len, err));
-            source->raw_start = source->raw_end - in_len;
+        if (in_len == 0) {
+            break;
         }
+        TL_TRY(tl_gunzip_run(source->gunzip, &in, &in_len, source->data + source->end,
+                             source->capacity - source->end, &len, err));
+        source->raw_start = source->raw_end - in_len;
     }
     source->end += len;
     return TALLY_OK;
@@ -236,9 +245,9 @@ tally_status tl_source_line(struct tl_source *source, struct tl_str *line_out, u
             return left.len == 0 ? TALLY_ENOTFOUND : TALLY_OK;
         }
         if (seen > TL_INPUT_BYTES_MAX) {
-            TL_TRY(pass_over_line(source, err));
             *line_out = TL_STR("");
-            return tl_fail(err, TALLY_ELIMIT, "the line is too long");
+            tally_status status = pass_over_line(source, err);
+            return status == TALLY_OK ? tl_fail(err, TALLY_ELIMIT, "the line is too long") : status;
         }
         TL_TRY(fill(source, err));
     }
@@ -284,22 +293,28 @@ struct extent {
     bool scalar; /* a number or a word: ends before a delimiter */
 };
 
+/* Looks at a character within a string. */
+static void pass_string(struct extent *extent, char c)
+{
+    if (extent->escaped) {
+        extent->escaped = false;
+    } else if (c == '\\') {
+        extent->escaped = true;
+    } else if (c == '"') {
+        extent->in_string = false;
+    }
+}
+
 /* Goes on to the end of the value; true if it is there. */
 static bool find_end(struct extent *extent, struct tl_str left)
 {
     for (; extent->at < left.len; extent->at++) {
         char c = left.text[extent->at];
+        bool is_over = extent->scalar ? is_space(c) || strchr(",]}[{\"", c) != NULL
+                                      : extent->depth == 0 && extent->at > 0;
         if (extent->in_string) {
-            if (extent->escaped) {
-                extent->escaped = false;
-            } else if (c == '\\') {
-                extent->escaped = true;
-            } else if (c == '"') {
-                extent->in_string = false;
-            }
-        } else if (extent->depth == 0 && extent->at > 0 && !extent->scalar) {
-            return true;
-        } else if (extent->scalar && (is_space(c) || strchr(",]}[{\"", c) != NULL)) {
+            pass_string(extent, c);
+        } else if (is_over) {
             return true;
         } else if (c == '"') {
             extent->in_string = true;
@@ -391,6 +406,14 @@ static tally_status pass_over_csv(struct tl_source *source, struct tl_str *text_
     return TALLY_OK;
 }
 
+static tally_status refuse_csv(struct tl_source *source, tally_status why, struct tl_str *text_out,
+                               struct tally_error *err)
+{
+    TL_TRY(pass_over_csv(source, text_out, err));
+    return why == TALLY_ENOMEM ? tl_fail(err, why, "out of memory")
+                               : tl_refuse(err, "bad_csv", "", "malformed CSV");
+}
+
 tally_status tl_source_csv(struct tl_source *source, struct tl_csv_record *record_out,
                            struct tl_str *text_out, uint64_t *number_out, struct tally_error *err)
 {
@@ -410,9 +433,7 @@ tally_status tl_source_csv(struct tl_source *source, struct tl_csv_record *recor
             return TALLY_OK;
         }
         if (status != TALLY_ENOTFOUND) {
-            TL_TRY(pass_over_csv(source, text_out, err));
-            return status == TALLY_ENOMEM ? tl_fail(err, status, "out of memory")
-                                          : tl_refuse(err, "bad_csv", "", "malformed CSV");
+            return refuse_csv(source, status, text_out, err);
         }
         if (source->csv.ended) {
             return TALLY_ENOTFOUND;

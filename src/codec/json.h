@@ -139,6 +139,12 @@ struct tl_json_iter {
 tally_status tl_json_next(struct tl_json_iter *it, const char *text, size_t len);
 
 /*
+ * Returns the byte after the value that begins at text[at] in canonical text, or 0 if it does not
+ * end before `len` or there is none.
+ */
+size_t tl_json_skip(const char *text, size_t len, size_t at);
+
+/*
  * Appends to `out` the string that the `len` bytes between two quotes stand for. The text must come
  * from canonical JSON; TALLY_ECORRUPT for an escape that is none.
  */

@@ -10,20 +10,33 @@
 #include "ledger/events.h"
 #include "tree/tree.h"
 
-#define EVENTS_MIN    16u /* so many whole events at least lie below full tiles, and above them */
-#define COPIES_MAX    3u
-#define SCHEME        "sqlite:"
-#define CODES_SIZE    1024u
-#define KEY_FILE_MAX  ((size_t)64 << 10)
-#define FILES_OPEN    16
+#define EVENTS_MIN   16u /* so many whole events at least lie below full tiles, and above them */
+#define COPIES_MAX   3u
+#define SCHEME       "sqlite:"
+#define CODES_SIZE   1024u
+#define KEY_FILE_MAX ((size_t)64 << 10)
+#define FILES_OPEN   16
 
-static const char *const key_files[] = { "log.key", "state", "highwater", "trust.txt" };
+static const char *const key_files[] = { "highwater", "trust.txt", "log.key", "state" };
+#define PUBLIC_FILES 2u /* of these */
+
+/* Copies of keys do not outlive the drill: the blocks of a file keep what was in it. */
+static void wipe_file(const char *path)
+{
+    static const uint8_t zeros[TL_KEYSTATE_LEN];
+    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd >= 0 && tl_io_write_at(fd, zeros, sizeof(zeros), 0, NULL) == TALLY_OK) {
+        (void)tl_io->fsync(fd); /* there is no more to be done */
+    }
+}
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
-    (void)type;
-    (void)ftw;
+    const char *name = path + ftw->base;
+    if (type == FTW_F && (strcmp(name, "state") == 0 || strcmp(name, "log.key") == 0)) {
+        wipe_file(path);
+    }
     return remove(path);
 }
 
@@ -79,18 +92,28 @@ static tally_status copy_key(const char *from, const char *to, const char *name,
     return status;
 }
 
+static tally_status make_directory(const char *path, struct tally_error *err)
+{
+    if (tl_io->mkdir(path, 0700) != 0) {
+        tally_status status = errno == EEXIST ? TALLY_ECONFLICT : TALLY_EIO;
+        return tl_fail_errno(err, status, errno, "cannot make directory '%s'", path);
+    }
+    return TALLY_OK;
+}
+
 static tally_status copy_ledger(const struct tl_paths *from, const struct tl_paths *to,
-                                bool with_index, struct tally_error *err)
+                                uint8_t needs, struct tally_error *err)
 {
     remove_tree(to->dir);
-    TL_TRY(tl_io_make_directory(to->dir, 0700, err));
-    TL_TRY(tl_io_make_directory(to->keys, 0700, err));
-    TL_TRY(tl_io_make_directory(to->checkpoints, 0700, err));
-    for (size_t i = 0; i < TL_ARRAY_LEN(key_files); i++) {
+    TL_TRY(make_directory(to->dir, err));
+    TL_TRY(make_directory(to->keys, err));
+    TL_TRY(make_directory(to->checkpoints, err));
+    size_t count = (needs & TL_ATTACK_KEYS) != 0 ? TL_ARRAY_LEN(key_files) : PUBLIC_FILES;
+    for (size_t i = 0; i < count; i++) {
         TL_TRY(copy_key(from->keys, to->keys, key_files[i], err));
     }
     /* The index before the store: it may know less than the store has, never more. */
-    if (with_index) {
+    if ((needs & TL_ATTACK_INDEX) != 0) {
         tally_status status = tl_tamper_copy(from->index, to->index, NULL);
         if (status == TALLY_ENOMEM) {
             return tl_fail(err, status, "cannot copy the index");
@@ -102,10 +125,10 @@ static tally_status copy_ledger(const struct tl_paths *from, const struct tl_pat
     return tl_tamper_copy(tl_drill_db(from), tl_drill_db(to), err);
 }
 
-tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, bool with_index,
+tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, uint8_t needs,
                            struct tally_error *err)
 {
-    return copy_ledger(&drill->sound, to, with_index, err);
+    return copy_ledger(&drill->sound, to, needs, err);
 }
 
 /* Whether the writer changed its epoch while it was being copied. */
@@ -127,7 +150,7 @@ static tally_status copy_live(const struct tl_drill *drill, struct tally_error *
 {
     bool same = false;
     for (unsigned int i = 0; i < COPIES_MAX && !same; i++) {
-        TL_TRY(copy_ledger(&drill->live, &drill->sound, true, err));
+        TL_TRY(copy_ledger(&drill->live, &drill->sound, TL_ATTACK_INDEX | TL_ATTACK_KEYS, err));
         TL_TRY(same_state(drill, &same, err));
     }
     return same ? TALLY_OK
@@ -146,8 +169,8 @@ static struct tally_options options_of(const struct tl_drill *drill, const struc
     return options;
 }
 
-static tally_status append(struct tally_ledger *ledger, struct tally_events *events,
-                           uint64_t count, struct tally_error *err)
+static tally_status append(struct tally_ledger *ledger, struct tally_events *events, uint64_t count,
+                           struct tally_error *err)
 {
     static const char text[] =
         "{\"action\":\"tally.drill\",\"actor\":{\"id\":\"tally\",\"type\":\"system\"},"
@@ -208,8 +231,8 @@ static tally_status choose_victims(struct tl_drill *drill, struct tally_error *e
 {
     struct tl_tamper *db = NULL;
     TL_TRY(tl_tamper_open(&db, tl_drill_db(&drill->sound), err));
-    tally_status status = tl_tamper_get(db, "SELECT size FROM head", NULL, 0, NULL, &drill->size,
-                                        err);
+    tally_status status =
+        tl_tamper_get(db, "SELECT size FROM head", NULL, 0, NULL, &drill->size, err);
     drill->covered = drill->size - drill->size % TL_TILE_WIDTH;
     if (status == TALLY_OK) {
         status = find_whole(db, drill->covered / 2, drill->covered, &drill->first, err);
@@ -260,7 +283,7 @@ static tally_status verify(const struct tl_drill *drill, const struct tl_paths *
 }
 
 /* Damage is seen on what was sound alone. */
-static tally_status require_sound(const struct tl_drill *drill, struct tally_error *err)
+static tally_status require_sound(struct tl_drill *drill, struct tally_error *err)
 {
     struct tally_report *report = NULL;
     TL_TRY(verify(drill, &drill->sound, true, &report, err));
@@ -272,18 +295,21 @@ static tally_status require_sound(const struct tl_drill *drill, struct tally_err
                          "the ledger is %s as it is (%s): a drill needs a sound one",
                          tally_verdict_name(report->verdict), codes);
     }
+    memcpy(drill->origin, report->origin, sizeof(drill->origin));
     tally_report_free(report);
     return status;
 }
 
-static tally_status make_other(const struct tl_drill *drill, struct tally_error *err)
+/* `origin` as of tally_init(). */
+static tally_status make_other(const struct tl_drill *drill, const struct tl_paths *paths,
+                               const char *origin, struct tally_error *err)
 {
-    struct tally_options options = options_of(drill, &drill->other);
+    struct tally_options options = options_of(drill, paths);
     struct tally_init_result result;
-    tally_status status = tally_init(&options, NULL, &result, err);
+    tally_status status = tally_init(&options, origin, &result, err);
     explicit_bzero(&result, sizeof(result));
     TL_TRY(status);
-    return tl_drill_grow(drill, &drill->other, EVENTS_MIN, err);
+    return tl_drill_grow(drill, paths, EVENTS_MIN, err);
 }
 
 static tally_status make_sound(struct tl_drill *drill, struct tally_error *err)
@@ -293,7 +319,14 @@ static tally_status make_sound(struct tl_drill *drill, struct tally_error *err)
     TL_TRY(grow_sound(drill, err));
     TL_TRY(choose_victims(drill, err));
     TL_TRY(require_sound(drill, err));
-    return make_other(drill, err);
+    TL_TRY(make_other(drill, &drill->other, NULL, err));
+    return make_other(drill, &drill->namesake, drill->origin, err);
+}
+
+static tally_status tell(tally_drill_fn *fn, void *ctx, const struct tally_drill_row *row,
+                         struct tally_error *err)
+{
+    return fn(ctx, row) == 0 ? TALLY_OK : tl_fail(err, TALLY_ECANCELED, "the drill was stopped");
 }
 
 static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *attack,
@@ -307,25 +340,23 @@ static tally_status attack_once(struct tl_drill *drill, const struct tl_attack *
                                    .expected = attack->expected,
                                    .told_by = attack->told_by };
     drill->remembers = false;
-    TL_TRY(tl_drill_copy(drill, &drill->damaged, attack->with_index, err));
+    TL_TRY(tl_drill_copy(drill, &drill->damaged, attack->needs, err));
     tally_status status = attack->run(drill, attack, &why);
     tl_drill_close(drill);
     if (status == TALLY_ENOTFOUND) {
         row.skipped = why.message;
-        fn(ctx, &row);
-        return TALLY_OK;
+        return tell(fn, ctx, &row, err);
     }
     if (status != TALLY_OK) {
         return tl_fail(err, status, "cannot %s: %s", attack->name, why.message);
     }
     struct tally_report *report = NULL;
-    TL_TRY(verify(drill, &drill->damaged, attack->with_index, &report, err));
+    TL_TRY(verify(drill, &drill->damaged, (attack->needs & TL_ATTACK_INDEX) != 0, &report, err));
     list_codes(codes, report);
     row.found = report->verdict != TALLY_VERDICT_VERIFIED && has_code(report, attack->expected);
     *missed += row.found == 0;
     tally_report_free(report);
-    fn(ctx, &row);
-    return TALLY_OK;
+    return tell(fn, ctx, &row, err);
 }
 
 static tally_status attack_all(struct tl_drill *drill, tally_drill_fn *fn, void *ctx,
@@ -377,6 +408,7 @@ static tally_status set_up(struct tl_drill *drill, const struct tally_options *o
     TL_TRY(place(&drill->damaged, work_dir, "damaged", err));
     TL_TRY(place(&drill->fork, work_dir, "fork", err));
     TL_TRY(place(&drill->other, work_dir, "other", err));
+    TL_TRY(place(&drill->namesake, work_dir, "namesake", err));
     TL_TRY(tl_path_join(drill->older, work_dir, "older.db", err));
     return tl_path_join(drill->memory, work_dir, "remembered", err);
 }
@@ -384,10 +416,7 @@ static tally_status set_up(struct tl_drill *drill, const struct tally_options *o
 static tally_status drill_in(struct tl_drill *drill, const char *work_dir, tally_drill_fn *fn,
                              void *ctx, uint64_t *missed_out, struct tally_error *err)
 {
-    if (tl_io->mkdir(work_dir, 0700) != 0) {
-        tally_status status = errno == EEXIST ? TALLY_ECONFLICT : TALLY_EIO;
-        return tl_fail_errno(err, status, errno, "cannot make the work directory '%s'", work_dir);
-    }
+    TL_TRY(make_directory(work_dir, err));
     tally_status status = attack_all(drill, fn, ctx, missed_out, err);
     remove_tree(work_dir);
     return status;

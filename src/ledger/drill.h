@@ -12,7 +12,7 @@
 
 /* Confined to one thread. Large: allocated. */
 struct tl_drill {
-    struct tally_options options; /* of the ledger; uri is that of the ledger itself */
+    struct tally_options options;   /* of the ledger; uri is that of the ledger itself */
     struct tally_setting *settings; /* of copies: the caller's, and that all lies in their place */
     struct tl_config config;
     char config_path[TL_PATH_SIZE]; /* "" if there is no file */
@@ -21,6 +21,8 @@ struct tl_drill {
     struct tl_paths damaged;
     struct tl_paths fork;      /* where a second line of history grows */
     struct tl_paths other;     /* a ledger that has nothing to do with this one */
+    struct tl_paths namesake;  /* another that says it is this one */
+    char origin[208];          /* of this one */
     char older[TL_PATH_SIZE];  /* the store as it was before it grew */
     char memory[TL_PATH_SIZE]; /* where an attack puts a checkpoint that was kept elsewhere */
 
@@ -30,8 +32,14 @@ struct tl_drill {
     uint64_t second;
 
     /* Of the attack at hand. */
-    struct tl_tamper *db;    /* the store of `damaged`; NULL until tl_drill_open() */
-    bool remembers;          /* `memory` was written: verification gets it */
+    struct tl_tamper *db; /* the store of `damaged`; NULL until tl_drill_open() */
+    bool remembers;       /* `memory` was written: verification gets it */
+};
+
+/* What of the ledger is copied beside the store, the trust file and the high-water mark. */
+enum tl_attack_needs {
+    TL_ATTACK_INDEX = 1 << 0, /* it is compared, too */
+    TL_ATTACK_KEYS = 1 << 1
 };
 
 /* One attack. Static and const. */
@@ -42,8 +50,8 @@ struct tl_attack {
     /* Damages drill->damaged. TALLY_ENOTFOUND, err says what: the ledger lacks what it needs. */
     tally_status (*run)(struct tl_drill *drill, const struct tl_attack *attack,
                         struct tally_error *err);
-    bool with_index; /* the index is copied and compared */
-    uint8_t at;      /* for `run`: an offset */
+    uint8_t needs; /* enum tl_attack_needs */
+    uint8_t at;    /* for `run`: an offset */
     uint8_t bit;
 };
 
@@ -58,8 +66,8 @@ const char *tl_drill_db(const struct tl_paths *paths);
 tally_status tl_drill_open(struct tl_drill *drill, struct tally_error *err);
 void tl_drill_close(struct tl_drill *drill);
 
-/* Copies the sound ledger; the index too if asked. What is there goes. */
-tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, bool with_index,
+/* Copies the sound ledger; `needs` is of enum tl_attack_needs. What is there goes. */
+tally_status tl_drill_copy(const struct tl_drill *drill, const struct tl_paths *to, uint8_t needs,
                            struct tally_error *err);
 
 /* Appends `count` events to a copy, the way any writer does. */

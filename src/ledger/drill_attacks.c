@@ -12,7 +12,7 @@
 #define VALUE_BYTES_MAX ((size_t)32 << 20)
 #define TIME_AT         16u
 #define PAGE_MAX        65536u
-#define DELETED         3u /* records, where some are deleted */
+#define A_FEW           3u /* records */
 
 /* A value in the store: how to read it, and how to put another in its place, by one number. */
 struct place {
@@ -36,10 +36,9 @@ static const struct place head_root = { "SELECT root FROM head WHERE one = ?1",
                                         "UPDATE head SET root = ?2 WHERE one = ?1", false };
 static const struct place head_frontier = { "SELECT frontier FROM head WHERE one = ?1",
                                             "UPDATE head SET frontier = ?2 WHERE one = ?1", false };
-static const struct place recent_ids = {
-    "SELECT ids FROM event_id_recent WHERE first = ?1",
-    "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1", false
-};
+static const struct place recent_ids = { "SELECT ids FROM event_id_recent WHERE first = ?1",
+                                         "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1",
+                                         false };
 
 static tally_status nothing_there(struct tally_error *err, const char *what)
 {
@@ -85,10 +84,10 @@ static tally_status load(struct tl_drill *drill, const struct place *place, uint
 static tally_status save(struct tl_drill *drill, const struct place *place, uint64_t key,
                          const struct tl_buf *bytes, struct tally_error *err)
 {
-    const struct tl_tamper_value values[] = {
-        tl_tamper_number(key),
-        place->is_text ? tl_tamper_text(tl_buf_str(bytes)) : tl_tamper_blob(bytes->data, bytes->len)
-    };
+    const struct tl_tamper_value values[] = { tl_tamper_number(key),
+                                              place->is_text
+                                                  ? tl_tamper_text(tl_buf_str(bytes))
+                                                  : tl_tamper_blob(bytes->data, bytes->len) };
     return tl_tamper_run(drill->db, place->set, values, TL_ARRAY_LEN(values), NULL, err);
 }
 
@@ -192,7 +191,7 @@ static tally_status delete_newest(struct tl_drill *drill, const struct tl_attack
                                   struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - DELETED, err);
+    return run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - A_FEW, err);
 }
 
 static tally_status swap_rows(struct tl_drill *drill, struct tally_error *err)
@@ -390,8 +389,7 @@ static tally_status delete_id(struct tl_drill *drill, const struct tl_attack *at
 {
     (void)attack;
     struct tally_error none = TALLY_ERROR_INIT;
-    tally_status moved =
-        run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
+    tally_status moved = run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
     tally_status recent = blank_recent_id(drill, drill->first, err);
     return recent == TALLY_ENOTFOUND ? moved : recent;
 }
@@ -437,7 +435,6 @@ static tally_status rebuild_index(const struct tl_drill *drill, struct tally_err
 {
     struct tl_index *index = NULL;
     struct tally_store *store = NULL;
-    (void)remove(drill->damaged.index); /* if it stays, the next step fails */
     TL_TRY(tl_index_open(&index, drill->damaged.index, TALLY_STORE_CREATE, err));
     tally_status status = tl_store_open(&store, drill->damaged.store, TALLY_STORE_READ, err);
     if (status == TALLY_OK) {
@@ -453,7 +450,6 @@ static tally_status doctor_index(struct tl_drill *drill, struct tally_error *err
 {
     tl_drill_close(drill);
     TL_TRY(rebuild_index(drill, err));
-    (void)remove(tl_drill_db(&drill->damaged)); /* copying replaces what is there */
     return tl_tamper_copy(tl_drill_db(&drill->sound), tl_drill_db(&drill->damaged), err);
 }
 
@@ -485,12 +481,18 @@ static tally_status replace_ledger(struct tl_drill *drill, const struct tl_attac
     return tl_tamper_copy(tl_drill_db(&drill->other), tl_drill_db(&drill->damaged), err);
 }
 
-static tally_status splice_record(struct tl_drill *drill, const struct tl_attack *attack,
-                           struct tally_error *err)
+static tally_status replace_by_namesake(struct tl_drill *drill, const struct tl_attack *attack,
+                                        struct tally_error *err)
 {
     (void)attack;
-    const struct tl_tamper_value path =
-        tl_tamper_text(tl_str_of(tl_drill_db(&drill->other)));
+    return tl_tamper_copy(tl_drill_db(&drill->namesake), tl_drill_db(&drill->damaged), err);
+}
+
+static tally_status splice_record(struct tl_drill *drill, const struct tl_attack *attack,
+                                  struct tally_error *err)
+{
+    (void)attack;
+    const struct tl_tamper_value path = tl_tamper_text(tl_str_of(tl_drill_db(&drill->other)));
     TL_TRY(tl_drill_open(drill, err));
     TL_TRY(tl_tamper_run(drill->db, "ATTACH ? AS other", &path, 1, NULL, err));
     return run1(drill,
@@ -499,35 +501,56 @@ static tally_status splice_record(struct tl_drill *drill, const struct tl_attack
                 drill->first, err);
 }
 
+/* Keeps the newest checkpoint of a store where an attack cannot reach it. */
+static tally_status remember(struct tl_drill *drill, const char *store, struct tally_error *err)
+{
+    struct tl_tamper *db = NULL;
+    TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
+    TL_TRY(tl_tamper_open(&db, store, err));
+    tl_buf_init(&note, TL_NOTE_LEN_MAX);
+    tally_status status = tl_tamper_get(
+        db, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0, &note, NULL, err);
+    tl_tamper_close(db);
+    TL_TRY(status);
+    drill->remembers = true;
+    return tl_io_replace_file(drill->memory, note.data, note.len, 0600, err);
+}
+
 /* Two copies go on from the same state, each for itself; the one is shown, the other remembered. */
 static tally_status fork_history(struct tl_drill *drill, const struct tl_attack *attack,
                                  struct tally_error *err)
 {
     (void)attack;
-    struct tl_tamper *fork = NULL;
-    TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
-    TL_TRY(tl_drill_copy(drill, &drill->fork, false, err));
-    TL_TRY(tl_drill_grow(drill, &drill->fork, DELETED, err));
-    TL_TRY(tl_drill_grow(drill, &drill->damaged, DELETED, err));
-    TL_TRY(tl_tamper_open(&fork, tl_drill_db(&drill->fork), err));
-    tl_buf_init(&note, VALUE_BYTES_MAX);
-    tally_status status =
-        tl_tamper_get(fork, "SELECT note FROM checkpoint ORDER BY size DESC LIMIT 1", NULL, 0,
-                      &note, NULL, err);
-    tl_tamper_close(fork);
-    TL_TRY(status);
-    drill->remembers = true;
-    return tl_io_replace_file(drill->memory, note.data, note.len, 0600, err);
+    TL_TRY(tl_drill_copy(drill, &drill->fork, TL_ATTACK_KEYS, err));
+    TL_TRY(tl_drill_grow(drill, &drill->fork, A_FEW, err));
+    TL_TRY(tl_drill_grow(drill, &drill->damaged, A_FEW, err));
+    return remember(drill, tl_drill_db(&drill->fork), err);
+}
+
+static tally_status remove_file(const char *path, struct tally_error *err)
+{
+    if (remove(path) != 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", path);
+    }
+    return TALLY_OK;
+}
+
+/* Without the mark, only who kept a checkpoint elsewhere can tell. */
+static tally_status cut_and_forget(struct tl_drill *drill, const struct tl_attack *attack,
+                                   struct tally_error *err)
+{
+    char mark[TL_PATH_SIZE];
+    TL_TRY(remember(drill, tl_drill_db(&drill->damaged), err));
+    TL_TRY(tl_drill_cut(drill, attack, err));
+    TL_TRY(tl_path_join(mark, drill->damaged.keys, "highwater", err));
+    return remove_file(mark, err);
 }
 
 static tally_status remove_trust(struct tl_drill *drill, const struct tl_attack *attack,
                                  struct tally_error *err)
 {
     (void)attack;
-    if (remove(drill->damaged.trust) != 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", drill->damaged.trust);
-    }
-    return TALLY_OK;
+    return remove_file(drill->damaged.trust, err);
 }
 
 /* The page that everything about records is found from. */
@@ -556,23 +579,23 @@ static tally_status spoil_page(struct tl_drill *drill, const struct tl_attack *a
     return tl_io_write_at(fd, garbage, (size_t)len, (page - 1) * len, err);
 }
 
-#define FLIP(field, offset, mask)                                        \
-    {                                                                    \
-        .name = "flip a bit of a leaf: " field, .expected = "LEAF_MODIFIED", \
+#define FLIP(field, offset, mask)                                                    \
+    {                                                                                \
+        .name = "flip a bit of a leaf: " field, .expected = "LEAF_MODIFIED",         \
         .told_by = "tree and tiles", .run = flip_leaf, .at = (offset), .bit = (mask) \
     }
 
 const struct tl_attack tl_attacks[] = {
-    { "edit a value in a record", "CONTENT_MODIFIED", "commitment", edit_value, false, 0, 0 },
-    { "edit a value, keeping its length", "CONTENT_MODIFIED", "commitment", edit_same_length, false,
-      0, 0 },
-    { "change the seed of a record", "CONTENT_MODIFIED", "commitment", flip_seed, false, 5, 1 },
-    { "swap the contents of two records", "CONTENT_MODIFIED", "commitment", swap_contents, false, 0,
+    { "edit a value in a record", "CONTENT_MODIFIED", "commitment", edit_value, 0, 0, 0 },
+    { "edit a value, keeping its length", "CONTENT_MODIFIED", "commitment", edit_same_length, 0, 0,
+      0 },
+    { "change the seed of a record", "CONTENT_MODIFIED", "commitment", flip_seed, 0, 5, 1 },
+    { "swap the contents of two records", "CONTENT_MODIFIED", "commitment", swap_contents, 0, 0,
       0 },
     { "delete the content of a record", "CONTENT_MISSING", "no purge or erasure covers it",
-      delete_content, false, 0, 0 },
-    { "give a control record content", "ROW_INSERTED", "leaf", give_control_content, false, 0, 0 },
-    { "move the time of a record back", "LEAF_MODIFIED", "tree and tiles", move_time, false, 0, 0 },
+      delete_content, 0, 0, 0 },
+    { "give a control record content", "ROW_INSERTED", "leaf", give_control_content, 0, 0, 0 },
+    { "move the time of a record back", "LEAF_MODIFIED", "tree and tiles", move_time, 0, 0, 0 },
     FLIP("kind", 4, 1),
     FLIP("flags", 5, 1),
     FLIP("retention class", 7, 1),
@@ -585,56 +608,57 @@ const struct tl_attack tl_attacks[] = {
     FLIP("MAC generation", 83, 1),
     FLIP("incarnation", 87, 1),
     FLIP("MAC", 95, 1),
-    { "delete a record", "LEAF_MISSING", "positions", delete_record, false, 0, 0 },
-    { "delete the newest records", "TRUNCATED", "signed size", delete_newest, false, 0, 0 },
-    { "cut the ledger back to an old checkpoint", "ROLLBACK", "high-water mark", tl_drill_cut,
-      false, 0, 0 },
-    { "swap two records", "LEAF_MODIFIED", "tree and tiles", swap_records, false, 0, 0 },
-    { "append a copy of a record", "LEAF_EXTRA", "signed size", duplicate, false, 0, 0 },
-    { "insert a record and renumber the rest", "LEAF_EXTRA", "signed size", insert_record, false, 0,
+    { "delete a record", "LEAF_MISSING", "positions", delete_record, 0, 0, 0 },
+    { "delete the newest records", "TRUNCATED", "signed size", delete_newest, 0, 0, 0 },
+    { "cut the ledger back to an old checkpoint", "ROLLBACK", "high-water mark", tl_drill_cut, 0, 0,
       0 },
-    { "give a record the id of another", "DUPLICATE_ID", "ids", take_id, false, 0, 0 },
-    { "shorten a retention in GENESIS", "LEAF_MODIFIED", "tree and tiles", edit_retention, false, 0,
+    { "cut it back, and remove the high-water mark", "ROLLBACK", "remembered checkpoint",
+      cut_and_forget, 0, 0, 0 },
+    { "swap two records", "LEAF_MODIFIED", "tree and tiles", swap_records, 0, 0, 0 },
+    { "append a copy of a record", "LEAF_EXTRA", "signed size", duplicate, 0, 0, 0 },
+    { "insert a record and renumber the rest", "LEAF_EXTRA", "signed size", insert_record, 0, 0,
       0 },
-    { "edit a RESUME record", "LEAF_MODIFIED", "tree and tiles", edit_resume, false, 0, 0 },
+    { "give a record the id of another", "DUPLICATE_ID", "ids", take_id, 0, 0, 0 },
+    { "shorten a retention in GENESIS", "LEAF_MODIFIED", "tree and tiles", edit_retention, 0, 0,
+      0 },
+    { "edit a RESUME record", "LEAF_MODIFIED", "tree and tiles", edit_resume, 0, 0, 0 },
     { "edit the root in the checkpoint", "SIGNATURE_INVALID", "log key's signature", edit_note_body,
-      false, 0, 0 },
-    { "edit the log key's signature", "SIGNATURE_INVALID", "log key's signature", edit_signature,
-      false, 0, 0 },
+      0, 0, 0 },
+    { "edit the log key's signature", "SIGNATURE_INVALID", "log key's signature", edit_signature, 0,
+      0, 0 },
     { "edit the epoch key's signature", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
-      edit_signature, false, 1, 0 },
-    { "drop the newest checkpoint", "LEAF_EXTRA", "signed size", drop_newest_checkpoint, false, 0,
-      0 },
-    { "drop every checkpoint", "CHECKPOINT_MISSING", "nothing is signed", drop_all_checkpoints,
-      false, 0, 0 },
-    { "edit a tile", "TILE_MISMATCH", "leaves", edit_tile, false, 40, 1 },
-    { "delete a tile", "TILE_MISSING", "leaves", delete_tile, false, 0, 0 },
-    { "edit the root in the head", "HEAD_MISMATCH", "checkpoint", edit_head, false, 3, 1 },
-    { "edit the frontier in the head", "HEAD_MISMATCH", "leaves", edit_frontier, false, 3, 1 },
-    { "delete the entry of an id", "INDEX_MISMATCH", "ids of the leaves", delete_id, false, 0, 0 },
-    { "insert an entry for an id", "INDEX_MISMATCH", "ids of the leaves", insert_id, false, 0, 0 },
-    { "delete times from the search index", "INDEX_MISMATCH", "contents", delete_index_times, true,
+      edit_signature, 0, 1, 0 },
+    { "drop the newest checkpoint", "LEAF_EXTRA", "signed size", drop_newest_checkpoint, 0, 0, 0 },
+    { "drop every checkpoint", "CHECKPOINT_MISSING", "nothing is signed", drop_all_checkpoints, 0,
       0, 0 },
-    { "hide a record from the search index", "INDEX_MISMATCH", "contents", hide_from_index, true, 0,
+    { "edit a tile", "TILE_MISMATCH", "leaves", edit_tile, 0, 40, 1 },
+    { "delete a tile", "TILE_MISSING", "leaves", delete_tile, 0, 0, 0 },
+    { "edit the root in the head", "HEAD_MISMATCH", "checkpoint", edit_head, 0, 3, 1 },
+    { "edit the frontier in the head", "HEAD_MISMATCH", "leaves", edit_frontier, 0, 3, 1 },
+    { "delete the entry of an id", "INDEX_MISMATCH", "ids of the leaves", delete_id, 0, 0, 0 },
+    { "insert an entry for an id", "INDEX_MISMATCH", "ids of the leaves", insert_id, 0, 0, 0 },
+    { "delete times from the search index", "INDEX_MISMATCH", "contents", delete_index_times,
+      TL_ATTACK_INDEX, 0, 0 },
+    { "hide a record from the search index", "INDEX_MISMATCH", "contents", hide_from_index,
+      TL_ATTACK_INDEX, 0, 0 },
+    { "lie about a record in the search index", "INDEX_MISMATCH", "contents", lie_in_index,
+      TL_ATTACK_INDEX, 0, 0 },
+    { "put an older copy of the store back", "ROLLBACK", "high-water mark", roll_back, 0, 0, 0 },
+    { "put another ledger in its place", "ORIGIN_MISMATCH", "pinned origin", replace_ledger, 0, 0,
       0 },
-    { "lie about a record in the search index", "INDEX_MISMATCH", "contents", lie_in_index, true, 0,
-      0 },
-    { "put an older copy of the store back", "ROLLBACK", "high-water mark", roll_back, false, 0,
-      0 },
-    { "put another ledger in its place", "GENESIS_MISMATCH", "pinned keys", replace_ledger, false,
+    { "put another ledger of this name in its place", "GENESIS_MISMATCH", "pinned keys",
+      replace_by_namesake, 0, 0, 0 },
+    { "splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record, 0,
       0, 0 },
-    { "splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record, false, 0,
-      0 },
-    { "show two histories", "FORK", "remembered checkpoint", fork_history, false, 0, 0 },
+    { "show two histories", "FORK", "remembered checkpoint", fork_history, TL_ATTACK_KEYS, 0, 0 },
     { "rewrite a record, with the log key", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
-      tl_drill_sign_log_key, false, 0, 0 },
+      tl_drill_sign_log_key, TL_ATTACK_KEYS, 0, 0 },
     { "rewrite a record, with all current keys", "FORK", "high-water mark", tl_drill_sign_all_keys,
-      false, 0, 0 },
+      TL_ATTACK_KEYS, 0, 0 },
     { "rewrite a closed epoch, with all current keys", "EPOCH_SEAL_INVALID",
-      "destroyed key of the epoch", tl_drill_sign_closed_epoch, false, 0, 0 },
-    { "remove the trust file", "KEY_UNKNOWN", "nothing is pinned", remove_trust, false, 0, 0 },
-    { "hide a trigger in the database", "STORE_ERROR", "database's schema", add_trigger, false, 0,
-      0 },
-    { "write garbage over a page", "STORE_ERROR", "database's checks", spoil_page, false, 0, 0 },
+      "destroyed key of the epoch", tl_drill_sign_closed_epoch, TL_ATTACK_KEYS, 0, 0 },
+    { "remove the trust file", "KEY_UNKNOWN", "nothing is pinned", remove_trust, 0, 0, 0 },
+    { "hide a trigger in the database", "STORE_ERROR", "database's schema", add_trigger, 0, 0, 0 },
+    { "write garbage over a page", "STORE_ERROR", "database's checks", spoil_page, 0, 0, 0 },
 };
 const size_t tl_attack_count = TL_ARRAY_LEN(tl_attacks);

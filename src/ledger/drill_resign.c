@@ -49,8 +49,8 @@ static tally_status put_tile(void *ctx, uint32_t level, uint64_t n, const uint8_
     const struct tl_tamper_value values[] = { tl_tamper_blob(data, TL_TILE_LEN),
                                               tl_tamper_number(level), tl_tamper_number(n) };
     return tl_tamper_run(retree->drill->db,
-                         "UPDATE tile SET data = ? WHERE level = ? AND n = ? AND data <> ?1", values,
-                         TL_ARRAY_LEN(values), NULL, retree->err);
+                         "UPDATE tile SET data = ? WHERE level = ? AND n = ? AND data <> ?1",
+                         values, TL_ARRAY_LEN(values), NULL, retree->err);
 }
 
 static tally_status put_leaf(void *ctx, const struct tally_record *record)
@@ -109,6 +109,7 @@ tally_status tl_drill_cut(struct tl_drill *drill, const struct tl_attack *attack
     uint64_t kept = 0;
     TL_CLEANUP(retree_freep) struct retree *retree = NULL;
     TL_TRY(retree_new(&retree, drill, err));
+    tl_assert(retree != NULL);
     TL_TRY(tl_tamper_get(drill->db,
                          "SELECT size FROM checkpoint WHERE size < ? ORDER BY size DESC LIMIT 1",
                          &size, 1, NULL, &kept, err));
@@ -160,10 +161,9 @@ static tally_status read_column(struct tl_drill *drill, const char *sql, uint64_
 static tally_status write_record(struct tl_drill *drill, const struct rewrite *rewrite,
                                  uint64_t seq, struct tally_error *err)
 {
-    const struct tl_tamper_value values[] = {
-        tl_tamper_text(tl_buf_str(&rewrite->event)),
-        tl_tamper_blob(rewrite->leaf.data, rewrite->leaf.len), tl_tamper_number(seq)
-    };
+    const struct tl_tamper_value values[] = { tl_tamper_text(tl_buf_str(&rewrite->event)),
+                                              tl_tamper_blob(rewrite->leaf.data, rewrite->leaf.len),
+                                              tl_tamper_number(seq) };
     return tl_tamper_run(drill->db, "UPDATE record SET event = ?, leaf = ? WHERE seq = ?", values,
                          TL_ARRAY_LEN(values), NULL, err);
 }
@@ -186,8 +186,8 @@ static tally_status rewrite_with(struct rewrite *rewrite, struct tl_drill *drill
     at += sizeof(marker) - 1;
     *at = *at == 'a' ? 'b' : 'a';
     uint8_t *leaf = (uint8_t *)rewrite->leaf.data;
-    TL_TRY(tl_split_event(&rewrite->split, rewrite->control.policy.erasable, event->data,
-                          event->len));
+    TL_TRY(
+        tl_split_event(&rewrite->split, rewrite->control.policy.erasable, event->data, event->len));
     TL_TRY(tl_commit_event(leaf + 48, &rewrite->split, event->data, event->len,
                            (const uint8_t *)rewrite->seed.data, &rewrite->scratch));
     struct tl_mac mac;
@@ -267,6 +267,7 @@ static tally_status rewrite_history(struct tl_drill *drill, uint64_t seq, bool e
     TL_TRY(tl_drill_open(drill, err));
     TL_TRY(rewrite_record(drill, keys, seq, err));
     TL_TRY(retree_new(&retree, drill, err));
+    tl_assert(retree != NULL);
     uint64_t size = seq;
     while (size < drill->size) {
         TL_TRY(next_checkpoint(drill, size, &size, err));

@@ -262,6 +262,7 @@ static tally_status get(struct tally_ledger *ledger, const struct tally_conditio
     query.limit = 1;
     struct tally_page *page = NULL;
     TL_TRY(tally_find(ledger, &query, &page, err));
+    tl_assert(page != NULL);
     if (page->count == 0) {
         tally_page_free(page);
         return tl_fail(err, TALLY_ENOTFOUND, "there is no such record");

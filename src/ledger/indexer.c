@@ -1,7 +1,7 @@
 /* Feeds the search index: reads records behind the sequencer and enters their terms. */
 #include "ledger/ledger.h"
 
-#define CHUNK_RECORDS   32768u
+#define CHUNK_RECORDS   65536u
 #define CHUNK_TERMS_MAX ((size_t)64 << 20)
 #define RETRY_MS        1000u
 

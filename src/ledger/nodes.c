@@ -87,19 +87,12 @@ tally_status tl_nodes_get(void *ctx, uint32_t level, uint64_t n, uint8_t out[TL_
     uint64_t first = n << height; /* within tree level (level / 8) * 8 */
     TL_TRY(load_tile(nodes, level / 8, first / TL_TILE_WIDTH));
 
-    /* Fold 2^height neighbouring hashes of the tile into one, in place of a copy. */
+    /* Fold 2^height neighbouring hashes of the tile into one. */
     uint8_t fold[TL_TILE_WIDTH / 2][TL_HASH_LEN];
     uint32_t width = 1u << height;
-    const uint8_t *from = nodes->tile + (size_t)(first % TL_TILE_WIDTH) * TL_HASH_LEN;
-    if (width == 1) {
-        memcpy(out, from, TL_HASH_LEN);
-        return TALLY_OK;
-    }
-    for (uint32_t i = 0; i < width / 2; i++) {
-        tl_tree_hash_node(fold[i], from + (size_t)2 * i * TL_HASH_LEN,
-                          from + (size_t)(2 * i + 1) * TL_HASH_LEN);
-    }
-    for (width /= 2; width > 1; width /= 2) {
+    memcpy(fold, nodes->tile + (size_t)(first % TL_TILE_WIDTH) * TL_HASH_LEN,
+           (size_t)width * TL_HASH_LEN);
+    for (; width > 1; width /= 2) {
         for (uint32_t i = 0; i < width / 2; i++) {
             tl_tree_hash_node(fold[i], fold[2 * i], fold[2 * i + 1]);
         }

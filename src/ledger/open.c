@@ -137,10 +137,10 @@ static tally_status write_trust(const struct tl_paths *paths, const struct tl_ke
     return status;
 }
 
-/* A new ledger's directories. What is there already is not ours to write over. */
-static tally_status make_directories(const struct tl_paths *paths, struct tally_error *err)
+/* What is there already is not ours to write over. */
+static tally_status check_vacant(const struct tl_paths *paths, struct tally_error *err)
 {
-    static const char *const taken[] = { "ledger.db", "keys", "index.db" };
+    static const char *const taken[] = { "ledger.db", "index.db", "ledger.lock" };
     char path[TL_PATH_SIZE];
     for (size_t i = 0; i < TL_ARRAY_LEN(taken); i++) {
         TL_TRY(tl_path_join(path, paths->dir, taken[i], err));
@@ -148,9 +148,40 @@ static tally_status make_directories(const struct tl_paths *paths, struct tally_
             return tl_fail(err, TALLY_ECONFLICT, "'%s' is there already", path);
         }
     }
+    TL_TRY(tl_path_join(path, paths->keys, "log.key", err));
+    return access(path, F_OK) == 0
+               ? tl_fail(err, TALLY_ECONFLICT, "'%s' is there already", path)
+               : TALLY_OK;
+}
+
+static tally_status make_directories(const struct tl_paths *paths, struct tally_error *err)
+{
     TL_TRY(tl_io_make_directory(paths->dir, 0700, err));
     TL_TRY(tl_io_make_directory(paths->checkpoints, 0700, err));
     return tl_io_make_directory(paths->keys, 0700, err);
+}
+
+/* Takes back what a failed tally_init() made, so that it can be tried again. What cannot be removed
+ * is seen by the next try. */
+static void remove_directories(const struct tl_paths *paths)
+{
+    static const char *const files[] = { "ledger.db", "ledger.db-wal", "ledger.db-shm",
+                                         "ledger.lock", "checkpoints/newest" };
+    static const char *const keys[] = { "log.key", "state", "highwater", "trust.txt" };
+    char path[TL_PATH_SIZE];
+    for (size_t i = 0; i < TL_ARRAY_LEN(files); i++) {
+        if (tl_path_join(path, paths->dir, files[i], NULL) == TALLY_OK) {
+            (void)tl_io->unlink(path);
+        }
+    }
+    for (size_t i = 0; i < TL_ARRAY_LEN(keys); i++) {
+        if (tl_path_join(path, paths->keys, keys[i], NULL) == TALLY_OK) {
+            (void)tl_io->unlink(path);
+        }
+    }
+    (void)rmdir(paths->checkpoints);
+    (void)rmdir(paths->keys);
+    (void)rmdir(paths->dir);
 }
 
 static void fill_result(struct tally_init_result *result, const struct tl_keys *keys)
@@ -185,11 +216,10 @@ static tally_status create_sequencer(struct tl_sequencer **sequencer_out,
     return tl_sequencer_create(sequencer_out, &input, err);
 }
 
-static tally_status init_at(const struct tl_paths *paths, const struct tl_config *config,
-                            const char *origin, struct tally_init_result *result,
-                            struct tally_error *err)
+static tally_status fill_directories(const struct tl_paths *paths, const struct tl_config *config,
+                                     const char *origin, struct tally_init_result *result,
+                                     struct tally_error *err)
 {
-    TL_TRY(make_directories(paths, err));
     TL_CLEANUP(tl_io_closep) int lock = -1;
     TL_TRY(tl_lock_take(paths->lock, &lock, err));
     struct tally_store *store = NULL;
@@ -199,6 +229,21 @@ static tally_status init_at(const struct tl_paths *paths, const struct tl_config
         create_sequencer(&sequencer, paths, config, store, origin, result, err);
     tl_sequencer_close(sequencer);
     tl_store_close(store);
+    return status;
+}
+
+static tally_status init_at(const struct tl_paths *paths, const struct tl_config *config,
+                            const char *origin, struct tally_init_result *result,
+                            struct tally_error *err)
+{
+    TL_TRY(check_vacant(paths, err));
+    tally_status status = make_directories(paths, err);
+    if (status == TALLY_OK) {
+        status = fill_directories(paths, config, origin, result, err);
+    }
+    if (status != TALLY_OK) {
+        remove_directories(paths);
+    }
     return status;
 }
 
@@ -269,7 +314,7 @@ static void closep(struct tally_ledger **ledger)
 
 static tally_status open_memory(struct tally_ledger *ledger, struct tally_error *err)
 {
-    struct tally_init_result result;
+    struct tally_init_result result = { "", "", "", "" };
     TL_TRY(tl_store_open(&ledger->store, ledger->paths.store, TALLY_STORE_CREATE, err));
     tally_status status = create_sequencer(&ledger->sequencer, &ledger->paths, &ledger->config,
                                            ledger->store, NULL, &result, err);
@@ -286,7 +331,14 @@ static tally_status open_for_writing(struct tally_ledger *ledger, bool accept_cl
     TL_TRY(tl_lock_take(ledger->paths.lock, &ledger->lock_fd, err));
     TL_TRY(tl_store_open(&ledger->store, ledger->paths.store, TALLY_STORE_WRITE, err));
     struct tl_keys *keys = NULL;
-    TL_TRY(tl_keys_load(&keys, ledger->paths.keys, err));
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_keys_load(&keys, ledger->paths.keys, &why);
+    if (status != TALLY_OK) {
+        /* Not TALLY_ENOTFOUND: the ledger is there, and making a new one would be the wrong way. */
+        return tl_fail_errno(err, status == TALLY_ENOTFOUND ? TALLY_EIO : status, why.os_errno,
+                             "%s; without its keys the ledger can be read, not written",
+                             why.message);
+    }
     memcpy(ledger->origin, keys->state.origin, sizeof(ledger->origin));
     const struct tl_sequencer_input input = { .paths = &ledger->paths,
                                               .config = &ledger->config,

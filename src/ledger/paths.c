@@ -54,7 +54,8 @@ static tally_status join_keys(struct tl_paths *paths, struct tl_str keys_dir,
 tally_status tl_paths_init(struct tl_paths *paths, const char *uri, struct tl_str store,
                            struct tl_str keys_dir, struct tally_error *err)
 {
-    *paths = (struct tl_paths){ .memory = strncmp(uri, "memory:", 7) == 0 };
+    memset(paths, 0, sizeof(*paths));
+    paths->memory = strncmp(uri, "memory:", 7) == 0;
     TL_TRY(copy_dir(paths, uri, err));
     if (paths->memory) {
         memcpy(paths->store, paths->dir, sizeof(paths->dir));

@@ -69,10 +69,12 @@ static uint32_t hash_of(struct tl_str key, int64_t day_us)
 static tally_status cell_for(struct stats *stats, struct tl_str key, int64_t day_us,
                              struct tl_stats_cell **cell_out)
 {
+    key = key.text == NULL ? TL_STR("") : key; /* records that lack it */
     key.len = key.len > KEY_MAX ? KEY_MAX : key.len;
     uint32_t at = hash_of(key, day_us) % SLOTS;
     for (; stats->slots[at] != 0; at = (at + 1) % SLOTS) {
         struct tl_stats_cell *cell = stats->cells[stats->slots[at] - 1];
+        tl_assert(cell != NULL);
         struct tl_str text = { .text = cell->key, .len = cell->key_len };
         if (cell->day_us == day_us && tl_str_equal(text, key)) {
             *cell_out = cell;
@@ -89,9 +91,7 @@ static tally_status cell_for(struct stats *stats, struct tl_str key, int64_t day
     }
     cell->day_us = day_us;
     cell->key_len = key.len;
-    if (key.len > 0) {
-        memcpy(cell->key, key.text, key.len);
-    }
+    tl_str_copy(cell->key, sizeof(cell->key), key);
     stats->cells[stats->cell_count++] = cell;
     stats->slots[at] = (uint32_t)stats->cell_count;
     *cell_out = cell;
@@ -175,8 +175,28 @@ static tally_status finish(struct stats *stats)
     return TALLY_OK;
 }
 
-static tally_status stats_new(struct stats **stats_out, const char *by, int by_day,
-                              struct tally_error *err)
+/* NULL without memory. */
+static struct stats *stats_new(const char *by, bool no_key, int by_day)
+{
+    struct stats *stats = tl_alloc_array(1, sizeof(*stats));
+    if (stats == NULL) {
+        return NULL;
+    }
+    stats->by = by;
+    stats->no_key = no_key;
+    stats->by_day = no_key || by_day != 0;
+    stats->cells = tl_alloc_array(KEYS_MAX, sizeof(struct tl_stats_cell *));
+    stats->slots = tl_alloc_array(SLOTS, sizeof(*stats->slots));
+    if (stats->cells == NULL || stats->slots == NULL) {
+        tally_stats_free(&stats->public);
+        return NULL;
+    }
+    return stats;
+}
+
+tally_status tally_stats(struct tally_ledger *ledger, const struct tally_query *query,
+                         const char *by, int by_day, struct tally_stats **stats_out,
+                         struct tally_error *err)
 {
     static const struct tl_event_view empty;
     bool known = true;
@@ -187,30 +207,12 @@ static tally_status stats_new(struct stats **stats_out, const char *by, int by_d
     if (!known) {
         return tl_refuse(err, "bad_parameter", "", "cannot count by '%.64s'", by);
     }
-    TL_CLEANUP(stats_freep) struct stats *stats = tl_alloc_array(1, sizeof(*stats));
+    TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
+    TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
+    TL_CLEANUP(stats_freep) struct stats *stats = stats_new(by, no_key, by_day);
     if (stats == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate statistics");
     }
-    stats->by = by;
-    stats->no_key = no_key;
-    stats->by_day = no_key || by_day != 0;
-    stats->cells = tl_alloc_array(KEYS_MAX, sizeof(struct tl_stats_cell *));
-    stats->slots = tl_alloc_array(SLOTS, sizeof(*stats->slots));
-    if (stats->cells == NULL || stats->slots == NULL) {
-        return tl_fail(err, TALLY_ENOMEM, "cannot allocate statistics");
-    }
-    *stats_out = TL_TAKE(stats);
-    return TALLY_OK;
-}
-
-tally_status tally_stats(struct tally_ledger *ledger, const struct tally_query *query,
-                         const char *by, int by_day, struct tally_stats **stats_out,
-                         struct tally_error *err)
-{
-    TL_CLEANUP(stats_freep) struct stats *stats = NULL;
-    TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
-    TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
-    TL_TRY(stats_new(&stats, by, by_day, err));
     TL_TRY(tl_walk_filter(&filter, ledger, query, err));
     TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
     const struct tl_walk_order order = { .ascending = true };

@@ -27,6 +27,7 @@ void tl_walk_end(struct tl_walk **walk_ptr)
     if (walk != NULL) {
         tl_reader_put(walk->ledger, &walk->reader);
         tl_arena_release(&walk->arena);
+        tl_free(walk->tail.keys);
         tl_free(walk);
     }
     *walk_ptr = NULL;
@@ -216,21 +217,8 @@ static void make_query(const struct tl_walk *walk, struct tl_index_query *query,
                                       .after_seq = walk->order.after_seq };
 }
 
-/* Records above the index, in order of occurred_at: only their keys are kept. */
-struct tail_key {
-    int64_t occurred_us;
-    uint64_t seq;
-};
-
-struct tl_walk_tail {
-    struct tail_key *keys; /* sorted as the walk goes, first to come first */
-    size_t count;
-    size_t capacity;
-    size_t at; /* next to hand on */
-};
-
 /* Whether a comes before b in the order of the walk. */
-static bool comes_before(const struct tl_walk_order *order, struct tail_key a, struct tail_key b)
+static bool comes_before(const struct tl_walk_order *order, struct tl_tail_key a, struct tl_tail_key b)
 {
     bool less = a.occurred_us != b.occurred_us ? a.occurred_us < b.occurred_us : a.seq < b.seq;
     bool same = a.occurred_us == b.occurred_us && a.seq == b.seq;
@@ -243,7 +231,7 @@ static tally_status grow_tail(struct tl_walk_tail *tail, struct tally_error *err
         return TALLY_OK;
     }
     size_t capacity = tail->capacity == 0 ? 64 : 2 * tail->capacity;
-    struct tail_key *keys = tl_realloc_array(tail->keys, capacity, sizeof(*keys));
+    struct tl_tail_key *keys = tl_realloc_array(tail->keys, capacity, sizeof(*keys));
     if (keys == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot sort records by time");
     }
@@ -256,10 +244,10 @@ static tally_status grow_tail(struct tl_walk_tail *tail, struct tally_error *err
 static tally_status collect(void *ctx, const struct tl_match *match)
 {
     struct tl_walk *walk = ctx;
-    struct tl_walk_tail *tail = walk->tail;
+    struct tl_walk_tail *tail = &walk->tail;
     const struct tl_walk_order *order = &walk->order;
-    const struct tail_key key = { .occurred_us = match->occurred_us, .seq = match->record->seq };
-    const struct tail_key after = { .occurred_us = order->after_occurred, .seq = order->after_seq };
+    const struct tl_tail_key key = { .occurred_us = match->occurred_us, .seq = match->record->seq };
+    const struct tl_tail_key after = { .occurred_us = order->after_occurred, .seq = order->after_seq };
     if (order->has_after && !comes_before(order, after, key)) {
         return TALLY_OK;
     }
@@ -280,9 +268,9 @@ static tally_status collect(void *ctx, const struct tl_match *match)
 }
 
 /* Hands on the tail's records that come before `key`, or all of them. */
-static tally_status hand_on_before(struct tl_walk *walk, const struct tail_key *key)
+static tally_status hand_on_before(struct tl_walk *walk, const struct tl_tail_key *key)
 {
-    struct tl_walk_tail *tail = walk->tail;
+    struct tl_walk_tail *tail = &walk->tail;
     while (tail->at < tail->count &&
            (key == NULL || comes_before(&walk->order, tail->keys[tail->at], *key))) {
         TL_TRY(read_one(walk, tail->keys[tail->at++].seq));
@@ -293,8 +281,8 @@ static tally_status hand_on_before(struct tl_walk *walk, const struct tail_key *
 static tally_status meet_indexed(void *ctx, uint64_t seq, int64_t occurred_us)
 {
     struct tl_walk *walk = ctx;
-    if (walk->tail != NULL) {
-        const struct tail_key key = { .occurred_us = occurred_us, .seq = seq };
+    if (walk->order.by_occurred) {
+        const struct tl_tail_key key = { .occurred_us = occurred_us, .seq = seq };
         TL_TRY(hand_on_before(walk, &key));
     }
     return read_one(walk, seq);
@@ -340,10 +328,10 @@ static tally_status run_by_occurred(struct tl_walk *walk)
     uint64_t first = walk->ranges.seq_first;
     uint64_t end = walk->ranges.seq_end;
     uint64_t border = walk->indexed < first ? first : walk->indexed < end ? walk->indexed : end;
-    struct tl_walk_tail tail = { 0 };
     tl_match_fn *fn = walk->fn;
     void *ctx = walk->ctx;
-    walk->tail = &tail;
+    walk->tail.count = 0;
+    walk->tail.at = 0;
     walk->fn = collect;
     walk->ctx = walk;
     tally_status status = read_range(walk, border, end);
@@ -355,8 +343,6 @@ static tally_status run_by_occurred(struct tl_walk *walk)
     if (status == TALLY_OK) {
         status = hand_on_before(walk, NULL);
     }
-    walk->tail = NULL;
-    tl_free(tail.keys);
     return status;
 }
 

@@ -32,7 +32,18 @@ struct tl_walk_order {
     size_t enough; /* by_occurred: the caller takes at most so many; 0: all */
 };
 
-struct tl_walk_tail;
+/* Records above the index, in order of occurred_at: only their keys are kept. */
+struct tl_tail_key {
+    int64_t occurred_us;
+    uint64_t seq;
+};
+
+struct tl_walk_tail {
+    struct tl_tail_key *keys; /* sorted as the walk goes, first to come first */
+    size_t count;
+    size_t capacity;
+    size_t at; /* next to hand on */
+};
 
 /* One walk over one state of the ledger. Large: allocate. Caller serialises. */
 struct tl_walk {
@@ -51,7 +62,7 @@ struct tl_walk {
     tally_status stopped; /* what fn returned when it stopped a scan */
     uint64_t wanted;      /* seq that a single read is after */
     bool met;
-    struct tl_walk_tail *tail; /* by_occurred: what the index does not know yet */
+    struct tl_walk_tail tail; /* by_occurred: what the index does not know yet */
 };
 
 /* Takes a reader and a snapshot. The filter outlives the walk. End it with tl_walk_end(). */

@@ -71,8 +71,8 @@ void tl_tamper_close(struct tl_tamper *tamper)
     }
 }
 
-static tally_status bind(sqlite3_stmt *stmt, int at, const struct tl_tamper_value *value,
-                         struct tally_error *err)
+static tally_status bind_value(sqlite3_stmt *stmt, int at, const struct tl_tamper_value *value,
+                               struct tally_error *err)
 {
     int rc = SQLITE_OK;
     switch (value->type) {
@@ -99,7 +99,7 @@ static tally_status prepare(struct tl_tamper *tamper, const char *sql,
     TL_CLEANUP(tl_sqlite_finalizep) sqlite3_stmt *stmt = NULL;
     TL_TRY(tl_sqlite_prepare(tamper->db, sql, &stmt, err));
     for (size_t i = 0; i < count; i++) {
-        TL_TRY(bind(stmt, (int)i + 1, &values[i], err));
+        TL_TRY(bind_value(stmt, (int)i + 1, &values[i], err));
     }
     *stmt_out = TL_TAKE(stmt);
     return TALLY_OK;

@@ -58,7 +58,6 @@ tally_status tl_tamper_run(struct tl_tamper *tamper, const char *sql,
  */
 tally_status tl_tamper_get(struct tl_tamper *tamper, const char *sql,
                            const struct tl_tamper_value *values, size_t count,
-                           struct tl_buf *bytes_out, uint64_t *number_out,
-                           struct tally_error *err);
+                           struct tl_buf *bytes_out, uint64_t *number_out, struct tally_error *err);
 
 #endif /* TL_STORE_TAMPER_H */

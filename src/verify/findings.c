@@ -84,12 +84,11 @@ static const struct {
 tally_status tl_findings_init(struct tl_findings *findings,
                               const struct tally_verify_options *options, struct tally_error *err)
 {
-    *findings = (struct tl_findings){
-        .on_finding = options->on_finding,
-        .ctx = options->ctx,
-        .id_seq = TALLY_SEQ_NONE,
-        .report = tl_alloc_array(1, sizeof(struct tally_report)),
-    };
+    memset(findings, 0, sizeof(*findings));
+    findings->on_finding = options->on_finding;
+    findings->ctx = options->ctx;
+    findings->id_seq = TALLY_SEQ_NONE;
+    findings->report = tl_alloc_array(1, sizeof(struct tally_report));
     if (findings->report == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a report");
     }
@@ -101,7 +100,7 @@ void tl_findings_release(struct tl_findings *findings)
 {
     tl_free(findings->items);
     tl_free(findings->report);
-    *findings = (struct tl_findings){ 0 };
+    memset(findings, 0, sizeof(*findings));
 }
 
 static bool reserve(struct tl_findings *findings)

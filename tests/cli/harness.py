@@ -9,7 +9,7 @@ import sys
 import tempfile
 import unittest
 
-TALLY = sys.argv[1] if len(sys.argv) > 1 else "build/src/tally"
+TALLY = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else "build/src/tally")
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 
 

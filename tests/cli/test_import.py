@@ -14,7 +14,9 @@ import unittest
 
 from harness import DATA, TALLY, Case, main
 
-CLOUDTRAIL = pathlib.Path("/work/shared/data/cloudtrail")  # check: optional, skipped where absent
+# All of the sample from which three.json was taken; not part of the repository.
+CLOUDTRAIL = pathlib.Path(os.environ.get("CLOUDTRAIL_SAMPLE") or
+                          DATA.parent.parent.parent / "shared/data/cloudtrail")
 
 
 def counts(read, recorded, already=0, rejected=0):
@@ -109,7 +111,7 @@ class Lines(Import):
 
     def test_the_run_is_on_record(self):
         self.run_import(self.write("e", '{"action":"a","id":"e1"}'))
-        self.run_import(self.write("e", '{"action":"a","id":"e1"}'), want=6)
+        self.run_import(self.write("e", '{"action":"a","id":"e1"}'))
         acts = self.tally("find", "--action", "tally.import", "--json").json["items"]
         self.assertEqual(len(acts), 1)
         self.assertEqual(acts[0]["event"]["metadata"]["recorded"], 1)

@@ -32,7 +32,8 @@ static tally_status read_words(struct tl_args *args, const char *const words[], 
 static void reads_names_letters_and_arguments(void **state)
 {
     (void)state;
-    const char *const words[] = { "--limit=5", "a", "--actor-id", "--x", "-fq", "-n7", "-", "--", "-n", NULL };
+    const char *const words[] = { "--limit=5", "a", "--actor-id", "--x", "-fq",
+                                  "-n7",       "-", "--",         "-n",  NULL };
     TL_CLEANUP(tl_args_release) struct tl_args args = { 0 };
     check_ok(read_words(&args, words, false, NULL));
     assert_int_equal(args.given_count, 5);

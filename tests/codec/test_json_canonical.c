@@ -172,6 +172,59 @@ static void does_not_walk_out_of_text_that_is_cut_short(void **state)
     }
 }
 
+/* What tl_json_skip() does, byte by byte, for a value that is a string or a container. */
+static size_t skip_slowly(const char *text, size_t len, size_t at)
+{
+    size_t depth = 0;
+    bool string = false;
+    for (; at < len; at++) {
+        char c = text[at];
+        if (string && c == '\\') {
+            at++;
+        } else if (c == '"') {
+            string = !string;
+        } else if (!string) {
+            depth += c == '[' || c == '{';
+            depth -= c == ']' || c == '}';
+        }
+        if (!string && depth == 0) {
+            return at + 1;
+        }
+    }
+    return 0;
+}
+
+static void skips_a_value_wherever_the_blocks_end_that_it_is_read_in(void **state)
+{
+    (void)state;
+    static const char value[] = "[\"]\\\\\",{\"a\":\"\\\\\\\"}\"},[[\"\\\"\\\"[\"]],{\"\":[]}]";
+    static const char tail[] = "]}\",\\\"{";
+    for (size_t fill = 0; fill < 150; fill++) {
+        struct tl_buf buf;
+        tl_buf_init(&buf, 1024);
+        tl_buf_add(&buf, "[\"", 2);
+        for (size_t i = 0; i < fill; i++) {
+            tl_buf_add_char(&buf, 'x');
+        }
+        tl_buf_add(&buf, "\",", 2);
+        tl_buf_add(&buf, value, sizeof(value) - 1);
+        tl_buf_add_char(&buf, ']');
+        size_t end = buf.len;
+        tl_buf_add(&buf, tail, sizeof(tail) - 1);
+        assert_int_equal(tl_json_skip(buf.data, buf.len, 0), end);
+        for (size_t at = 0; at < end; at++) {
+            if (buf.data[at] == '"' || buf.data[at] == '[' || buf.data[at] == '{') {
+                size_t want = skip_slowly(buf.data, buf.len, at);
+                assert_int_equal(tl_json_skip(buf.data, buf.len, at), want);
+                for (size_t len = at; len < end; len++) {
+                    assert_int_equal(tl_json_skip(buf.data, len, at), want <= len ? want : 0);
+                }
+            }
+        }
+        tl_buf_release(&buf);
+    }
+}
+
 static void unescapes_what_stands_between_quotes(void **state)
 {
     (void)state;
@@ -214,6 +267,7 @@ int main(void)
         cmocka_unit_test(keeps_the_limits_of_the_format),
         cmocka_unit_test(walks_the_members_of_an_object),
         cmocka_unit_test(does_not_walk_out_of_text_that_is_cut_short),
+        cmocka_unit_test(skips_a_value_wherever_the_blocks_end_that_it_is_read_in),
         cmocka_unit_test(unescapes_what_stands_between_quotes),
         cmocka_unit_test(reports_that_memory_ran_out),
     };
