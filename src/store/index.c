@@ -16,8 +16,8 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_DROP_SEGMENTS] = "DELETE FROM segment WHERE first >= ?",
     [TL_INDEX_DROP_SHEETS] = "DELETE FROM sheet WHERE segment >= ?",
     [TL_INDEX_ADD_SHEET] = "INSERT INTO sheet(segment, term, entries) VALUES(?, ?, ?)",
-    [TL_INDEX_FIND_SHEET] = ("SELECT entries FROM sheet WHERE segment = ? AND term <= ? "
-                             "ORDER BY term DESC LIMIT 1"),
+    [TL_INDEX_FIND_SHEET] =
+        "SELECT entries FROM sheet WHERE segment = ? AND term <= ? ORDER BY term DESC LIMIT 1",
     [TL_INDEX_SCAN_SHEETS] = "SELECT term, entries FROM sheet WHERE segment = ? ORDER BY term",
     [TL_INDEX_SET_ZONE] = "INSERT OR REPLACE INTO zone(block, low, high, times) VALUES(?, ?, ?, ?)",
     [TL_INDEX_SCAN_ZONES] = "SELECT block, low, high FROM zone WHERE block >= ? ORDER BY block",
