@@ -6,11 +6,12 @@
 #include "ledger/render.h"
 #include "ledger/walk.h"
 
-#define FLUSH_BYTES       ((size_t)256 << 10)
-#define PROGRESS_EVERY    4096u
-#define MANIFEST_MAX      sizeof(((struct tally_export_result *)0)->manifest)
+#define FLUSH_BYTES    ((size_t)256 << 10)
+#define PROGRESS_EVERY 4096u
+#define MANIFEST_MAX   sizeof(((struct tally_export_result *)0)->manifest)
 
-struct export {
+struct export
+{
     const struct tally_ledger *ledger;
     const struct tally_export_options *options;
     struct tally_export_result *result;
@@ -22,9 +23,9 @@ static tally_status flush(struct export *export)
 {
     TL_TRY(tl_buf_status(&export->out));
     struct tl_str text = tl_buf_str(&export->out);
-    tally_status status =
-        text.len == 0 ? TALLY_OK
-                      : export->options->write(export->options->ctx, text.text, text.len);
+    tally_status status = text.len == 0
+                              ? TALLY_OK
+                              : export->options->write(export->options->ctx, text.text, text.len);
     tl_buf_clear(&export->out);
     return status;
 }
@@ -152,8 +153,8 @@ static void end(struct export *export)
     }
 }
 
-static tally_status run(struct export *export, struct tl_walk *walk, const struct tally_query *query,
-                        struct tally_error *err)
+static tally_status run(struct export *export, struct tl_walk *walk,
+                        const struct tally_query *query, struct tally_error *err)
 {
     const struct tl_walk_order order = { .ascending = true };
     begin(export);

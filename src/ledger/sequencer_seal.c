@@ -7,9 +7,9 @@
 #include "base/random.h"
 #include "ledger/sequencer_impl.h"
 
-#define CLOCK_STEP_MAX_US  INT64_C(3600000000) /* a larger step forward is not followed */
-#define PUBLISH_EVERY_US   INT64_C(1000000)
-#define TILES_PER_BATCH    (TL_BATCH_EVENTS_MAX / TL_TILE_WIDTH + TL_TILE_LEVELS + 1)
+#define CLOCK_STEP_MAX_US INT64_C(3600000000) /* a larger step forward is not followed */
+#define PUBLISH_EVERY_US  INT64_C(1000000)
+#define TILES_PER_BATCH   (TL_BATCH_EVENTS_MAX / TL_TILE_WIDTH + TL_TILE_LEVELS + 1)
 
 tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_error *err)
 {
@@ -21,6 +21,7 @@ tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_
     buffers->seqs = tl_alloc_array(n, sizeof(*buffers->seqs));
     buffers->twins = tl_alloc_array(n, sizeof(*buffers->twins));
     buffers->slots = tl_alloc_array(4 * n, sizeof(*buffers->slots));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it holds */
     buffers->entries = tl_alloc_array(n, sizeof(*buffers->entries));
     buffers->records = tl_alloc_array(n, sizeof(*buffers->records));
     buffers->tile_max = TILES_PER_BATCH;
@@ -31,8 +32,8 @@ tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_
     tl_buf_init(&buffers->payload, TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX);
     bool done = buffers->leaves != NULL && buffers->hashes != NULL && buffers->seeds != NULL &&
                 buffers->ids != NULL && buffers->seqs != NULL && buffers->twins != NULL &&
-                buffers->slots != NULL && buffers->entries != NULL && buffers->records != NULL && buffers->tiles != NULL &&
-                buffers->tile_bytes != NULL;
+                buffers->slots != NULL && buffers->entries != NULL && buffers->records != NULL &&
+                buffers->tiles != NULL && buffers->tile_bytes != NULL;
     return done ? TALLY_OK : tl_fail(err, TALLY_ENOMEM, "cannot allocate the buffers of a batch");
 }
 
@@ -142,8 +143,8 @@ static tally_status sign_checkpoint(struct tl_sequencer *seq, const struct tally
     tl_buf_add_char(note, '\n');
     uint64_t time_s = (uint64_t)(time_us / 1000000);
     TL_TRY(tl_note_sign(note, body_len, &seq->keys->log_key, seq->keys->log_seed, 0));
-    TL_TRY(tl_note_sign(note, body_len, &seq->keys->epoch_key, seq->keys->state.current.seed,
-                        time_s));
+    TL_TRY(
+        tl_note_sign(note, body_len, &seq->keys->epoch_key, seq->keys->state.current.seed, time_s));
     return tl_buf_status(note);
 }
 
@@ -242,7 +243,8 @@ tally_status tl_seal_commit(struct tl_sequencer *seq, size_t count, bool kept,
                                                   .note = buffers->note.data,
                                                   .note_len = buffers->note.len };
     if (!leaves_are_intact(buffers, count)) {
-        return tl_seal_break(seq, TALLY_ECORRUPT, err, "a leaf changed in memory before it was stored");
+        return tl_seal_break(seq, TALLY_ECORRUPT, err,
+                             "a leaf changed in memory before it was stored");
     }
     TL_TRY(store_batch(seq, &batch, err));
 
@@ -279,9 +281,8 @@ static tally_status build_control(struct tl_sequencer *seq, const struct tl_cont
     uint8_t *out = (uint8_t *)bytes->data;
     tl_leaf_encode(out, &leaf);
     tl_mac_leaf(&seq->mac, out, out + TL_LEAF_MAC_AT);
-    buffers->records[0] = (struct tally_record){ .seq = leaf.seq,
-                                                 .leaf = out,
-                                                 .leaf_len = bytes->len };
+    buffers->records[0] =
+        (struct tally_record){ .seq = leaf.seq, .leaf = out, .leaf_len = bytes->len };
     return TALLY_OK;
 }
 
@@ -322,10 +323,9 @@ static tally_status undo_switch(struct tl_sequencer *seq, tally_status status,
 static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, struct tally_error *err)
 {
     TL_TRY(tl_keys_prepare(seq->keys, to, err));
-    struct tl_control control = { .kind = TL_LEAF_EPOCH,
-                                  .has_epoch_key = true,
-                                  .epoch_from = seq->now.epoch,
-                                  .epoch_to = to };
+    struct tl_control control = {
+        .kind = TL_LEAF_EPOCH, .has_epoch_key = true, .epoch_from = seq->now.epoch, .epoch_to = to
+    };
     tally_status status = tl_keys_epoch_vkey(&control.epoch_key, seq->keys->state.origin,
                                              &seq->keys->state.next, err);
     if (status == TALLY_OK) {

@@ -355,9 +355,9 @@ static void its_digest_is_that_of_what_was_entered(void **state)
     fill(index, 7777, RECORDS);
     check_digest(index, true);
     uint64_t few[SUMS / 2] = { 0 };
-    check_status(
-        tl_index_digest(index, (const uint8_t *)"0123456789abcde", SHIFT, few, SUMS / 2, UINT64_MAX, NULL),
-        TALLY_ECORRUPT);
+    check_status(tl_index_digest(index, (const uint8_t *)"0123456789abcde", SHIFT, few, SUMS / 2,
+                                 UINT64_MAX, NULL),
+                 TALLY_ECORRUPT);
     tl_index_close(index);
 }
 
