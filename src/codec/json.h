@@ -122,6 +122,27 @@ int tl_json_compare_names(struct tl_str a, struct tl_str b);
 tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_error *err);
 
 /*
+ * Where the members of an object lie, and those of the objects that are their values: what
+ * tl_json_check_members() notes, so that a walk through the same text need not look for them again.
+ */
+#define TL_JSON_INDEX_MAX 128u
+
+struct tl_json_index {
+    bool whole; /* all of them are in it: it is of an object, and not of too many */
+    uint32_t count;
+    struct tl_json_entry {
+        uint32_t member_start; /* as in tl_json_iter */
+        uint32_t value_start;
+        uint32_t value_end;
+        uint32_t next; /* the entry after those inside the value, which follow this one */
+    } entries[TL_JSON_INDEX_MAX];
+};
+
+/* The same as tl_json_check_canonical(). On failure *index is not whole. */
+tally_status tl_json_check_members(const char *text, size_t len, struct tl_json_index *index,
+                                   struct tally_error *err);
+
+/*
  * Walks the members of the object that starts at text[at] in canonical text, without checking
  * more than it needs to stay inside `len`. Start with *it = { .at = position of '{' }.
  */
@@ -131,12 +152,29 @@ struct tl_json_iter {
     size_t member_start;    /* of the name's opening quote */
     struct tl_str raw_name; /* between the quotes, escapes as they are */
     size_t value_start;
-    size_t value_end; /* byte after the value */
+    size_t value_end;                  /* byte after the value */
+    const struct tl_json_index *index; /* NULL to look for the members in the text */
+    uint32_t entry;                    /* of the next member */
+    uint32_t entries_end;
+    bool is_inner;  /* what is inside the values is not in the index */
+    uint32_t inner; /* the first entry of those inside the value, which reach to `entry` */
 };
+
+/* Starts a walk through the object that is all of the text. `index` is of that text, or NULL. */
+struct tl_json_iter tl_json_walk(const struct tl_json_index *index);
+
+/* Starts a walk through the object that is the value of the member which `it` is at. */
+struct tl_json_iter tl_json_walk_value(const struct tl_json_iter *it);
 
 /* TALLY_OK with the next member, TALLY_ENOTFOUND after the last, TALLY_ECORRUPT if it is no object
  * in canonical form. */
 tally_status tl_json_next(struct tl_json_iter *it, const char *text, size_t len);
+
+/*
+ * Returns the byte after the value that begins at text[at] in canonical text, or 0 if it does not
+ * end before `len` or there is none.
+ */
+size_t tl_json_skip(const char *text, size_t len, size_t at);
 
 /*
  * Appends to `out` the string that the `len` bytes between two quotes stand for. The text must come

@@ -3,13 +3,15 @@
 #include "codec/number.h"
 
 #define SAFE_DIGITS 15 /* an integer of that many digits is below 2^53 */
+#define INDEX_DEPTH 2  /* members of the text's object, and of objects in it */
 
 /* ---- checking ---- */
 
 struct checker {
     const char *text;
     size_t len;
-    tally_status status; /* once a function has failed */
+    struct tl_json_index *index; /* or NULL */
+    tally_status status;         /* once a function has failed */
     struct tally_error *err;
 };
 
@@ -207,12 +209,43 @@ static size_t check_name(struct checker *c, size_t at, struct name *last)
     return peek(c, end) == ':' ? end + 1 : refuse_byte(c, "expected ':'", end);
 }
 
+/* Notes a member whose value is still to be checked; NULL if it is not one for the index. */
+static struct tl_json_entry *note_member(struct checker *c, size_t at, size_t value, uint32_t depth)
+{
+    struct tl_json_index *index = c->index;
+    if (index == NULL || depth > INDEX_DEPTH) {
+        return NULL;
+    }
+    if (index->count == TL_JSON_INDEX_MAX) {
+        index->whole = false;
+        return NULL;
+    }
+    struct tl_json_entry *entry = &index->entries[index->count++];
+    entry->member_start = (uint32_t)at;
+    entry->value_start = (uint32_t)value;
+    return entry;
+}
+
+static size_t check_member(struct checker *c, size_t at, struct name *last, uint32_t depth)
+{
+    size_t value = check_name(c, at, last);
+    if (value == 0) {
+        return 0;
+    }
+    struct tl_json_entry *entry = note_member(c, at, value, depth);
+    size_t end = check_value(c, value, depth);
+    if (entry != NULL) {
+        entry->value_end = (uint32_t)end;
+        entry->next = c->index->count;
+    }
+    return end;
+}
+
 static size_t check_members(struct checker *c, size_t at, uint32_t depth)
 {
     struct name last = { .escaped = false };
     for (;;) {
-        at = check_name(c, at, &last);
-        at = at == 0 ? 0 : check_value(c, at, depth);
+        at = check_member(c, at, &last, depth);
         if (at == 0) {
             return 0;
         }
@@ -257,9 +290,10 @@ static size_t check_value(struct checker *c, size_t at, uint32_t depth)
     }
 }
 
-tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_error *err)
+static tally_status check(const char *text, size_t len, struct tl_json_index *index,
+                          struct tally_error *err)
 {
-    struct checker c = { .text = text, .len = len, .err = err };
+    struct checker c = { .text = text, .len = len, .index = index, .err = err };
     if (len > tl_json_limits_format.bytes_max) {
         return tl_refuse_at(err, "too_large", tl_json_limits_format.bytes_max,
                             "more than %zu bytes", tl_json_limits_format.bytes_max);
@@ -271,49 +305,199 @@ tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_
     return c.status;
 }
 
+tally_status tl_json_check_canonical(const char *text, size_t len, struct tally_error *err)
+{
+    return check(text, len, NULL, err);
+}
+
+tally_status tl_json_check_members(const char *text, size_t len, struct tl_json_index *index,
+                                   struct tally_error *err)
+{
+    index->count = 0;
+    index->whole = len > 0 && text[0] == '{';
+    tally_status status = check(text, len, index, err);
+    index->whole = index->whole && status == TALLY_OK;
+    return status;
+}
+
 /* ---- walking ---- */
+
+static inline tl_json_block match_quote_or_slash(tl_json_block block)
+{
+    const unsigned char quote = '"';
+    const unsigned char slash = '\\';
+    return (tl_json_block)((block == quote) | (block == slash));
+}
 
 /* Returns the byte after the string whose opening quote is text[at], or 0 if it does not end. */
 static size_t skip_string(const char *text, size_t len, size_t at)
 {
-    for (at++; at < len;) {
-        at = tl_json_skip_plain(text, len, at);
+    for (at++; at < len; at += 2) {
+        at = tl_json_find(text, len, at, match_quote_or_slash);
         if (at < len && text[at] == '"') {
             return at + 1;
         }
-        at += at < len && text[at] == '\\' ? 2 : 1;
     }
     return 0;
 }
 
-/* Returns the byte after the value at text[at], or 0 if it does not end or there is none. */
-static size_t skip_value(const char *text, size_t len, size_t at)
+/* What containers are skipped by: one bit for each of 64 bytes, the first one's being the lowest. */
+struct window {
+    uint64_t quotes;
+    uint64_t slashes;
+    uint64_t opening; /* brackets of either kind */
+    uint64_t closing;
+};
+
+#define WINDOW 64u
+
+static struct window look(const char *text)
+{
+    const unsigned char quote = '"';
+    const unsigned char slash = '\\';
+    const unsigned char case_bit = '[' ^ '{'; /* and ']' ^ '}' */
+    const unsigned char opening = '{';
+    const unsigned char closing = '}';
+    struct window w = { 0 };
+    for (size_t i = 0; i < WINDOW; i += sizeof(tl_json_block)) {
+        tl_json_block block = tl_json_load(text + i);
+        tl_json_block folded = block | case_bit;
+        w.quotes |= (uint64_t)tl_json_bits((tl_json_block)(block == quote)) << i;
+        w.slashes |= (uint64_t)tl_json_bits((tl_json_block)(block == slash)) << i;
+        w.opening |= (uint64_t)tl_json_bits((tl_json_block)(folded == opening)) << i;
+        w.closing |= (uint64_t)tl_json_bits((tl_json_block)(folded == closing)) << i;
+    }
+    return w;
+}
+
+/* The window that begins at text[at]; nothing is seen in it beyond the end of the text. */
+static struct window look_at(const char *text, size_t len, size_t at)
+{
+    if (len - at >= WINDOW) {
+        return look(text + at);
+    }
+    if (len < WINDOW) {
+        char copy[WINDOW] = { 0 };
+        memcpy(copy, text + at, len - at);
+        return look(copy);
+    }
+    size_t seen = WINDOW - (len - at);
+    struct window w = look(text + len - WINDOW);
+    return (struct window){ w.quotes >> seen, w.slashes >> seen, w.opening >> seen,
+                            w.closing >> seen };
+}
+
+/* The bytes that a backslash stands before; *carry is whether one does before this window's first,
+ * then before the next one's. */
+static uint64_t find_escaped(uint64_t slashes, uint64_t *carry)
+{
+    uint64_t escaped = *carry;
+    slashes &= ~escaped;
+    *carry = 0;
+    while (slashes != 0) {
+        uint64_t slash = slashes & (0 - slashes);
+        *carry = slash >> (WINDOW - 1);
+        escaped |= slash << 1;
+        slashes &= ~(slash | slash << 1);
+    }
+    return escaped;
+}
+
+/* Each byte from an opening quote to the one before the closing quote. */
+static uint64_t find_strings(uint64_t quotes)
+{
+    for (unsigned shift = 1; shift < WINDOW; shift *= 2) {
+        quotes ^= quotes << shift;
+    }
+    return quotes;
+}
+
+/* Returns the byte after the container that text[at] opens, or 0 if it does not end. */
+static size_t skip_container(const char *text, size_t len, size_t at)
 {
     size_t depth = 0;
-    size_t start = at;
-    while (at < len) {
-        char c = text[at];
-        if (c == '"') {
-            at = skip_string(text, len, at);
-            if (at == 0) {
-                return 0;
+    uint64_t carry = 0;
+    uint64_t inside = 0; /* all ones if the window begins in a string */
+    for (; at < len; at += WINDOW) {
+        struct window w = look_at(text, len, at);
+        uint64_t escaped = w.slashes | carry ? find_escaped(w.slashes, &carry) : 0;
+        uint64_t strings = find_strings(w.quotes & ~escaped) ^ inside;
+        inside = 0 - (strings >> (WINDOW - 1));
+        uint64_t left = (w.opening | w.closing) & ~strings;
+        for (; left != 0; left &= left - 1) {
+            unsigned first = (unsigned)__builtin_ctzll(left);
+            depth += (w.opening >> first & 1) != 0 ? 1 : (size_t)-1;
+            if (depth == 0) {
+                return at + first + 1;
             }
-        } else if (depth == 0 && (c == ',' || c == '}' || c == ']')) {
-            return at > start ? at : 0; /* what ended a number or literal */
-        } else {
-            depth += c == '{' || c == '[';
-            depth -= c == '}' || c == ']';
-            at++;
         }
-        if (depth == 0 && (c == '"' || c == '}' || c == ']')) {
-            return at;
+        if (len - at < WINDOW) {
+            break;
         }
     }
     return 0;
+}
+
+size_t tl_json_skip(const char *text, size_t len, size_t at)
+{
+    if (at < len && text[at] == '"') {
+        return skip_string(text, len, at);
+    }
+    if (at < len && (text[at] == '{' || text[at] == '[')) {
+        return skip_container(text, len, at);
+    }
+    size_t start = at;
+    while (at < len && text[at] != ',' && text[at] != '}' && text[at] != ']') {
+        at++;
+    }
+    return at < len && at > start ? at : 0;
+}
+
+struct tl_json_iter tl_json_walk(const struct tl_json_index *index)
+{
+    if (index == NULL || !index->whole) {
+        return (struct tl_json_iter){ .at = 0 };
+    }
+    return (struct tl_json_iter){ .index = index, .entries_end = index->count };
+}
+
+struct tl_json_iter tl_json_walk_value(const struct tl_json_iter *it)
+{
+    if (it->index == NULL || it->is_inner) {
+        return (struct tl_json_iter){ .at = it->value_start };
+    }
+    return (struct tl_json_iter){
+        .index = it->index,
+        .is_inner = true,
+        .entry = it->inner,
+        .entries_end = it->entry,
+    };
+}
+
+static tally_status next_entry(struct tl_json_iter *it, const char *text)
+{
+    if (it->entry == it->entries_end) {
+        return TALLY_ENOTFOUND;
+    }
+    const struct tl_json_entry *entry = &it->index->entries[it->entry];
+    size_t quotes_and_colon = 3;
+    it->raw_name.text = text + entry->member_start + 1;
+    it->raw_name.len = entry->value_start - entry->member_start - quotes_and_colon;
+    it->started = true;
+    it->member_start = entry->member_start;
+    it->value_start = entry->value_start;
+    it->value_end = entry->value_end;
+    it->at = entry->value_end;
+    it->inner = it->entry + 1;
+    it->entry = entry->next;
+    return TALLY_OK;
 }
 
 tally_status tl_json_next(struct tl_json_iter *it, const char *text, size_t len)
 {
+    if (it->index != NULL) {
+        return next_entry(it, text);
+    }
     size_t at = it->at;
     char before = it->started ? ',' : '{';
     if (at >= len || (text[at] != before && !(it->started && text[at] == '}'))) {
@@ -330,7 +514,7 @@ tally_status tl_json_next(struct tl_json_iter *it, const char *text, size_t len)
     if (name_end == 0 || name_end == len || text[name_end] != ':') {
         return TALLY_ECORRUPT;
     }
-    size_t value_end = skip_value(text, len, name_end + 1);
+    size_t value_end = tl_json_skip(text, len, name_end + 1);
     if (value_end == 0) {
         return TALLY_ECORRUPT;
     }

@@ -11,7 +11,7 @@
 #include "base/base.h"
 
 /* For what is rare: kept apart, so that the function before it needs no stack frame. */
-#define TL_JSON_RARE __attribute__((noinline))
+#define TL_JSON_RARE __attribute__((noinline, unused))
 
 /* Why input is refused: what tl_refuse_at() wants to know. */
 struct tl_json_fault {
@@ -28,7 +28,6 @@ struct tl_json_span {
 
 /* Sixteen bytes at once, by an extension of gcc and clang that every machine has code for. */
 typedef unsigned char tl_json_block __attribute__((vector_size(16)));
-typedef uint64_t tl_json_words __attribute__((vector_size(16)));
 
 static inline tl_json_block tl_json_load(const char *at)
 {
@@ -57,22 +56,19 @@ static inline tl_json_block tl_json_not_plain(tl_json_block block)
     return (tl_json_block)((bytes == quote) | (bytes == slash) | (bytes < space));
 }
 
-/* Whether any byte of a block of 0x00 and 0xFF is set. */
-static inline bool tl_json_any(tl_json_block found)
+/* The first bit of each byte of a block of 0x00 and 0xFF; that of the first byte is the lowest. */
+static inline uint32_t tl_json_bits(tl_json_block found)
 {
-    tl_json_words words = (tl_json_words)found;
-    return (words[0] | words[1]) != 0;
-}
-
-/* Which byte, of a block in which one is set, is the first. */
-static inline size_t tl_json_first(tl_json_block found)
-{
-    tl_json_words words = (tl_json_words)found;
-    uint64_t word = words[0] != 0 ? words[0] : words[1];
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
+#ifdef __SSE2__
+    typedef char char_block __attribute__((vector_size(16)));
+    return (uint32_t)__builtin_ia32_pmovmskb128((char_block)found);
+#else
+    uint32_t bits = 0;
+    for (uint32_t i = 0; i < sizeof(found); i++) {
+        bits |= (uint32_t)(found[i] & 1) << i;
+    }
+    return bits;
 #endif
-    return (words[0] != 0 ? 0 : 8) + (size_t)__builtin_ctzll(word) / 8;
 }
 
 /* Whether a byte is a quote, a backslash or below U+0020. */
@@ -81,19 +77,39 @@ static inline bool tl_json_is_special(char c)
     return c == '"' || c == '\\' || (unsigned char)c < ' ';
 }
 
+/* Finds in less than a block, by one that begins before it if there is room for that. */
+TL_JSON_RARE static size_t tl_json_find_in_rest(const char *text, size_t len, size_t at,
+                                                tl_json_block (*match)(tl_json_block block))
+{
+    tl_json_block block = { 0 };
+    size_t seen = 0;
+    if (len >= sizeof(block)) {
+        seen = sizeof(block) - (len - at);
+        block = tl_json_load(text + len - sizeof(block));
+    } else if (at < len) {
+        memcpy(&block, text + at, len - at);
+    }
+    uint32_t bits = tl_json_bits(match(block)) >> seen | 1u << (len - at);
+    return at + (size_t)__builtin_ctz(bits);
+}
+
+/* Returns where in text[at..len) the first byte is for which `match` gives 0xFF, or `len`. */
+static inline size_t tl_json_find(const char *text, size_t len, size_t at,
+                                  tl_json_block (*match)(tl_json_block block))
+{
+    for (; len - at >= sizeof(tl_json_block); at += sizeof(tl_json_block)) {
+        uint32_t bits = tl_json_bits(match(tl_json_load(text + at)));
+        if (bits != 0) {
+            return at + (size_t)__builtin_ctz(bits);
+        }
+    }
+    return tl_json_find_in_rest(text, len, at, match);
+}
+
 /* Returns the first byte of text[at..len) that is not an ASCII character standing for itself. */
 static inline size_t tl_json_skip_plain(const char *text, size_t len, size_t at)
 {
-    for (; len - at >= sizeof(tl_json_block); at += sizeof(tl_json_block)) {
-        tl_json_block found = tl_json_not_plain(tl_json_load(text + at));
-        if (tl_json_any(found)) {
-            return at + tl_json_first(found);
-        }
-    }
-    while (at < len && !tl_json_is_special(text[at]) && (unsigned char)text[at] < 0x80) {
-        at++;
-    }
-    return at;
+    return tl_json_find(text, len, at, tl_json_not_plain);
 }
 
 /*

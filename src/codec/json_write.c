@@ -57,6 +57,8 @@ static char *write_char(struct writer *w, char *at, char c)
     return at + 1;
 }
 
+typedef uint64_t two_words __attribute__((vector_size(sizeof(tl_json_block))));
+
 /*
  * Copies up to 16 bytes and returns whether none of them needs an escape. Two overlapping halves,
  * put together in a register, are faster than a loop.
@@ -64,14 +66,14 @@ static char *write_char(struct writer *w, char *at, char c)
 static bool copy_short(char *to, const char *text, size_t len)
 {
     const uint64_t spaces = 0x2020202020202020u;
-    tl_json_words words = { spaces, spaces };
+    two_words words = { spaces, spaces };
     if (len >= 8) {
         uint64_t halves[2];
         memcpy(&halves[0], text, 8);
         memcpy(&halves[1], text + len - 8, 8);
         memcpy(to, &halves[0], 8);
         memcpy(to + len - 8, &halves[1], 8);
-        words = (tl_json_words){ halves[0], halves[1] };
+        words = (two_words){ halves[0], halves[1] };
     } else if (len >= 4) {
         uint32_t halves[2];
         memcpy(&halves[0], text, 4);
@@ -86,7 +88,7 @@ static bool copy_short(char *to, const char *text, size_t len)
         return !tl_json_is_special(text[0]) && !tl_json_is_special(text[len / 2]) &&
                !tl_json_is_special(text[len - 1]);
     }
-    return !tl_json_any(tl_json_specials((tl_json_block)words));
+    return tl_json_bits(tl_json_specials((tl_json_block)words)) == 0;
 }
 
 /*
@@ -97,7 +99,7 @@ static size_t copy_plain(char *to, const char *text, size_t len)
 {
     size_t at = 0;
     for (; len - at > sizeof(tl_json_block); at += sizeof(tl_json_block)) {
-        if (tl_json_any(tl_json_specials(tl_json_load(text + at)))) {
+        if (tl_json_bits(tl_json_specials(tl_json_load(text + at))) != 0) {
             return at;
         }
         memcpy(to + at, text + at, sizeof(tl_json_block));

@@ -5,6 +5,7 @@
 
 #include <openssl/sha.h>
 
+#include "base/bytes.h"
 #include "crypto/crypto.h"
 
 _Static_assert(sizeof(SHA256_CTX) <= sizeof(struct tl_sha256), "the state must fit");
@@ -33,12 +34,30 @@ void tl_sha256_end(struct tl_sha256 *hash, uint8_t out[TL_SHA256_LEN])
     (void)SHA256_Final(out, context_of(hash));
 }
 
+/*
+ * Most of what is hashed takes one block or two: there is more to SHA256_Final() than to them. So
+ * the last block, with its padding, is made here.
+ */
 void tl_sha256(uint8_t out[TL_SHA256_LEN], const void *bytes, size_t len)
 {
-    struct tl_sha256 hash;
-    tl_sha256_init(&hash);
-    tl_sha256_add(&hash, bytes, len);
-    tl_sha256_end(&hash, out);
+    const uint8_t *from = bytes;
+    size_t left = len % TL_SHA256_BLOCK;
+    SHA256_CTX context;
+    (void)SHA256_Init(&context);
+    if (len > left) {
+        (void)SHA256_Update(&context, from, len - left);
+    }
+    uint8_t last[2 * TL_SHA256_BLOCK] = { 0 };
+    if (left > 0) {
+        memcpy(last, from + (len - left), left);
+    }
+    last[left] = 0x80;
+    size_t end = left + 1 + sizeof(uint64_t) <= TL_SHA256_BLOCK ? TL_SHA256_BLOCK : sizeof(last);
+    tl_put_be64(last + end - sizeof(uint64_t), (uint64_t)len * 8);
+    (void)SHA256_Update(&context, last, end);
+    for (size_t i = 0; i < TL_ARRAY_LEN(context.h); i++) {
+        tl_put_be32(out + 4 * i, context.h[i]);
+    }
 }
 
 /* Starts a hash with the key, filled up with zeros to a block and masked with `mask`. */

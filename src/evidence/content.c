@@ -1,7 +1,6 @@
 #include "evidence/content.h"
 
 #include "base/bytes.h"
-#include "codec/json.h"
 #include "crypto/crypto.h"
 
 /* The first byte of what is hashed says what it is. */
@@ -128,13 +127,14 @@ static void add_member(struct walk *walk, const struct tl_json_iter *it, bool is
     split->by_position[split->count++] = (uint8_t)slot;
 }
 
-/* Moves to the next member of an object. The names of canonical text ascend. */
+/* Moves to the next member of an object. The names of canonical text ascend; who has made an index
+ * has seen to that. */
 static tally_status next_member(struct tl_json_iter *it, const struct walk *walk)
 {
     struct tl_str last = it->raw_name;
-    bool is_first = !it->started;
+    bool check_order = it->started && it->index == NULL;
     tally_status status = tl_json_next(it, walk->event, walk->len);
-    if (status == TALLY_OK && !is_first && compare_raw(last, it->raw_name) >= 0) {
+    if (status == TALLY_OK && check_order && compare_raw(last, it->raw_name) >= 0) {
         return TALLY_ECORRUPT;
     }
     return status;
@@ -162,10 +162,11 @@ static const struct tl_pointer *pass(struct walk *walk, struct tl_str name)
     return next != NULL && tl_str_equal(token_of(next, 0), name) ? next : NULL;
 }
 
-/* Walks the object at `start`, into which the wanted pointer and perhaps more after it lead. */
-static tally_status split_object(struct walk *walk, struct tl_str name, size_t start)
+/* Walks the object in a member, into which the wanted pointer and perhaps more after it lead. */
+static tally_status split_object(struct walk *walk, const struct tl_json_iter *parent)
 {
-    struct tl_json_iter it = { .at = start };
+    struct tl_str name = parent->raw_name;
+    struct tl_json_iter it = tl_json_walk_value(parent);
     bool has_kept = false;
     tally_status status;
     const struct tl_pointer *pointer = wanted(walk);
@@ -197,7 +198,7 @@ static tally_status split_member(struct walk *walk, const struct tl_json_iter *i
     }
     *has_kept = true; /* a parent stays, even without members */
     if (pointer != NULL && walk->event[it->value_start] == '{') {
-        return split_object(walk, it->raw_name, it->value_start);
+        return split_object(walk, it);
     }
     return TALLY_OK;
 }
@@ -205,8 +206,14 @@ static tally_status split_member(struct walk *walk, const struct tl_json_iter *i
 tally_status tl_split_event(struct tl_split *split, const struct tl_erasable_set *set,
                             const char *event, size_t len)
 {
+    return tl_split_indexed(split, set, event, len, NULL);
+}
+
+tally_status tl_split_indexed(struct tl_split *split, const struct tl_erasable_set *set,
+                              const char *event, size_t len, const struct tl_json_index *index)
+{
     struct walk walk = { .split = split, .set = set, .event = event, .len = len };
-    struct tl_json_iter it = { .at = 0 };
+    struct tl_json_iter it = tl_json_walk(index);
     bool has_kept = false;
     split->count = 0;
     tally_status status = next_member(&it, &walk);

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "codec/json.h"
 
 #define TL_ERASABLE_MAX    64u
 #define TL_POINTER_LEN_MAX 255u
@@ -65,6 +66,10 @@ struct tl_split {
  * object as far as was looked. */
 tally_status tl_split_event(struct tl_split *split, const struct tl_erasable_set *set,
                             const char *event, size_t len);
+
+/* The same for an event that is known to be canonical, by its index. */
+tally_status tl_split_indexed(struct tl_split *split, const struct tl_erasable_set *set,
+                              const char *event, size_t len, const struct tl_json_index *index);
 
 /* Appends R: the event without the members. */
 void tl_split_rest(struct tl_buf *out, const struct tl_split *split, const char *event, size_t len);

@@ -98,13 +98,16 @@ static const char *format_name(enum tally_format format)
 /* The filter is part of the manifest, cut short if it is long: the count says what was in it. */
 static void add_filter(struct tl_buf *out, const struct tally_query *query)
 {
+    const char *separator = "";
     tl_buf_add_char(out, '[');
-    for (size_t i = 0; i < query->condition_count && out->len < MANIFEST_MAX / 2; i++) {
+    for (size_t i = 0; i < query->condition_count && out->len < MANIFEST_MAX / 4; i++) {
         const struct tally_condition *condition = &query->conditions[i];
         if (strlen(condition->value) > 64) {
             continue;
         }
-        tl_buf_add_text(out, out->data[out->len - 1] == '[' ? "[" : ",[");
+        tl_buf_add_text(out, separator);
+        tl_buf_add_char(out, '[');
+        separator = ",";
         tl_json_write_string(out, tl_str_of(condition->field));
         tl_buf_add_char(out, ',');
         tl_json_write_string(out, tl_str_of(condition->value));
@@ -113,7 +116,7 @@ static void add_filter(struct tl_buf *out, const struct tally_query *query)
     tl_buf_add_char(out, ']');
 }
 
-static void make_manifest(const struct export *export, const struct tally_query *query)
+static tally_status make_manifest(const struct export *export, const struct tally_query *query)
 {
     struct tally_export_result *result = export->result;
     char root[2 * TL_HASH_LEN + 1];
@@ -131,11 +134,14 @@ static void make_manifest(const struct export *export, const struct tally_query 
     }
     tl_buf_addf(&text, ",\"tree_size\":%llu,\"root\":\"%s\",\"complete\":%s}",
                 (unsigned long long)result->tree_size, root, result->complete ? "true" : "false");
-    if (tl_buf_status(&text) == TALLY_OK) {
-        memcpy(result->manifest, text.data, text.len);
-        result->manifest[text.len] = '\0';
+    tally_status status = tl_buf_status(&text);
+    size_t len = status == TALLY_OK ? text.len : 0;
+    if (len > 0) {
+        memcpy(result->manifest, text.data, len);
     }
+    result->manifest[len] = '\0';
     tl_buf_release(&text);
+    return status;
 }
 
 static void end(struct export *export)
@@ -163,14 +169,16 @@ static tally_status run(struct export *export, struct tl_walk *walk,
         status = tl_fail(err, TALLY_ECANCELED, "the export was stopped");
     }
     export->result->complete = status == TALLY_OK;
-    make_manifest(export, query);
+    if (make_manifest(export, query) != TALLY_OK && status == TALLY_OK) {
+        status = tl_fail(err, TALLY_ENOMEM, "cannot make the manifest");
+    }
     if (status == TALLY_OK) {
         end(export);
         status = flush(export);
-        if (status != TALLY_OK) {
-            export->result->complete = 0;
-            make_manifest(export, query); /* the caller may keep it */
-        }
+    }
+    if (status != TALLY_OK && export->result->complete) {
+        export->result->complete = 0;
+        (void)make_manifest(export, query); /* the caller may keep it; none is as good */
     }
     return status;
 }

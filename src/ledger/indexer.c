@@ -1,8 +1,9 @@
 /* Feeds the search index: reads records behind the sequencer and enters their terms. */
 #include "ledger/ledger.h"
 
-#define CHUNK_RECORDS   32768u
-#define CHUNK_TERMS_MAX ((size_t)64 << 20)
+#define CHUNK_RECORDS   65536u
+#define CHUNK_TERMS     ((size_t)48 << 20) /* bytes; with these a chunk is full */
+#define CHUNK_TERMS_MAX ((size_t)64 << 20) /* and so there is room for any record's */
 #define RETRY_MS        1000u
 
 /* One chunk on its way into the index. */
@@ -73,19 +74,21 @@ static tally_status add_record(void *ctx, const struct tally_record *record)
                                       .occurred_us = view != NULL ? view->occurred_us : recorded_us,
                                       .terms = { .len = chunk->terms.len - start } };
     chunk->offsets[chunk->count++] = start;
-    return TALLY_OK;
+    return chunk->terms.len < CHUNK_TERMS ? TALLY_OK : TALLY_ECANCELED;
 }
 
-/* Enters the records from `first` to `end`, at most one chunk. */
+/* Enters the records from `first` on, at most one chunk; chunk->count says how many. */
 static tally_status enter(struct chunk *chunk, struct tl_index *index, struct tally_store *store,
                           uint64_t first, uint64_t end, struct tally_error *err)
 {
+    end = end - first > CHUNK_RECORDS ? first + CHUNK_RECORDS : end;
     chunk->count = 0;
     tl_buf_clear(&chunk->terms);
     tally_status status = tl_store_scan(store, first, end, add_record, chunk, err);
-    if (status != TALLY_OK) {
+    if (status != TALLY_OK && status != TALLY_ECANCELED) {
         return tl_fail(err, status, "cannot read records for the index");
     }
+    end = status == TALLY_ECANCELED ? first + chunk->count : end;
     for (size_t i = 0; i < chunk->count; i++) {
         struct tl_index_entry *entry = &chunk->entries[i];
         if (entry->seq != first + i) {
@@ -114,9 +117,8 @@ tally_status tl_index_fill(struct tl_index *index, struct tally_store *store, ui
     uint64_t position = 0;
     TL_TRY(tl_index_position(index, &position, err));
     while (position < end) {
-        uint64_t next = end - position > CHUNK_RECORDS ? position + CHUNK_RECORDS : end;
-        TL_TRY(enter(chunk, index, store, position, next, err));
-        position = next;
+        TL_TRY(enter(chunk, index, store, position, end, err));
+        position += chunk->count;
         if (progress != NULL && progress(ctx, position, end) != 0) {
             return tl_fail(err, TALLY_ECANCELED, "stopped at record %llu",
                            (unsigned long long)position);

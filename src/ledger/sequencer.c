@@ -225,7 +225,6 @@ static tally_status try_batch(struct tl_sequencer *seq, struct tl_entry *entries
     bool held = false;
     int64_t time_us = tl_seal_time(seq, &held);
     TL_TRY(tl_seal_epoch(seq, time_us, err));
-    time_us = tl_seal_time(seq, &held);
 
     size_t n = 0;
     bool known = false;

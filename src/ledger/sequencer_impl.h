@@ -65,14 +65,15 @@ struct tl_sequencer {
 tally_status tl_seal_commit(struct tl_sequencer *seq, size_t count, bool kept,
                             struct tally_error *err);
 
-/* Builds, seals and commits one control leaf. With TL_LEAF_EPOCH it ends the epoch. */
+/* Builds, seals and commits one control leaf that is not EPOCH. */
 tally_status tl_seal_control(struct tl_sequencer *seq, const struct tl_control *control,
                              struct tally_error *err);
 
 /* The time for the next leaf, never before the last one; *held_out if the clock was behind. */
 int64_t tl_seal_time(struct tl_sequencer *seq, bool *held_out);
 
-/* Switches to the epoch in which `time_us` lies, if that is another one. */
+/* Switches to the epoch in which `time_us` lies, if that is another one. What is sealed next has this
+ * very time: another look at the clock could already be in the epoch after. */
 tally_status tl_seal_epoch(struct tl_sequencer *seq, int64_t time_us, struct tally_error *err);
 
 /* Whether the checkpoint that ends with such a leaf is kept for ever: these show, without a pass over

@@ -291,17 +291,20 @@ bool tl_seal_is_kept(enum tl_leaf_kind kind)
     return kind == TL_LEAF_GENESIS || kind == TL_LEAF_EPOCH || kind == TL_LEAF_POLICY;
 }
 
+static tally_status seal_control_at(struct tl_sequencer *seq, const struct tl_control *control,
+                                    int64_t time_us, bool held, struct tally_error *err)
+{
+    TL_TRY(build_control(seq, control, time_us, held, err));
+    return tl_seal_commit(seq, 1, tl_seal_is_kept(control->kind), err);
+}
+
 tally_status tl_seal_control(struct tl_sequencer *seq, const struct tl_control *control,
                              struct tally_error *err)
 {
     bool held = false;
     int64_t time_us = tl_seal_time(seq, &held);
-    if (control->kind != TL_LEAF_EPOCH) {
-        TL_TRY(tl_seal_epoch(seq, time_us, err));
-        time_us = tl_seal_time(seq, &held);
-    }
-    TL_TRY(build_control(seq, control, time_us, held, err));
-    return tl_seal_commit(seq, 1, tl_seal_is_kept(control->kind), err);
+    TL_TRY(tl_seal_epoch(seq, time_us, err));
+    return seal_control_at(seq, control, time_us, held, err);
 }
 
 /*
@@ -320,7 +323,8 @@ static tally_status undo_switch(struct tl_sequencer *seq, tally_status status,
 }
 
 /* The steps of docs/format.md, "Switch": a crash between any two is finished or undone at start. */
-static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, struct tally_error *err)
+static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, int64_t time_us,
+                                 struct tally_error *err)
 {
     TL_TRY(tl_keys_prepare(seq->keys, to, err));
     struct tl_control control = {
@@ -329,7 +333,8 @@ static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, struct t
     tally_status status = tl_keys_epoch_vkey(&control.epoch_key, seq->keys->state.origin,
                                              &seq->keys->state.next, err);
     if (status == TALLY_OK) {
-        status = tl_seal_control(seq, &control, err);
+        /* A clock that was behind is held at the newest leaf, which is in no later epoch. */
+        status = seal_control_at(seq, &control, time_us, false, err);
     }
     if (status != TALLY_OK) {
         return undo_switch(seq, status, err);
@@ -351,5 +356,5 @@ static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, struct t
 tally_status tl_seal_epoch(struct tl_sequencer *seq, int64_t time_us, struct tally_error *err)
 {
     uint32_t to = tl_epoch_of(seq->start_us, seq->epoch_seconds, time_us);
-    return to <= seq->now.epoch ? TALLY_OK : switch_epoch(seq, to, err);
+    return to <= seq->now.epoch ? TALLY_OK : switch_epoch(seq, to, time_us, err);
 }

@@ -119,7 +119,7 @@ static tally_status check_store_at(const struct tl_paths *paths, const struct tl
         return tl_verify_unreadable(options, "STORE_ERROR", why.message, report_out, err);
     }
     /* A missing index is no damage: it can be made again. The report says that none was compared. */
-    if (options->skip_index == 0 &&
+    if (options->skip_index == 0 && options->scope == TALLY_SCOPE_ALL &&
         tl_index_open(&index, paths->index, TALLY_STORE_READ, NULL) != TALLY_OK) {
         index = NULL;
     }

@@ -166,29 +166,6 @@ static tally_status read_texts(struct reader *r, struct tl_str span, const struc
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
 }
 
-/* Returns the byte after the value at `at` in an array, or 0 if the text ends before it. */
-static size_t element_end(struct tl_str array, size_t at)
-{
-    size_t depth = 0;
-    bool string = false;
-    for (; at < array.len; at++) {
-        char c = array.text[at];
-        if (string) {
-            at += c == '\\';
-            string = c != '"';
-        } else if (depth == 0 && (c == ',' || c == ']')) {
-            return at;
-        } else if (c == '[' || c == '{') {
-            depth++;
-        } else if (c == ']' || c == '}') {
-            depth--;
-        } else {
-            string = c == '"';
-        }
-    }
-    return 0;
-}
-
 /* Steps to the next element of an array; false after the last, or where it is no array. */
 static bool next_element(struct tl_str array, size_t *at, struct tl_str *element_out)
 {
@@ -197,8 +174,8 @@ static bool next_element(struct tl_str array, size_t *at, struct tl_str *element
         return false;
     }
     size_t start = *at + 1;
-    size_t end = element_end(array, start);
-    if (end <= start) {
+    size_t end = tl_json_skip(array.text, array.len, start);
+    if (end == 0 || end == array.len) {
         return false;
     }
     *element_out = (struct tl_str){ .text = array.text + start, .len = end - start };

@@ -68,10 +68,10 @@ struct tl_str tl_filter_single_id(const struct tl_filter *filter);
 const struct tl_str *tl_filter_ids(const struct tl_filter *filter, size_t *count_out);
 
 /*
- * Appends the terms of a record, separated by the byte 1F: "field=value" for each field that can be
- * asked for, prefixes of the action, words of the text members. Values that are long or hold
- * control characters are represented by a hash of them. Records without content have terms for
- * kind and state alone.
+ * Appends the terms of a record, separated by the byte 1F: a byte for the field and its value, for
+ * each field that can be asked for, prefixes of the action, words of the text members. Values that
+ * are long or hold control characters, and random identifiers, are represented by a hash of them.
+ * Records without content have terms for kind and state alone.
  */
 void tl_terms_add(struct tl_buf *out, const struct tl_record_facts *facts,
                   const struct tl_event_view *view, const struct tl_str *text_members,

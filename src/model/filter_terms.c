@@ -46,13 +46,13 @@ static void end_group(struct maker *maker)
     }
 }
 
-static void add_values(struct maker *maker, enum tl_field field, const char *name)
+static void add_values(struct maker *maker, enum tl_field field)
 {
     const struct tl_filter_values *values = &maker->filter->fields[field];
     start_group(maker, values->count);
     for (size_t i = 0; i < values->count; i++) {
-        add_term(maker, tl_term_write(&maker->term, name, values->prefixes[i] ? '^' : '=',
-                                      values->texts[i]));
+        add_term(maker, values->prefixes[i] ? tl_term_write_prefix(&maker->term, values->texts[i])
+                                            : tl_term_write(&maker->term, field, values->texts[i]));
     }
     end_group(maker);
 }
@@ -73,7 +73,7 @@ static void add_field(struct maker *maker, enum tl_field field)
         scan(maker);
         return;
     }
-    add_values(maker, field, tl_field_name(field));
+    add_values(maker, field);
 }
 
 static void add_targets(struct maker *maker)
@@ -81,16 +81,18 @@ static void add_targets(struct maker *maker)
     const struct tl_filter_values *types = &maker->filter->fields[TL_FIELD_TARGET_TYPE];
     const struct tl_filter_values *ids = &maker->filter->fields[TL_FIELD_TARGET_ID];
     bool both = types->count > 0 && ids->count > 0 && !types->absent && !ids->absent;
+    add_field(maker, TL_FIELD_TARGET_TYPE);
+    add_field(maker, TL_FIELD_TARGET_ID);
     if (!both || types->count * ids->count > TL_FILTER_VALUES_MAX) {
-        add_field(maker, TL_FIELD_TARGET_TYPE);
-        add_field(maker, TL_FIELD_TARGET_ID);
         if (maker->filter->given[TL_FIELD_TARGET_TYPE] &&
             maker->filter->given[TL_FIELD_TARGET_ID]) {
             scan(maker); /* whether one target has both */
         }
         return;
     }
-    start_group(maker, types->count * ids->count);
+    start_group(maker, types->count * ids->count + 1);
+    tl_term_write_one_target(&maker->term);
+    add_term(maker, true);
     for (size_t t = 0; t < types->count; t++) {
         for (size_t i = 0; i < ids->count; i++) {
             add_term(maker, tl_term_write_pair(&maker->term, types->texts[t], ids->texts[i]));
@@ -108,7 +110,7 @@ static void add_severity_min(struct maker *maker)
     }
     start_group(maker, TL_ARRAY_LEN(words));
     for (size_t i = (size_t)rank - 1; i < TL_ARRAY_LEN(words); i++) {
-        add_term(maker, tl_term_write(&maker->term, "severity", '=', tl_str_of(words[i])));
+        add_term(maker, tl_term_write(&maker->term, TL_FIELD_SEVERITY, tl_str_of(words[i])));
     }
     end_group(maker);
 }
@@ -136,13 +138,13 @@ static void add_kind(struct maker *maker)
     bool own = kinds->count == 0 && tl_filter_wants_own(filter);
     for (size_t i = 0; i < kinds->count; i++) {
         own = own || tl_str_is(kinds->texts[i], "event");
-        add_term(maker, tl_term_write(&maker->term, "kind", '=', kinds->texts[i]));
+        add_term(maker, tl_term_write(&maker->term, TL_FIELD_KIND, kinds->texts[i]));
     }
     if (kinds->count == 0) {
-        add_term(maker, tl_term_write(&maker->term, "kind", '=', TL_STR("event")));
+        add_term(maker, tl_term_write(&maker->term, TL_FIELD_KIND, TL_STR("event")));
     }
     if (own) {
-        add_term(maker, tl_term_write(&maker->term, "kind", '=', TL_STR("own")));
+        add_term(maker, tl_term_write(&maker->term, TL_FIELD_KIND, TL_STR("own")));
     }
     end_group(maker);
 }

@@ -147,22 +147,46 @@ static bool is_plain(struct tl_str value)
     return true;
 }
 
+/* Terms begin with a byte for what they are about: a letter for each field, and these. */
+#define PREFIX_OF_ACTION 'A'
+#define PAIR             'P'
+#define ONE_TARGET       'O'
+
 static void add_hash(struct tl_buf *out, uint64_t hash)
 {
     uint8_t bytes[8];
     char hex[17];
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        bytes[i] = (uint8_t)(hash >> (56 - 8 * i));
-    }
+    tl_put_be64(bytes, hash);
     tl_hex_encode(hex, bytes, sizeof(bytes));
     tl_buf_add_char(out, '#');
     tl_buf_add(out, hex, 16);
 }
 
-bool tl_term_write(struct tl_buf *out, const char *name, char mark, struct tl_str value)
+/*
+ * Values that differ in nearly every record and look random. They make up much of an index, though
+ * little is ever asked of them, and little comes of it: four bytes of hash say which records to look
+ * at, and one in billions is looked at in vain.
+ */
+static bool is_hashed(enum tl_field field)
 {
-    tl_buf_add_text(out, name);
-    tl_buf_add_char(out, mark);
+    return field == TL_FIELD_CAUSATION_ID || field == TL_FIELD_CORRELATION_ID ||
+           field == TL_FIELD_REQUEST_ID || field == TL_FIELD_SESSION_ID ||
+           field == TL_FIELD_SPAN_ID || field == TL_FIELD_TRACE_ID;
+}
+
+static void add_short_hash(struct tl_buf *out, uint64_t hash)
+{
+    char bytes[4];
+    for (size_t i = 0; i < sizeof(bytes); i++, hash >>= 8) {
+        char c = (char)(hash ^ hash >> 32);
+        bytes[i] = c == SEPARATOR ? SEPARATOR - 1 : c;
+    }
+    tl_buf_add(out, bytes, sizeof(bytes));
+}
+
+static bool write_value(struct tl_buf *out, char about, struct tl_str value)
+{
+    tl_buf_add_char(out, about);
     if (!is_plain(value)) {
         add_hash(out, hash_of(value));
         return false;
@@ -171,9 +195,30 @@ bool tl_term_write(struct tl_buf *out, const char *name, char mark, struct tl_st
     return value.len == 0 || value.text[0] != '#'; /* which might be taken for a hash */
 }
 
+bool tl_term_write(struct tl_buf *out, enum tl_field field, struct tl_str value)
+{
+    char about = (char)('a' + (int)field);
+    if (!is_hashed(field)) {
+        return write_value(out, about, value);
+    }
+    tl_buf_add_char(out, about);
+    add_short_hash(out, hash_of(value));
+    return false;
+}
+
+bool tl_term_write_prefix(struct tl_buf *out, struct tl_str prefix)
+{
+    return write_value(out, PREFIX_OF_ACTION, prefix);
+}
+
+void tl_term_write_one_target(struct tl_buf *out)
+{
+    tl_buf_add_char(out, ONE_TARGET);
+}
+
 bool tl_term_write_pair(struct tl_buf *out, struct tl_str type, struct tl_str id)
 {
-    tl_buf_add_text(out, "target=");
+    tl_buf_add_char(out, PAIR);
     if (!is_plain(type) || !is_plain(id)) {
         add_hash(out, hash_of(type) * 31 + hash_of(id));
         return false;
@@ -190,14 +235,15 @@ bool tl_term_write_pair(struct tl_buf *out, struct tl_str type, struct tl_str id
 bool tl_term_write_word(struct tl_buf *out, struct tl_str word)
 {
     if (word.len > VALUE_MAX) {
-        tl_buf_add_text(out, "text=#"); /* such words are not told apart */
+        tl_buf_add_char(out, 'a' + TL_FIELD_TEXT); /* such words are not told apart */
+        tl_buf_add_char(out, '#');
         return false;
     }
     char lower[VALUE_MAX];
     for (size_t i = 0; i < word.len; i++) {
         lower[i] = tl_fold(word.text[i]);
     }
-    return tl_term_write(out, "text", '=', (struct tl_str){ .text = lower, .len = word.len });
+    return tl_term_write(out, TL_FIELD_TEXT, (struct tl_str){ .text = lower, .len = word.len });
 }
 
 /* Distinct terms: where each begins in the buffer, by hash. Small sets need no memory of their own. */
@@ -281,19 +327,19 @@ static void keep_distinct(struct set *set, size_t offset)
     }
 }
 
-static void add_field(struct tl_buf *out, const char *name, struct tl_str value)
+static void add_field(struct tl_buf *out, enum tl_field field, struct tl_str value)
 {
     if (value.len > 0) {
         (void)begin(out);
-        (void)tl_term_write(out, name, '=', value);
+        (void)tl_term_write(out, field, value);
     }
 }
 
-static void add_distinct(struct set *set, const char *name, struct tl_str value)
+static void add_distinct(struct set *set, enum tl_field field, struct tl_str value)
 {
     if (value.len > 0) {
         size_t offset = begin(set->out);
-        (void)tl_term_write(set->out, name, '=', value);
+        (void)tl_term_write(set->out, field, value);
         keep_distinct(set, offset);
     }
 }
@@ -304,20 +350,27 @@ static void add_action_prefixes(struct tl_buf *out, struct tl_str action)
         char c = action.text[i];
         if (c == '.' || c == ':' || c == '/') {
             (void)begin(out);
-            (void)tl_term_write(out, "action", '^',
-                                (struct tl_str){ .text = action.text, .len = i + 1 });
+            (void)tl_term_write_prefix(out, (struct tl_str){ .text = action.text, .len = i + 1 });
         }
     }
 }
 
-static void add_target(struct set *set, const struct tl_target_view *target)
+/* What has one target needs no pairs: its type and its id belong together. */
+static void add_targets(struct set *set, const struct tl_event_view *view)
 {
-    add_distinct(set, "target_type", target->type);
-    add_distinct(set, "target_id", target->id);
-    if (target->type.len > 0 && target->id.len > 0) {
-        size_t offset = begin(set->out);
-        (void)tl_term_write_pair(set->out, target->type, target->id);
-        keep_distinct(set, offset);
+    if (view->target_count == 1) {
+        (void)begin(set->out);
+        tl_term_write_one_target(set->out);
+    }
+    for (uint32_t i = 0; i < view->target_count; i++) {
+        const struct tl_target_view *target = &view->targets[i];
+        add_distinct(set, TL_FIELD_TARGET_TYPE, target->type);
+        add_distinct(set, TL_FIELD_TARGET_ID, target->id);
+        if (view->target_count > 1 && target->type.len > 0 && target->id.len > 0) {
+            size_t offset = begin(set->out);
+            (void)tl_term_write_pair(set->out, target->type, target->id);
+            keep_distinct(set, offset);
+        }
     }
 }
 
@@ -334,16 +387,16 @@ void tl_terms_add(struct tl_buf *out, const struct tl_record_facts *facts,
                   size_t text_member_count)
 {
     bool own = view != NULL && tl_str_is(facts->kind, "event") && tl_view_is_own(view);
-    add_field(out, "kind", own ? TL_STR("own") : facts->kind);
+    add_field(out, TL_FIELD_KIND, own ? TL_STR("own") : facts->kind);
     if (!tl_str_is(facts->state, "present")) {
-        add_field(out, "state", facts->state); /* the others are nearly all */
+        add_field(out, TL_FIELD_STATE, facts->state); /* the others are nearly all */
     }
     if (view == NULL) {
         return;
     }
     for (unsigned i = 0; i < TL_FIELD_SINGLE_COUNT; i++) {
         if (i != TL_FIELD_ID) { /* the store finds ids by itself */
-            add_field(out, single_fields[i].name.text, string_at(view, single_fields[i].offset));
+            add_field(out, (enum tl_field)i, string_at(view, single_fields[i].offset));
         }
     }
     add_action_prefixes(out, view->action);
@@ -351,11 +404,9 @@ void tl_terms_add(struct tl_buf *out, const struct tl_record_facts *facts,
     struct set set = { .out = out, .slot_count = SET_SMALL };
     set.slots = set.small;
     for (uint32_t i = 0; i < view->tag_count; i++) {
-        add_distinct(&set, "tag", view->tags[i]);
+        add_distinct(&set, TL_FIELD_TAG, view->tags[i]);
     }
-    for (uint32_t i = 0; i < view->target_count; i++) {
-        add_target(&set, &view->targets[i]);
-    }
+    add_targets(&set, view);
     tl_words_each(view, text_members, text_member_count, add_word, &set);
     tl_free(set.owned);
 }

@@ -57,12 +57,17 @@ struct tl_str tl_field_string(const struct tl_event_view *view, enum tl_field fi
 bool tl_view_is_own(const struct tl_event_view *view);
 
 /*
- * Appends the term "<name><mark><value>": the mark is '=' for a value and '^' for a prefix. Returns
- * false if a hash stands for the value, so that the term may name records that do not fit.
+ * Appends the term for a value of a field. Returns false if a hash stands for the value, so that
+ * the term may name records that do not fit.
  */
-bool tl_term_write(struct tl_buf *out, const char *name, char mark, struct tl_str value);
+bool tl_term_write(struct tl_buf *out, enum tl_field field, struct tl_str value);
 
-/* The same for a target's type and id together. */
+/* The same for a prefix of an action. */
+bool tl_term_write_prefix(struct tl_buf *out, struct tl_str prefix);
+
+/* The term of records that have one target; and, for those that have more, the term for the type
+ * and the id of one of them together. */
+void tl_term_write_one_target(struct tl_buf *out);
 bool tl_term_write_pair(struct tl_buf *out, struct tl_str type, struct tl_str id);
 
 /* The same for a word of free text. */

@@ -1,5 +1,6 @@
 #include "store/index.h"
 
+#include "base/random.h"
 #include "store/index_parts.h"
 
 /* By enum tl_index_stmt. */
@@ -10,14 +11,17 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_ROLLBACK] = "ROLLBACK",
     [TL_INDEX_POSITION] = "SELECT position FROM meta WHERE one = 1",
     [TL_INDEX_SET_POSITION] = "INSERT OR REPLACE INTO meta(one, position) VALUES(1, ?)",
-    [TL_INDEX_ADD_TERMS] = "INSERT INTO terms(rowid, t) VALUES(?, ?)",
+    [TL_INDEX_SCAN_SEGMENTS] = "SELECT first, records FROM segment ORDER BY first",
+    [TL_INDEX_ADD_SEGMENT] = "INSERT INTO segment(first, records) VALUES(?, ?)",
+    [TL_INDEX_DROP_SEGMENTS] = "DELETE FROM segment WHERE first >= ?",
+    [TL_INDEX_DROP_SHEETS] = "DELETE FROM sheet WHERE segment >= ?",
+    [TL_INDEX_ADD_SHEET] = "INSERT INTO sheet(segment, term, entries) VALUES(?, ?, ?)",
+    [TL_INDEX_FIND_SHEET] = ("SELECT entries FROM sheet WHERE segment = ? AND term <= ? "
+                             "ORDER BY term DESC LIMIT 1"),
+    [TL_INDEX_SCAN_SHEETS] = "SELECT term, entries FROM sheet WHERE segment = ? ORDER BY term",
     [TL_INDEX_SET_ZONE] = "INSERT OR REPLACE INTO zone(block, low, high, times) VALUES(?, ?, ?, ?)",
     [TL_INDEX_SCAN_ZONES] = "SELECT block, low, high FROM zone WHERE block >= ? ORDER BY block",
     [TL_INDEX_TIMES] = "SELECT times FROM zone WHERE block = ?",
-    [TL_INDEX_MATCH_UP] =
-        "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid",
-    [TL_INDEX_MATCH_DOWN] =
-        "SELECT rowid FROM terms WHERE terms MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC",
 };
 
 /*
@@ -27,24 +31,21 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
 static const struct tl_sqlite_kind kind = {
     .noun = "index",
     .application_id = 0x544c5949, /* "TLYI" */
-    .version = 1,
+    .version = 2,
     .layout = "PRAGMA page_size=4096; PRAGMA auto_vacuum=NONE; PRAGMA encoding='UTF-8'",
-    .extend = tl_index_tokenizer,
     .schema = "BEGIN IMMEDIATE;"
               "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), position INTEGER);"
               "CREATE TABLE zone(block INTEGER PRIMARY KEY, low INTEGER, high INTEGER, times BLOB);"
-              "CREATE VIRTUAL TABLE terms USING fts5(t, content='', columnsize=0, detail=none, "
-              "tokenize='tally');"
-              "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(terms, instance);"
-              "INSERT INTO terms(terms, rank) VALUES('automerge', 8);"
-              "INSERT INTO terms(terms, rank) VALUES('crisismerge', 16);"
-              "INSERT INTO terms(terms, rank) VALUES('hashsize', 16777216);"
-              "PRAGMA application_id=0x544c5949; PRAGMA user_version=1; COMMIT",
+              "CREATE TABLE segment(first INTEGER PRIMARY KEY, records INTEGER);"
+              "CREATE TABLE sheet(segment INTEGER, term BLOB, entries BLOB);"
+              "CREATE UNIQUE INDEX sheet_term ON sheet(segment, term);"
+              "PRAGMA application_id=0x544c5949; PRAGMA user_version=2; COMMIT",
     .pragmas =
         (const struct tl_sqlite_pragma[]){
             { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal" },
             { "PRAGMA synchronous=NORMAL", "PRAGMA synchronous", "1" },
-            { "PRAGMA secure_delete=FAST", "PRAGMA secure_delete", "2" }, /* terms may be personal */
+            { "PRAGMA secure_delete=FAST", "PRAGMA secure_delete",
+              "2" }, /* terms may be personal */
             { "PRAGMA wal_autocheckpoint=8192", "PRAGMA wal_autocheckpoint", "8192" },
             { "PRAGMA cache_size=-16384", "PRAGMA cache_size", "-16384" }, /* KiB */
             { 0 },
@@ -85,20 +86,6 @@ tally_status tl_index_position(struct tl_index *index, uint64_t *position_out,
     return TALLY_OK;
 }
 
-static tally_status add_terms(struct tl_index *index, const struct tl_index_entry *entry,
-                              struct tally_error *err)
-{
-    sqlite3_stmt *stmt = NULL;
-    TL_TRY(tl_index_stmt(index, TL_INDEX_ADD_TERMS, &stmt, err));
-    (void)sqlite3_bind_int64(stmt, 1, (int64_t)entry->seq); /* cannot fail */
-    if (sqlite3_bind_text64(stmt, 2, entry->terms.text, entry->terms.len, SQLITE_STATIC,
-                            SQLITE_UTF8) != SQLITE_OK) {
-        return tl_fail(err, TALLY_ELIMIT, "the terms of record %llu are too long",
-                       (unsigned long long)entry->seq);
-    }
-    return tl_sqlite_run(stmt, err);
-}
-
 static tally_status add_all(struct tl_index *index, const struct tl_index_entry *entries,
                             size_t count, struct tally_error *err)
 {
@@ -109,10 +96,8 @@ static tally_status add_all(struct tl_index *index, const struct tl_index_entry 
             return tl_fail(err, TALLY_ECONFLICT, "the index goes on at record %llu",
                            (unsigned long long)position);
         }
-        if (entries[i].terms.len > 0) {
-            TL_TRY(add_terms(index, &entries[i], err));
-        }
     }
+    TL_TRY(tl_segments_add(index, position, entries, count, err));
     TL_TRY(tl_zones_add(index, position, entries, count, err));
     sqlite3_stmt *stmt = NULL;
     TL_TRY(tl_index_stmt(index, TL_INDEX_SET_POSITION, &stmt, err));
@@ -125,10 +110,14 @@ tally_status tl_index_add(struct tl_index *index, const struct tl_index_entry *e
                           size_t count, struct tally_error *err)
 {
     tl_assert(index->mode != TALLY_STORE_READ);
+    if (count == 0) {
+        return TALLY_OK;
+    }
     TL_TRY(tl_index_run(index, TL_INDEX_BEGIN_WRITE, err));
     tally_status status = add_all(index, entries, count, err);
     if (status != TALLY_OK) {
-        index->time_count = 0; /* may be ahead of the database */
+        index->time_count = 0; /* these may be ahead of the database */
+        index->segments_position = 0;
         if (sqlite3_get_autocommit(index->db) == 0) {
             (void)tl_index_run(index, TL_INDEX_ROLLBACK, NULL); /* the failure is told already */
         }
@@ -169,6 +158,7 @@ tally_status tl_index_open(struct tl_index **index_out, const char *path,
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate an index");
     }
     index->mode = mode;
+    tl_random_bytes(index->hash_key, sizeof(index->hash_key));
     TL_TRY(open_or_make(&index->db, path, mode, err));
     *index_out = TL_TAKE(index);
     return TALLY_OK;
@@ -183,6 +173,7 @@ void tl_index_close(struct tl_index *index)
         tl_sqlite_finalizep(&index->stmts[i]);
     }
     tl_sqlite_close(index->db);
+    tl_free(index->segments);
     tl_free(index->zones);
     tl_free(index);
 }

@@ -78,12 +78,34 @@ static tally_status check_page(const struct sums *sums, sqlite3_stmt *row, struc
     return TALLY_OK;
 }
 
-static tally_status add_term(const struct sums *sums, sqlite3_stmt *row, struct tally_error *err)
+/* Where the terms of a segment go. */
+struct segment_sums {
+    const struct sums *sums;
+    uint64_t first;
+};
+
+static tally_status add_term(void *ctx, struct tl_sheet *sheet, struct tally_error *err)
 {
-    struct tl_str term = { .text = sqlite3_column_blob(row, 0),
-                           .len = (size_t)sqlite3_column_bytes(row, 0) };
-    uint64_t seq = (uint64_t)sqlite3_column_int64(row, 1);
-    return add_sum(sums, seq, tl_index_digest_term(sums->key, term, seq), err);
+    const struct segment_sums *to = ctx;
+    struct tl_str term = { .text = sheet->term, .len = sheet->term_len };
+    uint32_t place = 0;
+    while (tl_places_next(&sheet->places, &place)) {
+        uint64_t seq = to->first + place;
+        TL_TRY(add_sum(to->sums, seq, tl_index_digest_term(to->sums->key, term, seq), err));
+    }
+    return tl_places_end(&sheet->places) == TALLY_OK
+               ? TALLY_OK
+               : tl_fail(err, TALLY_ECORRUPT, "the terms in the index are damaged");
+}
+
+static tally_status add_terms(struct tl_index *index, const struct sums *sums,
+                              struct tally_error *err)
+{
+    for (size_t i = 0; i < index->segment_count; i++) {
+        struct segment_sums to = { .sums = sums, .first = index->segments[i].first };
+        TL_TRY(tl_segment_each(index, &index->segments[i], add_term, &to, err));
+    }
+    return TALLY_OK;
 }
 
 static tally_status add_times(struct tl_index *index, const struct sums *sums,
@@ -104,9 +126,11 @@ static tally_status digest_all(struct tl_index *index, struct sums *sums, struct
     TL_TRY(tl_index_position(index, &sums->position, err));
     index->zones_position = 0; /* what is in memory proves nothing about the file */
     index->time_count = 0;
+    index->segments_position = 0;
     TL_TRY(tl_zones_load(index, sums->position, err));
+    TL_TRY(tl_segments_load(index, sums->position, err));
     TL_TRY(each_row(index, "PRAGMA quick_check(1)", check_page, sums, err));
-    TL_TRY(each_row(index, "SELECT term, doc FROM vocabulary", add_term, sums, err));
+    TL_TRY(add_terms(index, sums, err));
     return add_times(index, sums, err);
 }
 

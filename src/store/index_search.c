@@ -1,12 +1,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/bytes.h"
 #include "store/index_parts.h"
 
-#define MATCH_BYTES_MAX ((size_t)4 << 20)
-#define FEW             512 /* hits that are sorted by themselves, without a look at the blocks */
-#define HEAP_MAX        ((size_t)1 << 20) /* records held back because others may come before them */
+#define HEAP_MAX ((size_t)1 << 20) /* records held back because others may come before them */
 
 struct hit {
     int64_t occurred;
@@ -18,111 +16,176 @@ struct search {
     const struct tl_index_query *query;
     tl_index_fn *fn;
     void *ctx;
-    struct tl_buf match; /* the terms as FTS5 wants them; empty: every record */
     uint64_t first, end; /* of the records in question */
     int64_t from, to;    /* likewise, occurred_at: from <= x < to, or INT64_MAX for no end */
 
     /* Where the cursor is. */
-    sqlite3_stmt *stmt;
-    uint64_t next; /* without terms: the record to come, or one past it going down */
-    uint64_t stop; /* without terms: going up where it ends, going down the last one */
+    uint64_t next; /* the record to come, or one past it going down */
+    uint64_t stop; /* going up where it ends, going down the last one */
 
-    /* By occurred_at: no record in empty_first ... empty_end - 1 has the terms. */
-    uint64_t empty_first, empty_end;
+    /* Which records of a segment have the terms. */
+    size_t segment;        /* SIZE_MAX: none was looked at */
+    uint8_t *fits;         /* a bit for each of its records, in whole words */
+    uint8_t *group;        /* the same, for one group of terms */
+    bool *empty;           /* by segment: looked at, and nothing fits */
+    struct tl_sheet sheet; /* memory to work in */
+
+    /* By occurred_at. */
     struct hit *heap; /* the next to be named on top */
     size_t heap_count, heap_capacity;
 };
 
-/* A term with these cannot have been entered. */
-static bool is_possible(struct tl_str term)
+#define WORD_BITS 64u
+
+static size_t bitmap_len(const struct tl_segment *segment)
 {
-    return term.len > 0 && memchr(term.text, TL_INDEX_SEPARATOR, term.len) == NULL &&
-           memchr(term.text, '\0', term.len) == NULL;
+    return ((size_t)segment->records + WORD_BITS - 1) / WORD_BITS * sizeof(uint64_t);
 }
 
-/* Adds a term in quotes, in which a quote is doubled. */
-static void add_quoted(struct tl_buf *match, struct tl_str term)
+static tally_status allocate(struct search *search, struct tally_error *err)
 {
-    tl_buf_add_char(match, '"');
-    for (size_t i = 0; i < term.len; i++) {
-        if (term.text[i] == '"') {
-            tl_buf_add_char(match, '"');
+    const struct tl_index *index = search->index;
+    size_t len = 0;
+    for (size_t i = 0; i < index->segment_count; i++) {
+        size_t own = bitmap_len(&index->segments[i]);
+        len = own > len ? own : len;
+    }
+    search->fits = tl_alloc_array(len, 1);
+    search->group = tl_alloc_array(len, 1);
+    search->empty = tl_alloc_array(index->segment_count, sizeof(*search->empty));
+    search->segment = SIZE_MAX;
+    return search->fits != NULL && search->group != NULL && search->empty != NULL
+               ? TALLY_OK
+               : tl_fail(err, TALLY_ENOMEM, "cannot allocate what a search needs");
+}
+
+/* Sets the bits of the records that have one of the terms. */
+static tally_status mark_group(struct search *search, const struct tl_segment *segment,
+                               const struct tl_index_group *group, uint8_t *bitmap,
+                               struct tally_error *err)
+{
+    memset(bitmap, 0, bitmap_len(segment));
+    for (size_t i = 0; i < group->count; i++) {
+        struct tl_str term = group->terms[i];
+        if (term.len > 0 && term.len <= TL_INDEX_TERM_MAX) { /* others cannot have been entered */
+            TL_TRY(tl_segment_mark(search->index, segment, term, &search->sheet, bitmap, err));
         }
-        tl_buf_add_char(match, term.text[i]);
     }
-    tl_buf_add_char(match, '"');
+    return TALLY_OK;
 }
 
-/* Writes ("a" OR "b") AND ("c"). Sets *possible to false if some group cannot hold. */
-static tally_status build_match(struct search *search, bool *possible, struct tally_error *err)
+/* Finds the records of a segment that have all the terms. */
+static tally_status look_at(struct search *search, size_t which, struct tally_error *err)
 {
-    *possible = true;
-    for (size_t g = 0; g < search->query->group_count; g++) {
-        const struct tl_index_group *group = &search->query->groups[g];
-        size_t used = 0;
-        tl_buf_add_text(&search->match, g == 0 ? "(" : " AND (");
-        for (size_t i = 0; i < group->count; i++) {
-            if (is_possible(group->terms[i])) {
-                tl_buf_add_text(&search->match, used++ == 0 ? "" : " OR ");
-                add_quoted(&search->match, group->terms[i]);
-            }
+    const struct tl_segment *segment = &search->index->segments[which];
+    size_t len = bitmap_len(segment);
+    bool any = true;
+    if (search->segment == which || search->empty[which]) {
+        return TALLY_OK;
+    }
+    search->segment = SIZE_MAX;
+    for (size_t g = 0; any && g < search->query->group_count; g++) {
+        uint8_t *to = g == 0 ? search->fits : search->group;
+        TL_TRY(mark_group(search, segment, &search->query->groups[g], to, err));
+        uint8_t all = 0;
+        for (size_t i = 0; i < len; i++) {
+            search->fits[i] &= to[i];
+            all |= search->fits[i];
         }
-        tl_buf_add_char(&search->match, ')');
-        *possible = *possible && used > 0;
+        any = all != 0;
     }
-    tl_buf_add_char(&search->match, '\0');
-    tally_status status = tl_buf_status(&search->match);
-    return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "the query has too many terms");
+    search->empty[which] = !any;
+    search->segment = which;
+    return TALLY_OK;
 }
 
-static void cursor_close(struct search *search)
+static uint64_t word_at(const struct search *search, size_t place)
 {
-    if (search->stmt != NULL) {
-        (void)sqlite3_reset(search->stmt); /* repeats what the last step said */
-        search->stmt = NULL;
+    const uint8_t *p = search->fits + place / WORD_BITS * sizeof(uint64_t);
+    return __builtin_bswap64(tl_get_be64(p));
+}
+
+/* The least fitting place from `place` on, below `end`; `end` if there is none. */
+static size_t place_up(const struct search *search, size_t place, size_t end)
+{
+    uint64_t mask = UINT64_MAX << place % WORD_BITS;
+    for (size_t at = place - place % WORD_BITS; at < end; at += WORD_BITS) {
+        uint64_t word = word_at(search, at) & mask;
+        if (word != 0) {
+            size_t found = at + (size_t)__builtin_ctzll(word);
+            return found < end ? found : end;
+        }
+        mask = UINT64_MAX;
     }
+    return end;
+}
+
+/* One past the greatest fitting place below `end`, not below `first`; `first` if there is none. */
+static size_t place_down(const struct search *search, size_t first, size_t end)
+{
+    while (end > first) {
+        uint64_t word =
+            word_at(search, end - 1) & UINT64_MAX >> (WORD_BITS - 1 - (end - 1) % WORD_BITS);
+        size_t start = (end - 1) - (end - 1) % WORD_BITS;
+        if (word != 0) {
+            end = start + WORD_BITS - (size_t)__builtin_clzll(word);
+            return end > first ? end : first;
+        }
+        end = start;
+    }
+    return first;
 }
 
 /* Starts with the records first <= seq < end that have the terms, up or down. */
-static tally_status cursor_open(struct search *search, uint64_t first, uint64_t end,
-                                struct tally_error *err)
+static void cursor_open(struct search *search, uint64_t first, uint64_t end)
 {
     bool up = search->query->ascending;
-    cursor_close(search);
+    end = first < end ? end : first;
     search->next = up ? first : end;
     search->stop = up ? end : first;
-    if (search->query->group_count == 0 || first >= end) {
-        search->next = first >= end ? search->stop : search->next;
-        return TALLY_OK;
+}
+
+/* Moves `next` through the segment it is in; true if it stopped at a record. */
+static tally_status step_through(struct search *search, bool *found_out, struct tally_error *err)
+{
+    bool up = search->query->ascending;
+    size_t which = tl_segment_of(search->index, up ? search->next : search->next - 1);
+    const struct tl_segment *segment = &search->index->segments[which];
+    uint64_t low = segment->first;
+    uint64_t high = segment->first + segment->records;
+    TL_TRY(look_at(search, which, err));
+    *found_out = false;
+    if (up) {
+        uint64_t end = search->stop < high ? search->stop : high;
+        search->next = search->empty[which]
+                           ? end
+                           : low + place_up(search, search->next - low, (size_t)(end - low));
+        *found_out = search->next < end;
+    } else {
+        uint64_t first = search->stop > low ? search->stop : low;
+        search->next = search->empty[which] ? first
+                                            : low + place_down(search, (size_t)(first - low),
+                                                               (size_t)(search->next - low));
+        *found_out = search->next > first;
     }
-    TL_TRY(tl_index_stmt(search->index, up ? TL_INDEX_MATCH_UP : TL_INDEX_MATCH_DOWN, &search->stmt,
-                         err));
-    (void)sqlite3_bind_text64(search->stmt, 1, search->match.data, search->match.len - 1,
-                              SQLITE_STATIC, SQLITE_UTF8); /* these cannot fail */
-    (void)sqlite3_bind_int64(search->stmt, 2, (int64_t)first);
-    (void)sqlite3_bind_int64(search->stmt, 3, (int64_t)(end - 1));
     return TALLY_OK;
 }
 
 /* Sets *seq_out to the next record, or to TALLY_SEQ_NONE after the last. */
 static tally_status cursor_next(struct search *search, uint64_t *seq_out, struct tally_error *err)
 {
+    bool found = false;
     *seq_out = TALLY_SEQ_NONE;
-    if (search->stmt == NULL) {
-        if (search->next != search->stop) {
-            *seq_out = search->query->ascending ? search->next++ : --search->next;
+    while (search->next != search->stop && !found) {
+        found = search->query->group_count == 0;
+        if (!found) {
+            TL_TRY(step_through(search, &found, err));
         }
-        return TALLY_OK;
     }
-    bool row = false;
-    tally_status status = tl_sqlite_next(search->stmt, &row, err);
-    if (row) {
-        *seq_out = (uint64_t)sqlite3_column_int64(search->stmt, 0);
-        return TALLY_OK;
+    if (found) {
+        *seq_out = search->query->ascending ? search->next++ : --search->next;
     }
-    search->stmt = NULL;
-    search->next = search->stop;
-    return status;
+    return TALLY_OK;
 }
 
 static bool in_time(const struct search *search, int64_t occurred)
@@ -137,7 +200,7 @@ static bool zone_fits(const struct search *search, uint64_t block)
 }
 
 /* Moves the cursor on, past all the blocks from `block` on that have nothing of the time range. */
-static tally_status skip_blocks(struct search *search, uint64_t block, struct tally_error *err)
+static void skip_blocks(struct search *search, uint64_t block)
 {
     uint64_t last = (search->end - 1) >> TL_INDEX_BLOCK_SHIFT;
     uint64_t stop = search->first >> TL_INDEX_BLOCK_SHIFT;
@@ -146,16 +209,14 @@ static tally_status skip_blocks(struct search *search, uint64_t block, struct ta
             block++;
         }
         uint64_t first = block << TL_INDEX_BLOCK_SHIFT;
-        return cursor_open(search, first > search->first ? first : search->first, search->end, err);
+        cursor_open(search, first > search->first ? first : search->first, search->end);
+        return;
     }
     while (block > stop && !zone_fits(search, block)) {
         block--;
     }
-    if (!zone_fits(search, block)) {
-        return cursor_open(search, 0, 0, err);
-    }
-    uint64_t end = (block + 1) << TL_INDEX_BLOCK_SHIFT;
-    return cursor_open(search, search->first, end < search->end ? end : search->end, err);
+    uint64_t end = zone_fits(search, block) ? (block + 1) << TL_INDEX_BLOCK_SHIFT : 0;
+    cursor_open(search, search->first, end < search->end ? end : search->end);
 }
 
 /* Names one record if its time fits; goes on elsewhere if that of its whole block does not. */
@@ -163,7 +224,8 @@ static tally_status visit(struct search *search, uint64_t seq, struct tally_erro
 {
     uint64_t block = seq >> TL_INDEX_BLOCK_SHIFT;
     if (!zone_fits(search, block)) {
-        return skip_blocks(search, block, err);
+        skip_blocks(search, block);
+        return TALLY_OK;
     }
     TL_TRY(tl_zone_times(search->index, block, err));
     int64_t occurred = search->index->times[seq % TL_INDEX_BLOCK];
@@ -173,15 +235,12 @@ static tally_status visit(struct search *search, uint64_t seq, struct tally_erro
 static tally_status search_by_seq(struct search *search, struct tally_error *err)
 {
     bool any_time = search->from == INT64_MIN && search->to == INT64_MAX;
-    TL_TRY(cursor_open(search, search->first, search->end, err));
+    cursor_open(search, search->first, search->end);
     for (;;) {
         uint64_t seq = TALLY_SEQ_NONE;
         TL_TRY(cursor_next(search, &seq, err));
         if (seq == TALLY_SEQ_NONE) {
             return TALLY_OK;
-        }
-        if (seq < search->first || seq >= search->end) {
-            return tl_fail(err, TALLY_ECORRUPT, "the index knows records that do not exist");
         }
         TL_TRY(any_time ? search->fn(search->ctx, seq, INT64_MIN) : visit(search, seq, err));
     }
@@ -259,51 +318,16 @@ static tally_status gather(struct search *search, uint64_t block, struct tally_e
 {
     uint64_t first = block << TL_INDEX_BLOCK_SHIFT;
     uint64_t end = first + TL_INDEX_BLOCK;
-    first = first > search->first ? first : search->first;
-    end = end < search->end ? end : search->end;
-    if (first >= end || (first >= search->empty_first && end <= search->empty_end)) {
-        return TALLY_OK;
-    }
-    bool up = search->query->ascending;
-    /* Without a bound on the far side: the record after the block says which blocks to pass over. */
-    bool open = search->query->group_count > 0;
-    TL_TRY(cursor_open(search, open && !up ? search->first : first, open && up ? search->end : end,
-                       err));
+    cursor_open(search, first > search->first ? first : search->first,
+                end < search->end ? end : search->end);
     for (;;) {
         uint64_t seq = TALLY_SEQ_NONE;
         TL_TRY(cursor_next(search, &seq, err));
-        if (seq == TALLY_SEQ_NONE || seq < first || seq >= end) {
-            if (open) {
-                search->empty_first = up ? end : seq == TALLY_SEQ_NONE ? 0 : seq + 1;
-                search->empty_end = up ? seq : first;
-            }
-            cursor_close(search);
+        if (seq == TALLY_SEQ_NONE) {
             return TALLY_OK;
         }
         TL_TRY(push_if_fits(search, seq, err));
     }
-}
-
-/*
- * Puts all that has the terms on the heap, if that is little. Opening a cursor for every block
- * would take far longer then: one in which a rare term meets a common one takes a millisecond.
- */
-static tally_status gather_few(struct search *search, bool *all_out, struct tally_error *err)
-{
-    TL_TRY(cursor_open(search, search->first, search->end, err));
-    for (size_t i = 0; i <= FEW; i++) {
-        uint64_t seq = TALLY_SEQ_NONE;
-        TL_TRY(cursor_next(search, &seq, err));
-        *all_out = seq == TALLY_SEQ_NONE;
-        if (*all_out) {
-            return TALLY_OK;
-        }
-        if (zone_fits(search, seq >> TL_INDEX_BLOCK_SHIFT)) {
-            TL_TRY(push_if_fits(search, seq, err));
-        }
-    }
-    search->heap_count = 0;
-    return TALLY_OK;
 }
 
 static int newest_first(const void *a, const void *b)
@@ -345,11 +369,6 @@ static tally_status name_before(struct search *search, const struct tl_zone *zon
 static tally_status search_by_occurred(struct search *search, struct tally_error *err)
 {
     struct tl_index *index = search->index;
-    bool all = false;
-    TL_TRY(search->query->group_count > 0 ? gather_few(search, &all, err) : TALLY_OK);
-    if (all) {
-        return name_before(search, NULL);
-    }
     TL_CLEANUP(tl_freep) struct tl_zone *zones = tl_alloc_array(index->zone_count, sizeof(*zones));
     if (zones == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate %zu zones", index->zone_count);
@@ -391,15 +410,15 @@ static tally_status search_snapshot(struct search *search, struct tally_error *e
 {
     const struct tl_index_query *query = search->query;
     uint64_t position = 0;
-    bool possible = false;
     TL_TRY(tl_index_position(search->index, &position, err));
-    TL_TRY(build_match(search, &possible, err));
     search->first = query->seq_first;
     search->end = query->seq_end < position ? query->seq_end : position;
-    if (!possible || search->first >= search->end) {
+    if (search->first >= search->end) {
         return TALLY_OK;
     }
     TL_TRY(tl_zones_load(search->index, position, err));
+    TL_TRY(tl_segments_load(search->index, position, err));
+    TL_TRY(allocate(search, err));
     narrow(search);
     return query->by_occurred ? search_by_occurred(search, err) : search_by_seq(search, err);
 }
@@ -408,14 +427,14 @@ tally_status tl_index_search(struct tl_index *index, const struct tl_index_query
                              tl_index_fn *fn, void *ctx, struct tally_error *err)
 {
     struct search search = { .index = index, .query = query, .fn = fn, .ctx = ctx };
-    tl_buf_init(&search.match, MATCH_BYTES_MAX);
     tally_status status = tl_index_run(index, TL_INDEX_BEGIN_READ, err);
     if (status == TALLY_OK) {
         status = search_snapshot(&search, err);
-        cursor_close(&search);
         (void)tl_index_run(index, TL_INDEX_ROLLBACK, NULL); /* nothing was written */
     }
-    tl_buf_release(&search.match);
     tl_free(search.heap);
+    tl_free(search.fits);
+    tl_free(search.group);
+    tl_free(search.empty);
     return status == TALLY_ECANCELED ? TALLY_OK : status;
 }

@@ -3,6 +3,20 @@
 #include "store/index_parts.h"
 
 #define WIDTH_MAX 8 /* bytes */
+#define UNIT_LEN  8 /* bytes */
+#define HEAD_LEN  (1 + UNIT_LEN)
+
+/* The greatest number that divides both: of milliseconds, and of what comes at a steady rate, there
+ * are fewer than of microseconds. */
+static uint64_t common_unit(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        uint64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
 
 static size_t width_of(uint64_t span)
 {
@@ -93,7 +107,7 @@ tally_status tl_zones_load(struct tl_index *index, uint64_t position, struct tal
     return TALLY_OK;
 }
 
-/* Reads "width, offset, offset ..." into index->times. */
+/* Reads "width, unit, offset, offset ..." into index->times. */
 static tally_status unpack(struct tl_index *index, const struct tl_zone *zone, const uint8_t *bytes,
                            size_t len, struct tally_error *err)
 {
@@ -101,16 +115,20 @@ static tally_status unpack(struct tl_index *index, const struct tl_zone *zone, c
     uint64_t first = zone->block << TL_INDEX_BLOCK_SHIFT;
     uint64_t left = index->zones_position - first;
     size_t count = left < TL_INDEX_BLOCK ? (size_t)left : TL_INDEX_BLOCK;
-    if (width < 1 || width > WIDTH_MAX || len != 1 + count * width) {
+    if (width < 1 || width > WIDTH_MAX || len != HEAD_LEN + count * width) {
         return damaged(err);
     }
+    uint64_t unit = read_offset(bytes + 1, UNIT_LEN);
     uint64_t span = (uint64_t)zone->high - (uint64_t)zone->low;
+    if (unit == 0) {
+        return damaged(err);
+    }
     for (size_t i = 0; i < count; i++) {
-        uint64_t offset = read_offset(bytes + 1 + i * width, width);
-        if (offset > span) {
+        uint64_t offset = read_offset(bytes + HEAD_LEN + i * width, width);
+        if (offset > span / unit) {
             return damaged(err);
         }
-        index->times[i] = (int64_t)((uint64_t)zone->low + offset);
+        index->times[i] = (int64_t)((uint64_t)zone->low + offset * unit);
     }
     index->time_block = zone->block;
     index->time_count = count;
@@ -142,7 +160,7 @@ tally_status tl_zone_times(struct tl_index *index, uint64_t block, struct tally_
 /* Writes index->times as the row of their block. */
 static tally_status save_block(struct tl_index *index, struct tally_error *err)
 {
-    uint8_t bytes[1 + TL_INDEX_BLOCK * WIDTH_MAX / 4]; /* for the usual widths, 1 and 2 */
+    uint8_t bytes[HEAD_LEN + TL_INDEX_BLOCK * 3]; /* for the usual widths */
     struct tl_zone zone = { .block = index->time_block,
                             .low = index->times[0],
                             .high = index->times[0] };
@@ -150,16 +168,23 @@ static tally_status save_block(struct tl_index *index, struct tally_error *err)
         zone.low = index->times[i] < zone.low ? index->times[i] : zone.low;
         zone.high = index->times[i] > zone.high ? index->times[i] : zone.high;
     }
-    size_t width = width_of((uint64_t)zone.high - (uint64_t)zone.low);
-    size_t len = 1 + index->time_count * width;
+    uint64_t unit = 0;
+    for (size_t i = 0; i < index->time_count; i++) {
+        unit = common_unit((uint64_t)index->times[i] - (uint64_t)zone.low, unit);
+    }
+    unit = unit == 0 ? 1 : unit;
+    size_t width = width_of(((uint64_t)zone.high - (uint64_t)zone.low) / unit);
+    size_t len = HEAD_LEN + index->time_count * width;
     TL_CLEANUP(tl_freep) uint8_t *more = len > sizeof(bytes) ? tl_alloc_array(len, 1) : NULL;
     uint8_t *to = len > sizeof(bytes) ? more : bytes;
     if (to == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate the times of a block");
     }
     to[0] = (uint8_t)width;
+    write_offset(to + 1, UNIT_LEN, unit);
     for (size_t i = 0; i < index->time_count; i++) {
-        write_offset(to + 1 + i * width, width, (uint64_t)index->times[i] - (uint64_t)zone.low);
+        uint64_t offset = (uint64_t)index->times[i] - (uint64_t)zone.low;
+        write_offset(to + HEAD_LEN + i * width, width, offset / unit);
     }
     sqlite3_stmt *stmt = NULL;
     TL_TRY(tl_index_stmt(index, TL_INDEX_SET_ZONE, &stmt, err));

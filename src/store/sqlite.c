@@ -289,9 +289,6 @@ static tally_status open_db(sqlite3 **db_out, const char *path, const struct tl_
         TL_TRY(tl_sqlite_exec(db, kind->layout, err));
     }
     TL_TRY(distrust(db, err));
-    if (kind->extend != NULL) {
-        TL_TRY(kind->extend(db, err));
-    }
     if (mode != TALLY_STORE_CREATE) {
         TL_TRY(first_read(db, path, kind, err));
         TL_TRY(check_kind(db, path, kind, err));

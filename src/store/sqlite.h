@@ -24,9 +24,7 @@ struct tl_sqlite_kind {
     const char *noun;       /* "ledger"; for messages */
     int64_t application_id; /* marks the file */
     int64_t version;        /* PRAGMA user_version; a greater one is not for us */
-    /* Registers what the schema uses; NULL is allowed. */
-    tally_status (*extend)(sqlite3 *db, struct tally_error *err);
-    const char *layout; /* page size, before anything is in the file */
+    const char *layout;     /* page size, before anything is in the file */
     const char *schema; /* statements that make a new file, application_id and version included */
     const struct tl_sqlite_pragma
         *pragmas;             /* of a connection that writes; ends with a zeroed one */

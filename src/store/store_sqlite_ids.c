@@ -78,18 +78,12 @@ static tally_status load(struct store_sqlite *store, struct tally_error *err)
     return TALLY_OK;
 }
 
-/* The greatest id in event_id. Ids that begin with the time come in order: no need to look up. */
-struct last_id {
-    bool known;
-    uint8_t id[TALLY_LEAF_ID_LEN];
-};
-
-static tally_status read_last_id(struct store_sqlite *store, struct last_id *last,
-                                 struct tally_error *err)
+tally_status tl_sqlite_ids_last(struct store_sqlite *store, struct tl_sqlite_last_id *last,
+                                struct tally_error *err)
 {
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    *last = (struct last_id){ .known = true };
+    *last = (struct tl_sqlite_last_id){ .known = true };
     TL_TRY(tl_store_sqlite_stmt(store, TL_STMT_LAST_ID, &stmt, err));
     TL_TRY(tl_sqlite_next(stmt, &row, err));
     if (row) {
@@ -104,13 +98,13 @@ static tally_status read_last_id(struct store_sqlite *store, struct last_id *las
     return TALLY_OK;
 }
 
-static tally_status find(struct store_sqlite *store, const struct last_id *last, const uint8_t *id,
-                         uint64_t *seq_out, struct tally_error *err)
+static tally_status find(struct store_sqlite *store, const struct tl_sqlite_last_id *last,
+                         const uint8_t *id, uint64_t *seq_out, struct tally_error *err)
 {
     uint64_t seq = tl_idset_find(&store->ids.fresh, id);
     seq = seq != TALLY_SEQ_NONE ? seq : tl_idset_find(&store->ids.moving, id);
     *seq_out = seq;
-    if (seq != TALLY_SEQ_NONE || (last->known && memcmp(id, last->id, TALLY_LEAF_ID_LEN) > 0)) {
+    if (seq != TALLY_SEQ_NONE || tl_sqlite_is_after(last, id)) {
         return TALLY_OK;
     }
     sqlite3_stmt *stmt = NULL;
@@ -134,10 +128,10 @@ tally_status tl_sqlite_ids_find(struct store_sqlite *store, const uint8_t *ids, 
 {
     struct tl_idset *absent = &store->ids.absent;
     struct tally_head head;
-    struct last_id last;
+    struct tl_sqlite_last_id last;
     TL_TRY(tl_store_sqlite_head(store, &head, err));
     TL_TRY(load(store, err)); /* before event_id is read: ids move from there to here */
-    TL_TRY(read_last_id(store, &last, err));
+    TL_TRY(tl_sqlite_ids_last(store, &last, err));
     store->ids.absent_at = TALLY_SEQ_NONE;
     tl_idset_truncate(absent, 0);
     bool remember = store->mode == TALLY_STORE_WRITE;
@@ -228,7 +222,7 @@ static tally_status move_slice(struct store_sqlite *store, size_t batch_count,
 }
 
 /* Enters the id of record `i` of the batch into memory; refuses one that is there. */
-static tally_status add_id(struct store_sqlite *store, const struct last_id *last,
+static tally_status add_id(struct store_sqlite *store, const struct tl_sqlite_last_id *last,
                            const struct tally_record *record, bool absent_is_known,
                            struct tally_error *err)
 {
@@ -271,10 +265,10 @@ tally_status tl_sqlite_ids_add(struct store_sqlite *store, const struct tally_ba
                                struct tally_error *err)
 {
     struct tl_sqlite_ids *ids = &store->ids;
-    struct last_id last;
+    struct tl_sqlite_last_id last;
     TL_TRY(load(store, err));
     TL_TRY(start_moving(ids, err));
-    TL_TRY(read_last_id(store, &last, err));
+    TL_TRY(tl_sqlite_ids_last(store, &last, err));
     TL_TRY(tl_idset_reserve(&ids->fresh, batch->count, err));
     bool absent_is_known = ids->absent_at == batch->records[0].seq;
     for (size_t i = 0; i < batch->count; i++) {

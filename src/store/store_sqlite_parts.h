@@ -2,6 +2,8 @@
 #ifndef TL_STORE_STORE_SQLITE_PARTS_H
 #define TL_STORE_STORE_SQLITE_PARTS_H
 
+#include <string.h>
+
 #include "store/idset.h"
 #include "store/sqlite.h"
 #include "store/store_sqlite.h"
@@ -80,6 +82,21 @@ tally_status tl_store_sqlite_head(struct store_sqlite *store, struct tally_head 
 
 void tl_sqlite_ids_init(struct tl_sqlite_ids *ids);
 void tl_sqlite_ids_release(struct tl_sqlite_ids *ids);
+
+/* The greatest id in event_id. Ids that begin with the time come in order: no need to look up. */
+struct tl_sqlite_last_id {
+    bool known;
+    uint8_t id[TALLY_LEAF_ID_LEN];
+};
+
+tally_status tl_sqlite_ids_last(struct store_sqlite *store, struct tl_sqlite_last_id *last,
+                                struct tally_error *err);
+
+/* Whether an id is certain not to be in event_id. */
+static inline bool tl_sqlite_is_after(const struct tl_sqlite_last_id *last, const uint8_t *id)
+{
+    return last->known && memcmp(id, last->id, TALLY_LEAF_ID_LEN) > 0;
+}
 
 /* Like find_ids() of the store; `ids` are `count` times TALLY_LEAF_ID_LEN bytes. */
 tally_status tl_sqlite_ids_find(struct store_sqlite *store, const uint8_t *ids, size_t count,

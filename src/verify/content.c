@@ -128,9 +128,10 @@ static bool check_partly_erased(struct tl_run *run, const struct tl_leaf *leaf,
 
 /* The text of a top-level member, between its quotes; absent if it is no string. Members come in
  * order, so that those after the one looked for need not be walked through. */
-static struct tl_str top_text(const struct tally_record *record, const char *name)
+static struct tl_str top_text(const struct tl_run *run, const struct tally_record *record,
+                              const char *name)
 {
-    struct tl_json_iter it = { .at = 0 };
+    struct tl_json_iter it = tl_json_walk(&run->index);
     while (tl_json_next(&it, record->event, record->event_len) == TALLY_OK) {
         if (!tl_str_is(it.raw_name, name)) {
             continue;
@@ -169,7 +170,7 @@ static void check_occurred(struct tl_run *run, const struct tl_leaf *leaf,
         return;
     }
     int64_t basis = 0;
-    struct tl_str text = top_text(record, "occurred_at");
+    struct tl_str text = top_text(run, record, "occurred_at");
     if (text.text == NULL || tl_time_parse(&basis, text) != TALLY_OK) {
         (void)found(run, TL_RETENTION_MISMATCH, leaf->seq, "there is no time to count from");
         return;
@@ -186,10 +187,10 @@ static void check_occurred(struct tl_run *run, const struct tl_leaf *leaf,
 static void check_rules(struct tl_run *run, const struct tl_leaf *leaf,
                         const struct tally_record *record)
 {
-    if (tl_json_check_canonical(record->event, record->event_len, NULL) != TALLY_OK) {
+    if (!run->canonical) {
         (void)found(run, TL_NON_CANONICAL, leaf->seq, "the event is not canonical JSON");
     }
-    check_id(run, leaf, top_text(record, "id"));
+    check_id(run, leaf, top_text(run, record, "id"));
     check_occurred(run, leaf, record);
 }
 
@@ -212,8 +213,10 @@ bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,
         return true; /* the damage that hides the policy is a finding */
     }
     run->report->contents++;
-    if (tl_split_event(&run->split, run->state.policy.erasable, record->event, record->event_len) !=
-        TALLY_OK) {
+    run->canonical =
+        tl_json_check_members(record->event, record->event_len, &run->index, NULL) == TALLY_OK;
+    if (tl_split_indexed(&run->split, run->state.policy.erasable, record->event, record->event_len,
+                         &run->index) != TALLY_OK) {
         return !found(run, TL_CONTENT_MODIFIED, leaf->seq, "the content is no canonical object");
     }
     if (sealed_whole ? check_whole(run, leaf, record) : check_partly_erased(run, leaf, record)) {

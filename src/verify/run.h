@@ -123,6 +123,8 @@ struct tl_run { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     struct tl_buf buf;
     struct tl_note note; /* the one at hand */
     struct tl_split split;
+    struct tl_json_index index; /* of the event at hand */
+    bool canonical;
 
     bool mac_ready;  /* the generation in force is that of the key given */
     bool mac_seen;   /* some generation was */

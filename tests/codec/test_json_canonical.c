@@ -140,6 +140,64 @@ static void walks_the_members_of_an_object(void **state)
     check_status(tl_json_next(&empty, "{}", 2), TALLY_ENOTFOUND);
 }
 
+/* Compares two walks through an object, and through the objects in it. */
+static void check_same_walk(struct tl_json_iter a, struct tl_json_iter b, const char *text)
+{
+    for (;;) {
+        tally_status status = tl_json_next(&a, text, strlen(text));
+        check_status(tl_json_next(&b, text, strlen(text)), status);
+        if (status != TALLY_OK) {
+            check_status(status, TALLY_ENOTFOUND);
+            return;
+        }
+        assert_true(tl_str_equal(a.raw_name, b.raw_name));
+        assert_int_equal(a.member_start, b.member_start);
+        assert_int_equal(a.value_start, b.value_start);
+        assert_int_equal(a.value_end, b.value_end);
+        if (text[a.value_start] == '{') {
+            check_same_walk(tl_json_walk_value(&a), tl_json_walk_value(&b), text);
+        }
+    }
+}
+
+static void walks_by_an_index_as_through_the_text(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{}",
+        "{\"a\":{}}",
+        "{\"a\":[{\"b\":1},{\"c\":{}}],\"e\":{\"f\":{\"g\":[]},\"h\":\"\"},\"i\\n\":0}",
+    };
+    for (size_t i = 0; i < TL_ARRAY_LEN(texts); i++) {
+        struct tl_json_index index;
+        check_ok(tl_json_check_members(texts[i], strlen(texts[i]), &index, NULL));
+        assert_true(index.whole);
+        check_same_walk(tl_json_walk(&index), tl_json_walk(NULL), texts[i]);
+    }
+}
+
+static void an_index_is_whole_or_not_used(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "", "[{\"a\":1}]", "1", "{\"b\":1,\"a\":2}",
+                                         "{\"a\":1}x" };
+    struct tl_json_index index;
+    for (size_t i = 0; i < TL_ARRAY_LEN(texts); i++) {
+        (void)tl_json_check_members(texts[i], strlen(texts[i]), &index, NULL);
+        assert_false(index.whole);
+        assert_null(tl_json_walk(&index).index);
+    }
+    char text[2 + 8 * (TL_JSON_INDEX_MAX + 1)] = "{";
+    for (unsigned count = 1; count <= TL_JSON_INDEX_MAX + 1; count++) {
+        size_t at = 1 + 8 * ((size_t)count - 1);
+        (void)snprintf(text + at, sizeof(text) - at, "\"%03u\":1}", count);
+        check_ok(tl_json_check_members(text, at + 8, &index, NULL));
+        assert_int_equal(index.whole, count <= TL_JSON_INDEX_MAX);
+        check_same_walk(tl_json_walk(&index), tl_json_walk(NULL), text);
+        text[at + 7] = ',';
+    }
+}
+
 /* Returns how the walk ends. */
 static tally_status walk(const char *text, size_t len)
 {
@@ -169,6 +227,59 @@ static void does_not_walk_out_of_text_that_is_cut_short(void **state)
                                           "{\"a\":}", "{\"a\":1,}", "{\"a\":1]" };
     for (size_t i = 0; i < TL_ARRAY_LEN(others); i++) {
         check_status(walk(others[i], strlen(others[i])), TALLY_ECORRUPT);
+    }
+}
+
+/* What tl_json_skip() does, byte by byte, for a value that is a string or a container. */
+static size_t skip_slowly(const char *text, size_t len, size_t at)
+{
+    size_t depth = 0;
+    bool string = false;
+    for (; at < len; at++) {
+        char c = text[at];
+        if (string && c == '\\') {
+            at++;
+        } else if (c == '"') {
+            string = !string;
+        } else if (!string) {
+            depth += c == '[' || c == '{';
+            depth -= c == ']' || c == '}';
+        }
+        if (!string && depth == 0) {
+            return at + 1;
+        }
+    }
+    return 0;
+}
+
+static void skips_a_value_wherever_the_blocks_end_that_it_is_read_in(void **state)
+{
+    (void)state;
+    static const char value[] = "[\"]\\\\\",{\"a\":\"\\\\\\\"}\"},[[\"\\\"\\\"[\"]],{\"\":[]}]";
+    static const char tail[] = "]}\",\\\"{";
+    for (size_t fill = 0; fill < 150; fill++) {
+        struct tl_buf buf;
+        tl_buf_init(&buf, 1024);
+        tl_buf_add(&buf, "[\"", 2);
+        for (size_t i = 0; i < fill; i++) {
+            tl_buf_add_char(&buf, 'x');
+        }
+        tl_buf_add(&buf, "\",", 2);
+        tl_buf_add(&buf, value, sizeof(value) - 1);
+        tl_buf_add_char(&buf, ']');
+        size_t end = buf.len;
+        tl_buf_add(&buf, tail, sizeof(tail) - 1);
+        assert_int_equal(tl_json_skip(buf.data, buf.len, 0), end);
+        for (size_t at = 0; at < end; at++) {
+            if (buf.data[at] == '"' || buf.data[at] == '[' || buf.data[at] == '{') {
+                size_t want = skip_slowly(buf.data, buf.len, at);
+                assert_int_equal(tl_json_skip(buf.data, buf.len, at), want);
+                for (size_t len = at; len < end; len++) {
+                    assert_int_equal(tl_json_skip(buf.data, len, at), want <= len ? want : 0);
+                }
+            }
+        }
+        tl_buf_release(&buf);
     }
 }
 
@@ -213,7 +324,10 @@ int main(void)
         cmocka_unit_test(refuses_json_that_is_not_canonical_and_says_where),
         cmocka_unit_test(keeps_the_limits_of_the_format),
         cmocka_unit_test(walks_the_members_of_an_object),
+        cmocka_unit_test(walks_by_an_index_as_through_the_text),
+        cmocka_unit_test(an_index_is_whole_or_not_used),
         cmocka_unit_test(does_not_walk_out_of_text_that_is_cut_short),
+        cmocka_unit_test(skips_a_value_wherever_the_blocks_end_that_it_is_read_in),
         cmocka_unit_test(unescapes_what_stands_between_quotes),
         cmocka_unit_test(reports_that_memory_ran_out),
     };

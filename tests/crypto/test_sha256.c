@@ -46,6 +46,25 @@ static void hashes_a_million_bytes_piece_by_piece(void **state)
     check_hex(out, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+static void gives_the_same_at_once_as_in_pieces_for_every_length(void **state)
+{
+    (void)state;
+    uint8_t bytes[4 * TL_SHA256_BLOCK];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)(i * 7);
+    }
+    for (size_t len = 0; len <= sizeof(bytes); len++) {
+        struct tl_sha256 hash;
+        uint8_t want[TL_SHA256_LEN];
+        uint8_t got[TL_SHA256_LEN];
+        tl_sha256_init(&hash);
+        tl_sha256_add(&hash, bytes, len);
+        tl_sha256_end(&hash, want);
+        tl_sha256(got, bytes, len);
+        assert_memory_equal(got, want, sizeof(want));
+    }
+}
+
 static void gives_the_same_wherever_the_bytes_are_split(void **state)
 {
     (void)state;
@@ -144,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_published_hashes),
         cmocka_unit_test(hashes_a_million_bytes_piece_by_piece),
+        cmocka_unit_test(gives_the_same_at_once_as_in_pieces_for_every_length),
         cmocka_unit_test(gives_the_same_wherever_the_bytes_are_split),
         cmocka_unit_test(agrees_with_rfc4231),
         cmocka_unit_test(a_key_of_a_block_is_not_hashed_first),

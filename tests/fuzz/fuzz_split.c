@@ -133,6 +133,7 @@ static void check_split(struct tl_arena *arena, const struct tl_json *root, cons
                         size_t len)
 {
     static struct tl_split split;
+    struct tl_json_index index;
     const uint8_t seed[TL_SEED_LEN] = { 1, 2, 3 };
     uint8_t commit[TL_COMMIT_LEN];
     uint8_t naive[TL_COMMIT_LEN];
@@ -143,6 +144,9 @@ static void check_split(struct tl_arena *arena, const struct tl_json *root, cons
     tl_buf_init(&scratch, (size_t)4 << 20);
     make_set(root);
     tl_assert(tl_split_event(&split, &set, event, len) == TALLY_OK);
+    check_members(&split, root, event, seed);
+    tl_assert(tl_json_check_members(event, len, &index, NULL) == TALLY_OK);
+    tl_assert(tl_split_indexed(&split, &set, event, len, &index) == TALLY_OK);
     check_members(&split, root, event, seed);
     tl_split_rest(&rest, &split, event, len);
     check_rest(arena, &split, tl_buf_str(&rest));

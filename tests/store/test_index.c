@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "check.h"
+#include "fault.h"
 #include "store/index.h"
 
 #define RECORDS 10000 /* three blocks, the last one not full */
@@ -361,6 +362,60 @@ static void its_digest_is_that_of_what_was_entered(void **state)
     tl_index_close(index);
 }
 
+static void it_does_not_matter_how_many_are_entered_at_once(void **state)
+{
+    (void)state;
+    struct tl_index *index = open_index(TALLY_STORE_WRITE);
+    uint64_t seq = 0;
+    for (uint64_t pieces = 0; seq < RECORDS; pieces++) {
+        /* One by one at first; then now many, now few, so that small segments meet large ones. */
+        uint64_t count = seq < 700 ? 1 : pieces % 5 == 0 ? 900 : pieces % 11 + 1;
+        uint64_t end = seq + count < RECORDS ? seq + count : RECORDS;
+        fill(index, seq, end);
+        seq = end;
+    }
+    check_digest(index, true);
+    static const struct tl_str b9[] = { { "b=9", 3 } };
+    const struct tl_index_group group = { b9, 1 };
+    check_all_orders(index, &group, 1);
+    tl_index_close(index);
+}
+
+static tally_status enter_some(const void *ctx)
+{
+    static const struct tl_index_entry entries[] = { { .seq = 7, .terms = { "a\x1fz", 3 } },
+                                                     { .seq = 8, .terms = { "b", 1 } } };
+    struct tl_index *index = *(struct tl_index *const *)ctx;
+    tally_status status = tl_index_add(index, entries, TL_ARRAY_LEN(entries), NULL);
+    uint64_t position = 0;
+    check_ok(tl_index_position(index, &position, NULL));
+    assert_int_equal(position, status == TALLY_OK ? 9 : 7);
+    return status;
+}
+
+static void enters_nothing_where_memory_runs_out(void **state)
+{
+    (void)state;
+    struct tl_index *index = open_index(TALLY_STORE_WRITE);
+    for (uint64_t seq = 0; seq < 7; seq++) {
+        fill(index, seq, seq + 1); /* so that there is something to merge with */
+    }
+    assert_true(fault_each_alloc(enter_some, &index) > 5);
+    tl_index_close(index);
+}
+
+static void refuses_terms_that_are_too_long(void **state)
+{
+    (void)state;
+    static char text[2000];
+    memset(text, 'a', sizeof(text));
+    struct tl_index *index = open_index(TALLY_STORE_WRITE);
+    const struct tl_index_entry entry = { .terms = { text, sizeof(text) } };
+    check_status(tl_index_add(index, &entry, 1, NULL), TALLY_ELIMIT);
+    fill(index, 0, 10);
+    tl_index_close(index);
+}
+
 static void an_index_that_cannot_be_used_is_made_anew(void **state)
 {
     (void)state;
@@ -392,6 +447,9 @@ int main(void)
         IN_DIR(finds_nothing_for_terms_that_cannot_be_there),
         IN_DIR(refuses_entries_that_leave_a_hole),
         IN_DIR(its_digest_is_that_of_what_was_entered),
+        IN_DIR(it_does_not_matter_how_many_are_entered_at_once),
+        IN_DIR(enters_nothing_where_memory_runs_out),
+        IN_DIR(refuses_terms_that_are_too_long),
         IN_DIR(an_index_that_cannot_be_used_is_made_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
