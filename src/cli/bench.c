@@ -23,9 +23,8 @@ tally_status tl_bench_dir_make(char out[4096], const char *parent, struct tally_
 }
 
 /* Calls `fn` for each file below `path`, two levels deep, and for the directories after them. */
-static void each_entry(const char *path, int depth, void (*fn)(void *ctx, const char *path,
-                                                               const struct stat *st),
-                       void *ctx)
+static void each_entry(const char *path, int depth,
+                       void (*fn)(void *ctx, const char *path, const struct stat *st), void *ctx)
 {
     DIR *dir = opendir(path);
     if (dir == NULL) {

@@ -51,8 +51,8 @@ static tally_status prepare(struct tl_baseline *baseline, struct tally_error *er
     bool plain = baseline->kind == TL_BASELINE_PLAIN;
     static const uint8_t key[32] = "a key that protects nothing here";
     tl_hmac_key_init(&baseline->key, key, sizeof(key));
-    TL_TRY(run(baseline, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536",
-               err));
+    TL_TRY(run(baseline,
+               "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536", err));
     TL_TRY(run(baseline, plain ? plain_schema : ordinary_schema, err));
     const char *sql = plain ? "INSERT INTO audit(event) VALUES(?1)"
                             : "INSERT INTO audit(id, occurred_at, action, actor_id, target_type,"

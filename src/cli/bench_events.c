@@ -42,8 +42,8 @@ static void fill_words(struct tl_bench_event *event, uint64_t r)
     static const char *const verbs[] = { "create", "read",   "update", "delete", "list",
                                          "export", "import", "grant",  "revoke", "rename" };
     static const char *const severities[] = { "low", "medium", "medium", "medium", "high" };
-    (void)snprintf(event->action, sizeof(event->action), "%s.%s",
-                   groups[r % TL_ARRAY_LEN(groups)], verbs[r / 20 % TL_ARRAY_LEN(verbs)]);
+    (void)snprintf(event->action, sizeof(event->action), "%s.%s", groups[r % TL_ARRAY_LEN(groups)],
+                   verbs[r / 20 % TL_ARRAY_LEN(verbs)]);
     (void)snprintf(event->actor_id, sizeof(event->actor_id), "user-%05u",
                    (unsigned)(r / 211 % 5000));
     (void)snprintf(event->target_type, sizeof(event->target_type), "%s",

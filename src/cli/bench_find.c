@@ -97,8 +97,9 @@ static const char *value_of(const struct tl_bench_event *event, const struct tl_
 /* The name of the field of a condition: without what only the benchmark means by it. */
 static const char *field_name(const char *field)
 {
-    return strcmp(field, "action.*") == 0 ? "action" : strcmp(field, "actor_id!") == 0 ? "actor_id"
-                                                                                       : field;
+    return strcmp(field, "action.*") == 0    ? "action"
+           : strcmp(field, "actor_id!") == 0 ? "actor_id"
+                                             : field;
 }
 
 static tally_status ask_once(struct finder *finder, const struct probe *probe, uint64_t n,

@@ -108,7 +108,8 @@ static tally_status print_json(const struct figures *figures, struct tally_error
     if (figures->compared) {
         tl_bench_js_number(&js, "ordinary_table_events_per_s", figures->ordinary_per_s);
         tl_bench_js_number(&js, "plain_rows_events_per_s", figures->plain_per_s);
-        tl_bench_js_number(&js, "times_ordinary_table", figures->fill.all_per_s / figures->ordinary_per_s);
+        tl_bench_js_number(&js, "times_ordinary_table",
+                           figures->fill.all_per_s / figures->ordinary_per_s);
         tl_bench_js_number(&js, "times_plain_rows", figures->fill.all_per_s / figures->plain_per_s);
     }
     tl_js_u64(&js, "peak_kib", tl_bench_peak_kib());

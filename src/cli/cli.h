@@ -43,7 +43,7 @@ struct tl_cli {
     bool quiet; /* neither progress nor notes */
     bool verbose;
     bool accept_clock; /* somebody says that a clock far ahead is right */
-    bool colour_out; /* escape codes on stdout */
+    bool colour_out;   /* escape codes on stdout */
     bool colour_err;
     bool terminal_out;
     bool terminal_err;

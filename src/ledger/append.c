@@ -4,9 +4,8 @@
 
 static tally_status refuse_reader(const struct tally_ledger *ledger, struct tally_error *err)
 {
-    return ledger->writable
-               ? TALLY_OK
-               : tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
+    return ledger->writable ? TALLY_OK
+                            : tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
 }
 
 tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
@@ -18,8 +17,8 @@ tally_status tally_append_events(struct tally_ledger *ledger, struct tally_event
     }
     for (size_t i = 0; i < events->count; i++) {
         const struct tl_events_item *item = &events->items[i];
-        receipts_out[i] = (struct tally_receipt){ .status = TALLY_EIO,
-                                                  .flags = item->receipt_flags };
+        receipts_out[i] =
+            (struct tally_receipt){ .status = TALLY_EIO, .flags = item->receipt_flags };
         tl_str_copy(receipts_out[i].id, sizeof(receipts_out[i].id),
                     tl_str_of(events->ids.data + item->id_offset));
         events->entries[i] = (struct tl_entry){ .event = events->text.data + item->offset,
@@ -50,7 +49,7 @@ static tally_status append_one(struct tally_ledger *ledger, const char *json, si
     TL_CLEANUP(events_freep) struct tally_events *events = NULL;
     TL_TRY(tally_events_new(&events, ledger, err));
     TL_TRY(tl_events_add(events, json, len, 0, own, err));
-    struct tally_receipt receipt;
+    struct tally_receipt receipt = { 0 };
     TL_TRY(tally_append_events(ledger, events, &receipt, err));
     if (receipt_out != NULL) {
         *receipt_out = receipt;

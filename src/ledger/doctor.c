@@ -66,7 +66,8 @@ static void look_at_keys(struct visit *visit)
         return;
     }
     char what[160];
-    (void)snprintf(what, sizeof(what), "log key, state of epoch %u and high-water mark %llu are there",
+    (void)snprintf(what, sizeof(what),
+                   "log key, state of epoch %u and high-water mark %llu are there",
                    keys->state.current.epoch, (unsigned long long)keys->mark.size);
     say(visit, "keys.files", TALLY_HEALTH_OK, what, "");
     tl_keys_free(keys);
@@ -102,8 +103,7 @@ static void look_at_index(struct visit *visit)
     struct tally_error error = TALLY_ERROR_INIT;
     struct tl_index *index = NULL;
     uint64_t position = 0;
-    tally_status status =
-        tl_index_open(&index, visit->paths.index, TALLY_STORE_READ, &error);
+    tally_status status = tl_index_open(&index, visit->paths.index, TALLY_STORE_READ, &error);
     if (status == TALLY_OK) {
         status = tl_index_position(index, &position, &error);
     }
@@ -118,8 +118,7 @@ static void look_at_index(struct visit *visit)
     bool ahead = visit->has_head && position > visit->head.size;
     (void)snprintf(what, sizeof(what), "the index reaches record %llu of %llu",
                    (unsigned long long)position, (unsigned long long)visit->head.size);
-    say(visit, "index.position",
-        ahead || behind ? TALLY_HEALTH_WARNING : TALLY_HEALTH_OK, what,
+    say(visit, "index.position", ahead || behind ? TALLY_HEALTH_WARNING : TALLY_HEALTH_OK, what,
         ahead    ? "it belongs to another state of the ledger: run 'tally reindex'"
         : behind ? "it catches up while a writer runs; or run 'tally reindex'"
                  : "");

@@ -43,6 +43,7 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 /* What is left cannot be helped, and the next step that needs the name free tells. */
 static void remove_tree(const char *path)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): it is safe without FTW_CHDIR */
     (void)nftw(path, remove_entry, FILES_OPEN, FTW_DEPTH | FTW_PHYS);
 }
 

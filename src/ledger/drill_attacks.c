@@ -121,7 +121,7 @@ static tally_status change_after(struct tl_drill *drill, const struct place *pla
     if (at >= bytes.len) {
         return nothing_there(err, "no such member");
     }
-    bytes.data[at] = bytes.data[at] == two[0] ? two[1] : two[0];
+    bytes.data[at] = two[bytes.data[at] == two[0] ? 1 : 0];
     return save(drill, place, key, &bytes, err);
 }
 

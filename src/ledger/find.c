@@ -243,7 +243,8 @@ tally_status tally_find(struct tally_ledger *ledger, const struct tally_query *q
     TL_TRY(tl_walk_filter(&filter, ledger, query, err));
     TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
     TL_CLEANUP(page_freep)
-    struct page *page = page_new(ledger, query->limit == 0 ? TL_PAGE_RECORDS_DEFAULT : query->limit);
+    struct page *page =
+        page_new(ledger, query->limit == 0 ? TL_PAGE_RECORDS_DEFAULT : query->limit);
     if (page == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a page");
     }

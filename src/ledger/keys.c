@@ -126,8 +126,8 @@ tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct t
     tl_random_bytes(keys->state.current.mac_key, TL_MAC_KEY_LEN);
     uint8_t mac_id[32];
     tl_mac_id(keys->state.current.mac_key, mac_id);
-    keys->state.mac_gen =
-        (uint32_t)mac_id[0] << 24 | (uint32_t)mac_id[1] << 16 | (uint32_t)mac_id[2] << 8 | mac_id[3];
+    keys->state.mac_gen = (uint32_t)mac_id[0] << 24 | (uint32_t)mac_id[1] << 16 |
+                          (uint32_t)mac_id[2] << 8 | mac_id[3];
     TL_TRY(make_vkeys(keys, err));
 
     if (dir[0] != '\0') {

@@ -46,8 +46,8 @@ struct tally_ledger {
     bool writable;
     bool is_volatile;
     bool has_index;
-    int lock_fd; /* -1 without the lock */
-    struct tally_store *store; /* for writing, with the sequencer; or the first reader */
+    int lock_fd;                    /* -1 without the lock */
+    struct tally_store *store;      /* for writing, with the sequencer; or the first reader */
     struct tl_sequencer *sequencer; /* NULL if read-only; confined to `sequence` once that runs */
     pthread_t sequence_thread;
     pthread_t index_thread;

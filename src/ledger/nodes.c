@@ -22,14 +22,13 @@ static tally_status tile_from_leaves(struct tl_nodes *nodes, uint64_t n)
     nodes->has_tile = false;
     nodes->tile_n = n;
     nodes->filled = 0;
-    tally_status status =
-        tl_store_scan(nodes->store, first, end, hash_record, nodes, nodes->err);
+    tally_status status = tl_store_scan(nodes->store, first, end, hash_record, nodes, nodes->err);
     if (status == TALLY_OK && nodes->filled != end - first) {
         status = TALLY_ECORRUPT;
     }
     if (status == TALLY_ECORRUPT) {
         return tl_fail(nodes->err, TALLY_ECORRUPT, "leaf %llu is not in the store",
-                       (unsigned long long)(first + nodes->filled));
+                       (unsigned long long)first + nodes->filled);
     }
     return status;
 }
@@ -44,8 +43,8 @@ static tally_status tile_from_tiles(struct tl_nodes *nodes, uint32_t level, uint
     nodes->has_tile = false;
     uint32_t width = tl_tile_partial_width(nodes->size, level);
     for (uint32_t i = 0; i < width; i++) {
-        tally_status status = tl_store_tile(nodes->store, level - 1, n * TL_TILE_WIDTH + i, below,
-                                            nodes->err);
+        tally_status status =
+            tl_store_tile(nodes->store, level - 1, n * TL_TILE_WIDTH + i, below, nodes->err);
         if (status != TALLY_OK) {
             return status == TALLY_ENOTFOUND
                        ? tl_fail(nodes->err, TALLY_ECORRUPT, "a tile is not in the store")
@@ -93,7 +92,7 @@ tally_status tl_nodes_get(void *ctx, uint32_t level, uint64_t n, uint8_t out[TL_
     memcpy(fold, nodes->tile + (size_t)(first % TL_TILE_WIDTH) * TL_HASH_LEN,
            (size_t)width * TL_HASH_LEN);
     for (; width > 1; width /= 2) {
-        for (uint32_t i = 0; i < width / 2; i++) {
+        for (size_t i = 0; i < width / 2; i++) {
             tl_tree_hash_node(fold[i], fold[2 * i], fold[2 * i + 1]);
         }
     }

@@ -30,8 +30,7 @@ static tally_status read_config_text(const struct tally_options *options,
     if (status == TALLY_ENOTFOUND) {
         return TALLY_OK; /* there need not be one */
     }
-    return status == TALLY_OK ? status
-                              : tl_fail(err, status, "cannot read '%s'", paths->config);
+    return status == TALLY_OK ? status : tl_fail(err, status, "cannot read '%s'", paths->config);
 }
 
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
@@ -109,7 +108,9 @@ static tally_status make_origin(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl
     for (char *p = out; *p != '\0'; p++) {
         bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
                      (*p >= '0' && *p <= '9') || strchr("-._/", *p) != NULL;
-        *p = plain ? *p : '_';
+        if (!plain) {
+            *p = '_';
+        }
     }
     return TALLY_OK;
 }
@@ -149,9 +150,8 @@ static tally_status check_vacant(const struct tl_paths *paths, struct tally_erro
         }
     }
     TL_TRY(tl_path_join(path, paths->keys, "log.key", err));
-    return access(path, F_OK) == 0
-               ? tl_fail(err, TALLY_ECONFLICT, "'%s' is there already", path)
-               : TALLY_OK;
+    return access(path, F_OK) == 0 ? tl_fail(err, TALLY_ECONFLICT, "'%s' is there already", path)
+                                   : TALLY_OK;
 }
 
 static tally_status make_directories(const struct tl_paths *paths, struct tally_error *err)
@@ -225,8 +225,7 @@ static tally_status fill_directories(const struct tl_paths *paths, const struct 
     struct tally_store *store = NULL;
     struct tl_sequencer *sequencer = NULL;
     TL_TRY(tl_store_open(&store, paths->store, TALLY_STORE_CREATE, err));
-    tally_status status =
-        create_sequencer(&sequencer, paths, config, store, origin, result, err);
+    tally_status status = create_sequencer(&sequencer, paths, config, store, origin, result, err);
     tl_sequencer_close(sequencer);
     tl_store_close(store);
     return status;
@@ -257,10 +256,9 @@ tally_status tally_init(const struct tally_options *options, const char *origin,
     }
     TL_TRY(tl_options_read(options, paths, config, err));
     struct tally_init_result result = { "", "", "", "" };
-    tally_status status =
-        paths->memory
-            ? tl_fail(err, TALLY_EINVAL, "a memory ledger is made by opening it")
-            : init_at(paths, config, origin, &result, err);
+    tally_status status = paths->memory
+                              ? tl_fail(err, TALLY_EINVAL, "a memory ledger is made by opening it")
+                              : init_at(paths, config, origin, &result, err);
     tl_config_release(config);
     if (status == TALLY_OK) {
         *result_out = result;

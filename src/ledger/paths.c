@@ -10,6 +10,7 @@ tally_status tl_path_join(char *out, const char *dir, const char *name, struct t
         return tl_fail(err, TALLY_EINVAL, "the path to '%s' is longer than %u bytes", name,
                        TL_PATH_SIZE - 1);
     }
+    /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the end comes with the name */
     memmove(out, dir, dir_len);
     out[dir_len] = '/';
     memcpy(out + dir_len + 1, name, name_len + 1);
@@ -61,7 +62,7 @@ tally_status tl_paths_init(struct tl_paths *paths, const char *uri, struct tl_st
         memcpy(paths->store, paths->dir, sizeof(paths->dir));
         return TALLY_OK;
     }
-    if (memchr(store.text == NULL ? "" : store.text, ':', store.len) != NULL) {
+    if (store.len > 0 && memchr(store.text, ':', store.len) != NULL) {
         if (store.len >= sizeof(paths->store)) {
             return tl_fail(err, TALLY_EINVAL, "the value of 'store' is too long");
         }

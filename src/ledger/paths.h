@@ -11,8 +11,8 @@
 
 /* Absolute or relative paths, NUL-terminated. Immutable after init. */
 struct tl_paths {
-    bool memory;             /* the ledger has no directory; all paths are "" */
-    char dir[TL_PATH_SIZE];  /* or the whole URI of a memory ledger */
+    bool memory;                   /* the ledger has no directory; all paths are "" */
+    char dir[TL_PATH_SIZE];        /* or the whole URI of a memory ledger */
     char store[TL_PATH_SIZE + 32]; /* URI */
     char index[TL_PATH_SIZE];
     char lock[TL_PATH_SIZE];

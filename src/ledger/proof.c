@@ -177,8 +177,7 @@ tally_status tally_consistency_make(struct tally_ledger *ledger, uint64_t old_si
     return make(ledger, make_consistency, old_size, proof_out, err);
 }
 
-tally_status tally_trust_text(struct tally_ledger *ledger, char **text_out,
-                              struct tally_error *err)
+tally_status tally_trust_text(struct tally_ledger *ledger, char **text_out, struct tally_error *err)
 {
     TL_CLEANUP(tl_freep) struct tl_trust *trust = NULL;
     struct tl_reader reader;
@@ -229,7 +228,8 @@ static tally_status check_signature(struct checker *checker, struct tally_proof_
             return say(result, TALLY_VERDICT_VERIFIED, "");
         }
     }
-    return say(result, TALLY_VERDICT_UNVERIFIABLE, "no key of the trust file signed the checkpoint");
+    return say(result, TALLY_VERDICT_UNVERIFIABLE,
+               "no key of the trust file signed the checkpoint");
 }
 
 static tally_status check_proof(struct checker *checker, struct tally_proof_result *result)

@@ -145,12 +145,12 @@ static void csv_event(struct tl_buf *out, const struct tl_event_view *view, bool
 {
     static const struct tl_target_view none = { 0 };
     const struct tl_target_view *target = view->target_count > 0 ? &view->targets[0] : &none;
-    const struct tl_str before[] = {
-        view->action,   view->actor_type, view->actor_id,  view->actor_name, target->type,
-        target->id,     target->name,     view->outcome,   view->reason,     view->severity,
-        view->service,  view->host,       view->ip,        view->user_agent, view->transport,
-        view->tenant_id
-    };
+    const struct tl_str before[] = { view->action,     view->actor_type, view->actor_id,
+                                     view->actor_name, target->type,     target->id,
+                                     target->name,     view->outcome,    view->reason,
+                                     view->severity,   view->service,    view->host,
+                                     view->ip,         view->user_agent, view->transport,
+                                     view->tenant_id };
     const struct tl_str after[] = { view->correlation_id, view->causation_id, view->trace_id,
                                     view->span_id,        view->request_id,   view->session_id };
     const struct tl_str json[] = { view->tags_json,       view->targets_json, view->old_values_json,

@@ -6,7 +6,7 @@
 #include "evidence/leaf.h"
 #include "ledger/sequencer_impl.h"
 
-#define SLOTS (4 * TL_BATCH_EVENTS_MAX) /* a quarter full at most: short chains */
+#define SLOTS ((size_t)4 * TL_BATCH_EVENTS_MAX) /* a quarter full at most: short chains */
 
 const struct tally_head *tl_sequencer_head(const struct tl_sequencer *seq)
 {
@@ -20,7 +20,8 @@ static void find_twins(struct tl_seal_buffers *buffers, size_t count)
     for (size_t i = 0; i < count; i++) {
         uint64_t at = (tl_get_be64(buffers->ids[i]) * UINT64_C(0x9E3779B97F4A7C15) ^
                        tl_get_be64(buffers->ids[i] + 8)) *
-                      UINT64_C(0x9E3779B97F4A7C15) >> 32;
+                          UINT64_C(0x9E3779B97F4A7C15) >>
+                      32;
         buffers->twins[i] = 0;
         for (;; at++) {
             uint32_t *slot = &buffers->slots[at % SLOTS];
@@ -168,8 +169,8 @@ static tally_status build_record(struct tl_sequencer *seq, size_t n, const struc
     TL_TRY(tl_split_event(&buffers->split, &seq->policy->erasable, entry->event, entry->len));
     TL_TRY(tl_commit_event(leaf.commit, &buffers->split, entry->event, entry->len, seed,
                            &buffers->scratch));
-    leaf.flags = (buffers->split.count > 0 ? TL_LEAF_HAS_MEMBERS : 0u) |
-                 (held ? TL_LEAF_TIME_HELD : 0u);
+    leaf.flags =
+        (buffers->split.count > 0 ? TL_LEAF_HAS_MEMBERS : 0u) | (held ? TL_LEAF_TIME_HELD : 0u);
     uint8_t *out = buffers->leaves[n];
     tl_leaf_encode(out, &leaf);
     tl_mac_leaf(&seq->mac, out, out + TL_LEAF_MAC_AT);
@@ -272,7 +273,8 @@ tally_status tl_sequencer_append(struct tl_sequencer *seq, struct tl_entry *entr
 {
     tl_assert(count > 0 && count <= TL_BATCH_EVENTS_MAX);
     if (seq->broken != TALLY_OK) {
-        return tl_fail(err, seq->broken, "the ledger stopped after an earlier failure; open it again");
+        return tl_fail(err, seq->broken,
+                       "the ledger stopped after an earlier failure; open it again");
     }
     TL_TRY(settle_head(seq, err));
     for (size_t i = 0; i < count; i++) {
@@ -299,7 +301,8 @@ tally_status tl_sequencer_control(struct tl_sequencer *seq, const struct tl_cont
                                   struct tally_error *err)
 {
     if (seq->broken != TALLY_OK) {
-        return tl_fail(err, seq->broken, "the ledger stopped after an earlier failure; open it again");
+        return tl_fail(err, seq->broken,
+                       "the ledger stopped after an earlier failure; open it again");
     }
     TL_TRY(settle_head(seq, err));
     return tl_seal_control(seq, control, err);

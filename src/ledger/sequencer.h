@@ -26,8 +26,8 @@ struct tl_entry {
     uint8_t id[TL_LEAF_ID_LEN]; /* leaf id */
     int32_t days;               /* to be kept, by the ledger's rules; -1 for ever */
     int64_t occurred_us;
-    bool by_occurred;  /* retention counts from occurred_at */
-    bool time_is_ours; /* occurred_at was supplied by us: a retry has another one */
+    bool by_occurred;              /* retention counts from occurred_at */
+    bool time_is_ours;             /* occurred_at was supplied by us: a retry has another one */
     struct tally_receipt *receipt; /* id and flags are filled in already */
 };
 

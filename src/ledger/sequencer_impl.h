@@ -28,7 +28,7 @@ struct tl_seal_buffers {
 /* What a batch moves forward; copied, changed, and put back once the batch is durable. */
 struct tl_progress {
     struct tl_frontier frontier;
-    int64_t last_us;  /* time of the newest leaf */
+    int64_t last_us; /* time of the newest leaf */
     uint32_t epoch;
 };
 
@@ -49,14 +49,14 @@ struct tl_sequencer {
     struct tl_tiler *next_tiler;
     uint64_t last_checkpoint; /* its size */
     bool last_is_kept;        /* kept for ever; else the next batch may drop it */
-    bool head_unsure; /* a commit failed and nobody knows whether it is there */
-    tally_status broken; /* not TALLY_OK: refuses everything, with this status */
+    bool head_unsure;         /* a commit failed and nobody knows whether it is there */
+    tally_status broken;      /* not TALLY_OK: refuses everything, with this status */
 
     int64_t wall_ref_us; /* the clock when it was last believed */
     int64_t steady_ref_us;
     bool expect_known_ids; /* the last batch had some: look first */
-    bool note_is_durable; /* buffers.note is the checkpoint of `head` */
-    int64_t published_us; /* when checkpoints/newest was last written */
+    bool note_is_durable;  /* buffers.note is the checkpoint of `head` */
+    int64_t published_us;  /* when checkpoints/newest was last written */
     struct tl_seal_buffers buffers;
 };
 

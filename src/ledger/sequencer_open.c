@@ -289,7 +289,8 @@ static tally_status check_line(const struct tl_note *note, const struct tl_vkey 
     TL_TRY(tl_note_verify(note, key, &verdict, NULL));
     if (verdict != TL_NOTE_GOOD) {
         return tl_fail(err, TALLY_ECORRUPT,
-                       "the newest checkpoint is not signed by '%s' (SIGNATURE_INVALID)", key->name);
+                       "the newest checkpoint is not signed by '%s' (SIGNATURE_INVALID)",
+                       key->name);
     }
     return TALLY_OK;
 }

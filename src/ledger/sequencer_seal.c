@@ -21,6 +21,7 @@ tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_
     buffers->seqs = tl_alloc_array(n, sizeof(*buffers->seqs));
     buffers->twins = tl_alloc_array(n, sizeof(*buffers->twins));
     buffers->slots = tl_alloc_array(4 * n, sizeof(*buffers->slots));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it holds */
     buffers->entries = tl_alloc_array(n, sizeof(*buffers->entries));
     buffers->records = tl_alloc_array(n, sizeof(*buffers->records));
     buffers->tile_max = TILES_PER_BATCH;

@@ -66,8 +66,7 @@ static tally_status rebuild(const struct site *site, struct tally_store *store,
     struct tl_index *index = NULL;
     TL_TRY(tl_store_head(store, &head, err));
     TL_TRY(tl_index_open(&index, site->paths.index, TALLY_STORE_CREATE, err));
-    tally_status status =
-        tl_index_fill(index, store, head.size, &site->config, progress, ctx, err);
+    tally_status status = tl_index_fill(index, store, head.size, &site->config, progress, ctx, err);
     tl_index_close(index);
     return status;
 }
@@ -77,6 +76,7 @@ tally_status tally_reindex(const struct tally_options *options, tally_progress_f
 {
     TL_CLEANUP(site_freep) struct site *site = NULL;
     TL_TRY(site_new(&site, options, err));
+    tl_assert(site != NULL);
     if (site->paths.memory) {
         return tl_fail(err, TALLY_ENOTSUP, "a memory ledger has no index");
     }

@@ -5,9 +5,9 @@
 #include "crypto/crypto.h"
 #include "ledger/walk.h"
 
-#define KEYS_MAX  10000u
-#define SLOTS     32768u /* more than three times the keys: short chains */
-#define KEY_MAX   256u   /* bytes of a key that are kept */
+#define KEYS_MAX 10000u
+#define SLOTS    32768u /* more than three times the keys: short chains */
+#define KEY_MAX  256u   /* bytes of a key that are kept */
 
 struct tl_stats_cell {
     int64_t day_us;
@@ -32,6 +32,7 @@ void tally_stats_free(struct tally_stats *public)
 {
     if (public != NULL) {
         struct stats *stats = tl_container_of(public, struct stats, public);
+        tl_assert(stats->cells != NULL || stats->cell_count == 0);
         for (size_t i = 0; i < stats->cell_count; i++) {
             tl_free(stats->cells[i]);
         }
@@ -130,7 +131,8 @@ static tally_status add_empty_days(struct stats *stats)
         last = stats->cells[i]->day_us > last ? stats->cells[i]->day_us : last;
     }
     size_t count = stats->cell_count;
-    for (int64_t day = first; day <= last && (last - first) / TL_DAY_US < KEYS_MAX; day += TL_DAY_US) {
+    for (int64_t day = first; day <= last && (last - first) / TL_DAY_US < KEYS_MAX;
+         day += TL_DAY_US) {
         bool there = false;
         for (size_t i = 0; i < count && !there; i++) {
             there = stats->cells[i]->day_us == day;

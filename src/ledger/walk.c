@@ -16,9 +16,8 @@ tally_status tl_walk_filter(struct tl_filter **filter_out, const struct tally_le
     if (query->struct_size != sizeof(*query)) {
         return tl_fail(err, TALLY_EINVAL, "struct tally_query has an unknown size");
     }
-    return tl_filter_new(filter_out, query->conditions, query->condition_count,
-                         tl_clock->wall_us(), ledger->config.text_members,
-                         ledger->config.text_member_count, err);
+    return tl_filter_new(filter_out, query->conditions, query->condition_count, tl_clock->wall_us(),
+                         ledger->config.text_members, ledger->config.text_member_count, err);
 }
 
 void tl_walk_end(struct tl_walk **walk_ptr)
@@ -173,12 +172,17 @@ static tally_status read_one(struct tl_walk *walk, uint64_t seq)
     return TALLY_OK;
 }
 
-tally_status tl_walk_one(struct tl_walk *walk, uint64_t seq, tl_match_fn *fn, void *ctx,
-                         struct tally_error *err)
+static void set_receiver(struct tl_walk *walk, tl_match_fn *fn, void *ctx, struct tally_error *err)
 {
     walk->fn = fn;
     walk->ctx = ctx;
     walk->err = err;
+}
+
+tally_status tl_walk_one(struct tl_walk *walk, uint64_t seq, tl_match_fn *fn, void *ctx,
+                         struct tally_error *err)
+{
+    set_receiver(walk, fn, ctx, err);
     if (seq < walk->ranges.seq_first || seq >= walk->ranges.seq_end) {
         return TALLY_OK;
     }
@@ -218,7 +222,8 @@ static void make_query(const struct tl_walk *walk, struct tl_index_query *query,
 }
 
 /* Whether a comes before b in the order of the walk. */
-static bool comes_before(const struct tl_walk_order *order, struct tl_tail_key a, struct tl_tail_key b)
+static bool comes_before(const struct tl_walk_order *order, struct tl_tail_key a,
+                         struct tl_tail_key b)
 {
     bool less = a.occurred_us != b.occurred_us ? a.occurred_us < b.occurred_us : a.seq < b.seq;
     bool same = a.occurred_us == b.occurred_us && a.seq == b.seq;
@@ -247,7 +252,8 @@ static tally_status collect(void *ctx, const struct tl_match *match)
     struct tl_walk_tail *tail = &walk->tail;
     const struct tl_walk_order *order = &walk->order;
     const struct tl_tail_key key = { .occurred_us = match->occurred_us, .seq = match->record->seq };
-    const struct tl_tail_key after = { .occurred_us = order->after_occurred, .seq = order->after_seq };
+    const struct tl_tail_key after = { .occurred_us = order->after_occurred,
+                                       .seq = order->after_seq };
     if (order->has_after && !comes_before(order, after, key)) {
         return TALLY_OK;
     }
@@ -380,9 +386,7 @@ tally_status tl_walk_count(struct tl_walk *walk, uint64_t max, uint64_t *count_o
     uint64_t end = walk->ranges.seq_end;
     uint64_t border = walk->indexed < first ? first : walk->indexed < end ? walk->indexed : end;
     walk->order = order;
-    walk->fn = count_match;
-    walk->ctx = &counter;
-    walk->err = err;
+    set_receiver(walk, count_match, &counter, err);
     if (border > first) {
         struct tl_index_query query;
         make_query(walk, &query, first, border);
@@ -402,9 +406,7 @@ tally_status tl_walk_run(struct tl_walk *walk, const struct tl_walk_order *order
                          void *ctx, struct tally_error *err)
 {
     walk->order = *order;
-    walk->fn = fn;
-    walk->ctx = ctx;
-    walk->err = err;
+    set_receiver(walk, fn, ctx, err);
     tally_status status = order->by_occurred ? run_by_occurred(walk) : run_by_seq(walk);
     return status == TALLY_ECANCELED ? TALLY_OK : status;
 }

@@ -146,8 +146,8 @@ const char *tl_config_key_nearest(struct tl_str name)
 static bool starts_with_key(struct tl_str variable, const char *name)
 {
     for (size_t i = 0; name[i] != '\0'; i++) {
-        char want = name[i] == '.' ? '_' : name[i];
-        if (i >= variable.len || tl_fold(variable.text[i]) != want) {
+        bool dot = name[i] == '.';
+        if (i >= variable.len || tl_fold(variable.text[i]) != (dot ? '_' : name[i])) {
             return false;
         }
     }

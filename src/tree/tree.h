@@ -11,7 +11,7 @@
 
 #define TL_HASH_LEN     32u
 #define TL_TILE_WIDTH   256u
-#define TL_TILE_LEN     (TL_TILE_WIDTH * TL_HASH_LEN)
+#define TL_TILE_LEN     ((size_t)TL_TILE_WIDTH * TL_HASH_LEN)
 #define TL_TILE_LEVELS  8u   /* enough for 2^63 leaves */
 #define TL_PROOF_MAX    128u /* hashes; no proof of ours is longer */
 #define TL_FRONTIER_MAX 64u  /* hashes */

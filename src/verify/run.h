@@ -100,7 +100,7 @@ struct tl_run { /* NOLINT(clang-analyzer-optin.performance.Padding) */
 
     /* What the ledger claims. */
     struct tally_head head;
-    uint64_t size; /* of the newest checkpoint */
+    uint64_t size;           /* of the newest checkpoint */
     uint64_t index_position; /* noted before the snapshot; 0 if it could not be read */
     uint8_t root[32];
     bool newest_parsed;

@@ -26,6 +26,7 @@ static tally_status read_words(struct tl_args *args, const char *const words[], 
     while (words[count] != NULL) {
         count++;
     }
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the type of main()'s argv, which has no const */
     return tl_opt_read(args, &set, count, (char *const *)(uintptr_t)words, options_only, err);
 }
 

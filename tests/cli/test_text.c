@@ -16,6 +16,7 @@ static void escapes_what_a_terminal_might_obey(void **state)
         { "\x7f", "\\x7f" },
         { "\xC2\x9B", "\\x9b" },
         { "\xC2\xA0", "\xC2\xA0" },
+        /* NOLINTNEXTLINE(misc-misleading-bidirectional): what has to be made harmless */
         { "\xE2\x80\xAEx", "\\u202ex" },
         { "\xE2\x81\xA6\xE2\x81\xA9", "\\u2066\\u2069" },
         { "\xE2\x80\x8E\xE2\x80\x8F", "\\u200e\\u200f" },

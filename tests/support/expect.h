@@ -10,7 +10,7 @@
 #include "verify/verify.h"
 
 #define NO_SEQ TALLY_SEQ_NONE
-#define NOW_S  (MK_START_S + 60 * 86400)
+#define NOW_S  (MK_START_S + 60 * INT64_C(86400))
 
 extern struct mk expect_mk;
 extern struct tl_verify_input expect_input;

@@ -7,7 +7,7 @@
 #define FAKE_CLOCK_START INT64_C(1767225600000000) /* 2026-01-01, microseconds */
 #define FAKE_SECOND      INT64_C(1000000)
 #define FAKE_HOUR        (3600 * FAKE_SECOND)
-#define FAKE_YEAR        (365 * 24 * FAKE_HOUR)
+#define FAKE_YEAR        (24 * FAKE_HOUR * 365)
 
 void fake_clock_use(void); /* puts it in the place of the system's, at FAKE_CLOCK_START */
 void fake_clock_end(void);

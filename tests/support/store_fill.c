@@ -57,7 +57,7 @@ void fill_record(struct fill_record *fill, uint64_t seq)
 
 void fill_tile(uint8_t data[TALLY_TILE_LEN], uint32_t level, uint64_t n)
 {
-    memset(data, (int)(level * 16 + n % 16), TALLY_TILE_LEN);
+    memset(data, (int)((uint64_t)level * 16 + n % 16), TALLY_TILE_LEN);
 }
 
 #define BATCH_MAX 1024

@@ -26,7 +26,7 @@ static void begin(struct tally_store *store, const struct tl_trust *trust, const
         .store = store,
         .trust = trust,
         .mac_key = k0,
-        .now_s = MK_START_S + 60 * 86400,
+        .now_s = MK_START_S + 60 * INT64_C(86400),
         .options = &options,
     };
 }
@@ -201,6 +201,7 @@ static void verifies_what_real_stores_keep(void **state)
 /* Adds a member to the text of R. */
 static void put_member(struct tl_buf *text, struct tl_str pointer, struct tl_str value)
 {
+    tl_assert(pointer.text != NULL);
     const char *slash = memchr(pointer.text + 1, '/', pointer.len - 1);
     size_t at = 1;
     struct tl_str name = { .text = pointer.text + 1, .len = pointer.len - 1 };
