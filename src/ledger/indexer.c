@@ -93,13 +93,13 @@ static tally_status enter(struct chunk *chunk, struct tl_index *index, struct ta
         struct tl_index_entry *entry = &chunk->entries[i];
         if (entry->seq != first + i) {
             return tl_fail(err, TALLY_ECORRUPT, "record %llu is missing; run 'tally verify'",
-                           (unsigned long long)(first + i));
+                           (unsigned long long)first + i);
         }
         entry->terms.text = tl_buf_str(&chunk->terms).text + chunk->offsets[i];
     }
     if (chunk->count != end - first) {
         return tl_fail(err, TALLY_ECORRUPT, "record %llu is missing; run 'tally verify'",
-                       (unsigned long long)(first + chunk->count));
+                       (unsigned long long)first + chunk->count);
     }
     return tl_index_add(index, chunk->entries, chunk->count, err);
 }

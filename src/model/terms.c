@@ -178,8 +178,10 @@ static void add_short_hash(struct tl_buf *out, uint64_t hash)
 {
     char bytes[4];
     for (size_t i = 0; i < sizeof(bytes); i++, hash >>= 8) {
-        char c = (char)(hash ^ hash >> 32);
-        bytes[i] = c == SEPARATOR ? SEPARATOR - 1 : c;
+        bytes[i] = (char)(hash ^ hash >> 32);
+        if (bytes[i] == SEPARATOR) {
+            bytes[i]--;
+        }
     }
     tl_buf_add(out, bytes, sizeof(bytes));
 }

@@ -171,7 +171,7 @@ static void each_of_object(const struct tl_event_view *view, struct tl_str membe
     for (size_t i = 0; i < TL_ARRAY_LEN(objects); i++) {
         struct tl_str name = objects[i].name;
         struct tl_str json = string_in(view, objects[i].offset);
-        if (!covers(name, member) || json.text == NULL) {
+        if (!covers(name, member) || json.text == NULL) { /* NOLINT: the right way round */
             continue;
         }
         size_t below = member.len > name.len ? name.len + 1 : name.len;

@@ -16,8 +16,8 @@ static const char *const statements[TL_STMT_COUNT] = {
     [TL_STMT_BEGIN_READ] = "BEGIN",
     [TL_STMT_COMMIT] = "COMMIT",
     [TL_STMT_HEAD] = "SELECT size, root, frontier, epoch FROM head WHERE one = 1",
-    [TL_STMT_SET_HEAD] = "INSERT OR REPLACE INTO head(one, size, root, frontier, epoch) "
-                         "VALUES(1, ?, ?, ?, ?)",
+    [TL_STMT_SET_HEAD] =
+        "INSERT OR REPLACE INTO head(one, size, root, frontier, epoch) VALUES(1, ?, ?, ?, ?)",
     [TL_STMT_ADD_RECORD] =
         "INSERT INTO record(seq, leaf, event, seed, opened) VALUES(?, ?, ?, ?, ?)",
     [TL_STMT_ADD_RECORDS] =

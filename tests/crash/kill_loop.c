@@ -336,7 +336,7 @@ int main(int argc, char **argv)
                  "\"epochs_max\":%llu,\"restart_ms_max\":%lld,\"seconds\":%.1f}\n",
                  loop.ack_first ? "true" : "false", (unsigned long long)seed,
                  (unsigned long long)loop.rounds, (unsigned long long)loop.doubles, good ? 0 : 1,
-                 (unsigned long long)(loop.events + loop.stored), (unsigned long long)loop.unacked,
+                 (unsigned long long)loop.events + loop.stored, (unsigned long long)loop.unacked,
                  (unsigned long long)loop.epochs, (long long)loop.restart_ms_max,
                  (double)(now_ms() - start) / 1000);
     (void)unlink(loop.oracle_path);

@@ -13,7 +13,7 @@
 #include "support/fake_clock.h"
 #include "support/site.h"
 
-#define EPOCH_S  60
+#define EPOCH_S  INT64_C(60)
 #define TEXT_MAX 4096u
 
 static const struct tally_setting short_epochs[] = { { "epoch.seconds", "60", "test" } };
