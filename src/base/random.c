@@ -1,9 +1,9 @@
 #include "base/random.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 void (*tl_random_override)(void *out, size_t len);
 
@@ -11,8 +11,21 @@ void (*tl_random_override)(void *out, size_t len);
 static _Thread_local struct {
     uint8_t bytes[4096];
     size_t left;
-    pid_t pid;
 } pool;
+
+static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
+
+/* In the child only the thread that forked lives on, with a copy of what its parent will hand out. */
+static void drop_pool(void)
+{
+    explicit_bzero(pool.bytes, sizeof(pool.bytes));
+    pool.left = 0;
+}
+
+static void watch_forks(void)
+{
+    tl_assert(pthread_atfork(NULL, NULL, drop_pool) == 0); /* fails without memory only */
+}
 
 static void read_kernel(uint8_t *out, size_t len)
 {
@@ -37,10 +50,10 @@ void tl_random_bytes(void *out, size_t len)
         read_kernel(out, len);
         return;
     }
-    if (pool.left < len || pool.pid != getpid()) {
+    if (pool.left < len) {
+        tl_assert(pthread_once(&watch_once, watch_forks) == 0);
         read_kernel(pool.bytes, sizeof(pool.bytes));
         pool.left = sizeof(pool.bytes);
-        pool.pid = getpid();
     }
     uint8_t *from = pool.bytes + pool.left - len;
     memcpy(out, from, len);
