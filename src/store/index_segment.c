@@ -240,7 +240,9 @@ static tally_status write_sheets(struct tl_index *index, const struct tl_gather 
     for (size_t i = 0; i < gather->count; i++) {
         const struct tl_gathered *term = &gather->terms[i];
         struct tl_str text = { .text = term->text, .len = term->len };
-        first = sheet.len == 0 ? text : first;
+        if (sheet.len == 0) {
+            first = text;
+        }
         tl_sheet_add(&sheet, before, text, gather->places + term->first, term->count,
                      segment->records);
         before = text;
