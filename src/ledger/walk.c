@@ -294,6 +294,18 @@ static tally_status meet_indexed(void *ctx, uint64_t seq, int64_t occurred_us)
     return read_one(walk, seq);
 }
 
+/* Asks the index. What is wrong with the index itself comes with the way out of it. */
+static tally_status search_index(struct tl_walk *walk, const struct tl_index_query *query,
+                                 tl_index_fn *fn, void *ctx)
+{
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_index_search(walk->reader.index, query, fn, ctx, &why);
+    if (status == TALLY_OK || why.status == TALLY_OK) {
+        return status == TALLY_OK ? walk->stopped : status; /* `fn` has told walk->err */
+    }
+    return tl_fail(walk->err, status, "%s; 'tally reindex' makes it anew", why.message);
+}
+
 static tally_status ask_index(struct tl_walk *walk, uint64_t first, uint64_t end)
 {
     if (first >= end) {
@@ -303,9 +315,7 @@ static tally_status ask_index(struct tl_walk *walk, uint64_t first, uint64_t end
     make_query(walk, &query, first, end);
     /* The index takes ECANCELED for its own end; here it must end the whole walk. */
     walk->stopped = TALLY_OK;
-    tally_status status =
-        tl_index_search(walk->reader.index, &query, meet_indexed, walk, walk->err);
-    return status == TALLY_OK ? walk->stopped : status;
+    return search_index(walk, &query, meet_indexed, walk);
 }
 
 static tally_status run_by_seq(struct tl_walk *walk)
@@ -390,7 +400,8 @@ tally_status tl_walk_count(struct tl_walk *walk, uint64_t max, uint64_t *count_o
     if (border > first) {
         struct tl_index_query query;
         make_query(walk, &query, first, border);
-        TL_TRY(tl_index_search(walk->reader.index, &query, count_named, &counter, err));
+        walk->stopped = TALLY_OK;
+        TL_TRY(search_index(walk, &query, count_named, &counter));
     }
     if (counter.count < max) {
         tally_status status = read_range(walk, border, end);

@@ -31,7 +31,7 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
 static const struct tl_sqlite_kind kind = {
     .noun = "index",
     .application_id = 0x544c5949, /* "TLYI" */
-    .version = 2,
+    .version = 3,
     .layout = "PRAGMA page_size=4096; PRAGMA auto_vacuum=NONE; PRAGMA encoding='UTF-8'",
     .schema = "BEGIN IMMEDIATE;"
               "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), position INTEGER);"
@@ -39,7 +39,7 @@ static const struct tl_sqlite_kind kind = {
               "CREATE TABLE segment(first INTEGER PRIMARY KEY, records INTEGER);"
               "CREATE TABLE sheet(segment INTEGER, term BLOB, entries BLOB);"
               "CREATE UNIQUE INDEX sheet_term ON sheet(segment, term);"
-              "PRAGMA application_id=0x544c5949; PRAGMA user_version=2; COMMIT",
+              "PRAGMA application_id=0x544c5949; PRAGMA user_version=3; COMMIT",
     .pragmas =
         (const struct tl_sqlite_pragma[]){
             { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal" },
