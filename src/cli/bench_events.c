@@ -36,7 +36,7 @@ static void make_id(struct tl_bench_event *event, uint64_t n, int64_t us, bool r
 static char *put(char *at, const char *text)
 {
     size_t len = strlen(text);
-    memcpy(at, text, len);
+    memcpy(at, text, len); /* NOLINT: the end is put there last */
     return at + len;
 }
 

@@ -22,8 +22,8 @@ static const char *const statements[TL_STMT_COUNT] = {
         "INSERT INTO record(seq, leaf, event, seed, opened) VALUES(?, ?, ?, ?, ?)",
     [TL_STMT_ADD_RECORDS] =
         "INSERT INTO record(seq, leaf, event, seed, opened) VALUES" TIMES_64("(?, ?, ?, ?, ?)"),
-    [TL_STMT_SCAN] = "SELECT seq, leaf, event, seed, opened FROM record WHERE seq >= ? AND seq < ? "
-                     "ORDER BY seq",
+    [TL_STMT_SCAN] = ("SELECT seq, leaf, event, seed, opened FROM record "
+                      "WHERE seq >= ? AND seq < ? ORDER BY seq"),
     [TL_STMT_ADD_TILE] = "INSERT INTO tile(level, n, data) VALUES(?, ?, ?)",
     [TL_STMT_TILE] = "SELECT data FROM tile WHERE level = ? AND n = ?",
     [TL_STMT_SCAN_TILES] = "SELECT level, n, data FROM tile ORDER BY level, n",
