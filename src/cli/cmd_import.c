@@ -443,9 +443,9 @@ const struct tl_cmd tl_cmd_import = {
     .arguments = "FILE|DIR|-...",
     .about =
         "Importing the same input again adds nothing: events are known by their id, or, without\n"
-        "one, by their content. Lines that are refused go to the rejects file with the reason, "
-        "and\n"
-        "the rest goes on. Files may be gzip. Exit status 6: some lines were refused.\n",
+        "one, by their content. Lines with neither id nor time are recorded again.\n"
+        "Lines that are refused go to the rejects file with the reason, and the rest goes on.\n"
+        "Files may be gzip. Exit status 6: some lines were refused.\n",
     .examples = "tally import events.ndjson\n"
                 "tally import --format cloudtrail /var/log/cloudtrail\n"
                 "tally import --format csv --map 'User Name=actor_name' users.csv\n"
