@@ -30,7 +30,8 @@ typedef enum TALLY_STATUS_NODISCARD tally_status {
     TALLY_ELIMIT = -8,    /* a configured bound was reached; nothing was done */
     TALLY_ECONFLICT = -9, /* another writer came first, or this id holds another event */
     TALLY_EREFUSED = -10, /* the event breaks a rule; `code` and `pointer` of the error say which */
-    TALLY_ECANCELED = -11 /* a callback asked to stop */
+    TALLY_ECANCELED = -11, /* a callback asked to stop */
+    TALLY_EDISABLED = -12  /* policy or configuration says that this event is not recorded */
 } tally_status;
 
 /*

@@ -32,15 +32,18 @@ struct tally_options {
     const char *config_path; /* the configuration file; NULL: tally.yaml in the directory, if any */
     const struct tally_setting *settings;
     size_t setting_count;
-    /* 1 to append; 0 to read only. One process at a time may have a ledger open for writing. */
+    /* 1 to append; 0 to read only. Many processes may have a ledger open for writing. */
     int writable;
     /* 1 if a person says that a clock far ahead of the newest record is right. */
     int accept_clock;
+    /* 1 to open a ledger for writing even if it cannot take records now: events wait in its spool,
+     * and it is tried again. tally_activity_read() says why it could not. */
+    int unattended;
 };
 
-#define TALLY_OPTIONS_INIT                                      \
-    {                                                           \
-        sizeof(struct tally_options), NULL, NULL, NULL, 0, 0, 0 \
+#define TALLY_OPTIONS_INIT                                         \
+    {                                                              \
+        sizeof(struct tally_options), NULL, NULL, NULL, 0, 0, 0, 0 \
     }
 
 /* What is made by tally_init(), for the operator to keep. Holds a secret: wipe it after use. */

@@ -41,6 +41,8 @@ static struct problem problem_of(const struct tally_error *err)
         return (struct problem){ "bad_value", "The input was refused", 422 };
     case TALLY_ECANCELED:
         return (struct problem){ "canceled", "It was stopped", 499 };
+    case TALLY_EDISABLED:
+        return (struct problem){ "policy", "The policy does not record it", 422 };
     }
     return (struct problem){ "internal", "An unknown failure", 500 };
 }
@@ -69,6 +71,7 @@ enum tl_exit tl_exit_of(const struct tally_error *err)
     case TALLY_EREFUSED:
         return is_about_a_query(err->code) ? TL_EXIT_USAGE : TL_EXIT_REFUSED;
     case TALLY_ECONFLICT:
+    case TALLY_EDISABLED:
         return TL_EXIT_REFUSED;
     case TALLY_ECANCELED:
         return TL_EXIT_INCOMPLETE;

@@ -27,6 +27,12 @@ struct tl_config {
     size_t erasable_count;
     const struct tl_str *text_members; /* searched by `text`: "reason", "actor.name", ... */
     size_t text_member_count;
+    const struct tl_log_policy *policy; /* what is recorded of events that are logged */
+    uint32_t log_timeout_ms;            /* how long a call waits, unless it says otherwise */
+    size_t spool_bytes_max;             /* of one process */
+    size_t spool_segment_bytes;
+    uint32_t spool_sync_ms;          /* what is spooled is synced after at most so long; 0: never */
+    uint32_t spool_segment_age_s;    /* a segment is closed after so long */
     uint32_t epoch_seconds;          /* of a new ledger */
     uint32_t max_age_s;              /* verification: age of the newest checkpoint; 0 no limit */
     struct tl_config_entry *entries; /* every value in force, in order of name */

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "model/policy.h"
 
 /* Rules for taking events in. Immutable after init. */
 struct tl_event_rules {
@@ -23,12 +24,15 @@ struct tl_event_input {
     int64_t now_us;        /* occurred_at if absent */
     const uint8_t *random; /* 16 fresh random bytes, for a UUIDv7 if `id` is absent */
     bool own;              /* the ledger's own event: the reserved prefix "tally." is allowed */
+    const struct tl_log_policy *policy; /* NULL: everything is recorded as it is */
 };
 
 enum tl_event_notes {
     TL_EVENT_ID_GENERATED = 1 << 0,
     TL_EVENT_TRIMMED = 1 << 1,
     TL_EVENT_TIME_GENERATED = 1 << 2, /* occurred_at was absent */
+    TL_EVENT_MASKED = 1 << 3,         /* the policy hid a value */
+    TL_EVENT_CUT = 1 << 4,            /* the policy cut a value */
 };
 
 /*
@@ -45,6 +49,7 @@ struct tl_event_reader {
     struct tl_arena arena;
     struct tl_buf scratch;
     uint8_t names[TL_EVENT_NAME_SLOTS]; /* where each name of the input is in the table of names */
+    struct tl_log_policy_decision decision; /* on the last event, if there was a policy */
 };
 
 void tl_event_reader_init(struct tl_event_reader *reader, const struct tl_event_rules *rules,
@@ -54,7 +59,9 @@ void tl_event_reader_release(struct tl_event_reader *reader);
 /*
  * Appends the canonical text of the event to `out` and sets *notes_out (enum tl_event_notes).
  *
- * Errors: TALLY_EREFUSED with code and pointer or offset, `out` as it was; TALLY_ENOMEM
+ * Errors: TALLY_EREFUSED  with code and pointer or offset, `out` as it was
+ *         TALLY_EDISABLED the policy does not record it; reader->decision says more
+ *         TALLY_ENOMEM
  */
 tally_status tl_event_canonical(struct tl_event_reader *reader, const struct tl_event_input *input,
                                 struct tl_buf *out, uint32_t *notes_out, struct tally_error *err);
