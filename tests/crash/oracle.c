@@ -32,11 +32,11 @@ uint64_t oracle_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-size_t oracle_text(char out[ORACLE_TEXT_SIZE], unsigned writer, uint64_t n)
+size_t oracle_text(char out[ORACLE_TEXT_SIZE], unsigned slot, uint64_t n)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
     char fill[401];
-    uint64_t random = n * 31 + writer;
+    uint64_t random = n * 31 + slot;
     size_t len = oracle_random(&random) % (sizeof(fill) - 1);
     for (size_t i = 0; i < len; i++) {
         fill[i] = letters[oracle_random(&random) % 26];
@@ -47,8 +47,13 @@ size_t oracle_text(char out[ORACLE_TEXT_SIZE], unsigned writer, uint64_t n)
                            "\"metadata\":{\"fill\":\"%s\",\"n\":%llu},"
                            "\"occurred_at\":\"2026-01-01T00:00:00Z\","
                            "\"outcome\":\"success\",\"severity\":\"medium\"}",
-                           writer, (unsigned long long)n, fill, (unsigned long long)n);
+                           slot, (unsigned long long)n, fill, (unsigned long long)n);
     return (size_t)written;
+}
+
+int64_t oracle_now_us(void)
+{
+    return tl_clock_system.steady_us();
 }
 
 #define CLOCK_BASE_US INT64_C(1767225600000000) /* 2026-01-01 */
