@@ -54,7 +54,7 @@ static bool append_batch(struct writer *writer, struct tally_events *events, uin
     struct tally_error error = TALLY_ERROR_INIT;
     tally_events_clear(events);
     for (uint64_t n = first; n < first + count; n++) {
-        char text[ORACLE_TEXT_SIZE];
+        static _Thread_local char text[ORACLE_TEXT_SIZE];
         size_t len = oracle_text(text, writer->slot, n);
         if (tally_events_add(events, text, len, 0, &error) != TALLY_OK) {
             say(&error);

@@ -14,7 +14,7 @@
 #include "crash/rig.h"
 
 #define EVENTS     20u
-#define FILL       9000u
+#define FILL       120000u
 #define TIMEOUT_MS 10000u
 #define LIFE_S     30
 
@@ -44,7 +44,7 @@ static bool log_filler(struct tally_logger *logger, uint64_t n)
 static bool log_all(struct tally_logger *logger, struct oracle *oracle)
 {
     for (uint64_t n = 1; n <= EVENTS; n++) {
-        char text[ORACLE_TEXT_SIZE];
+        static _Thread_local char text[ORACLE_TEXT_SIZE];
         size_t len = oracle_text(text, 0, n);
         atomic_store(&oracle->slots[0].started, n);
         if (!log_text(logger, text, len, n)) {

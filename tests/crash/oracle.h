@@ -14,8 +14,8 @@
 
 #define ORACLE_SLOTS     64u /* one for each thread that writes */
 #define ORACLE_BATCH_MAX 200u
-#define ORACLE_TEXT_SIZE 1024u
-#define ORACLE_SPEED     1000 /* the clock of these tests: an epoch of a minute lasts 60 ms */
+#define ORACLE_TEXT_SIZE 49152u /* of which few events need much */
+#define ORACLE_SPEED     1000   /* the clock of these tests: an epoch of a minute lasts 60 ms */
 
 struct oracle {
     struct {

@@ -19,7 +19,6 @@
 
 static const struct tally_setting settings[] = {
     { "epoch.seconds", "60", "test" },
-    { "limits.event_bytes", "16384", "test" },
     { "spool.segment_bytes", "65536", "test" },
 };
 
@@ -125,7 +124,7 @@ tally_status rig_log(struct oracle *oracle, struct tally_logger *logger, char ki
 {
     struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
     struct tally_receipt receipt;
-    char text[ORACLE_TEXT_SIZE];
+    static _Thread_local char text[ORACLE_TEXT_SIZE];
     size_t len = oracle_text(text, slot, n);
     enum tally_level wanted = TALLY_LEVEL_QUEUED;
     options.timeout_ms = LOG_MS;
@@ -202,7 +201,7 @@ struct reading {
 
 static bool check_item(struct reading *reading, const struct tally_item *item)
 {
-    char text[ORACLE_TEXT_SIZE];
+    static _Thread_local char text[ORACLE_TEXT_SIZE];
     uint64_t slot = 0;
     uint64_t n = 0;
     const char *slash = strchr(item->id, '/');

@@ -57,7 +57,7 @@ static bool log_some(const struct api *api, struct tally_logger *logger, struct 
     struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
     options.timeout_ms = TIMEOUT_MS;
     for (uint64_t n = 1; n <= EVENTS; n++) {
-        char text[ORACLE_TEXT_SIZE];
+        static _Thread_local char text[ORACLE_TEXT_SIZE];
         struct tally_error error = TALLY_ERROR_INIT;
         size_t len = oracle_text(text, slot, n);
         options.level = n == EVENTS ? TALLY_LEVEL_RECORDED : TALLY_LEVEL_NONE;
