@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-/* With one large event among 64 a segment of the spool is full after some thousand. */
+/* With one large event among 128 a segment of the spool is full after some thousand. */
 #define FILL_USUAL 400u
 #define FILL_MAX   48000u
 
@@ -38,13 +38,15 @@ uint64_t oracle_random(uint64_t *state)
 
 size_t oracle_text(char out[ORACLE_TEXT_SIZE], unsigned slot, uint64_t n)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    static const char letters[] = "abcdefghijklmnop";
     static _Thread_local char fill[FILL_MAX + 1]; /* too large for small stacks */
     uint64_t random = n * 31 + slot;
-    size_t len =
-        oracle_random(&random) % (oracle_random(&random) % 64 == 0 ? FILL_MAX : FILL_USUAL);
-    for (size_t i = 0; i < len; i++) {
-        fill[i] = letters[oracle_random(&random) % 26];
+    size_t len_max = oracle_random(&random) % 128 == 0 ? FILL_MAX : FILL_USUAL;
+    size_t len = oracle_random(&random) % len_max;
+    uint64_t bits = 0;
+    for (size_t i = 0; i < len; i++, bits >>= 4) {
+        bits = i % 16 == 0 ? oracle_random(&random) : bits;
+        fill[i] = letters[bits % 16];
     }
     fill[len] = '\0';
     int written = snprintf(out, ORACLE_TEXT_SIZE,
