@@ -8,6 +8,16 @@ static tally_status refuse_reader(const struct tally_ledger *ledger, struct tall
                             : tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
 }
 
+/* In memory there is no other way than the sequencer of this very process. */
+static tally_status refuse_without_spool(const struct tally_ledger *ledger, struct tally_error *err)
+{
+    if (ledger->spool != NULL) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_refuse_inherited(ledger, err));
+    return tl_fail(err, TALLY_EIO, "the sequencer has stopped");
+}
+
 tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
                                  struct tally_receipt *receipts_out, struct tally_error *err)
 {
@@ -33,7 +43,12 @@ tally_status tally_append_events(struct tally_ledger *ledger, struct tally_event
     struct tl_request request = { .entries = events->entries,
                                   .count = events->count,
                                   .error = TALLY_ERROR_INIT };
-    return tl_queue_run(ledger, &request, err);
+    tally_status status = TALLY_OK;
+    if (!tl_queue_run(ledger, &request, &status, err)) {
+        TL_TRY(refuse_without_spool(ledger, err));
+        status = tl_follow_append(ledger, events->entries, events->count, INT64_MAX, err);
+    }
+    return status;
 }
 
 static void events_freep(struct tally_events **events)
@@ -107,5 +122,13 @@ tally_status tally_declare_gap(struct tally_ledger *ledger, uint64_t count, int 
                                         .to_us = to_us,
                                         .reason = tl_str_of(reason) };
     struct tl_request request = { .control = &control, .count = 1, .error = TALLY_ERROR_INIT };
-    return tl_queue_run(ledger, &request, err);
+    tally_status status = TALLY_OK;
+    if (tl_queue_run(ledger, &request, &status, err)) {
+        return status;
+    }
+    TL_TRY(refuse_without_spool(ledger, err));
+    struct tl_gap gap = { .count = count, .exact = exact != 0, .from_us = from_us, .to_us = to_us };
+    tl_str_copy(gap.reason, sizeof(gap.reason), tl_str_of(reason));
+    tl_gap_new_source(gap.source);
+    return tl_gap_spool(ledger, &gap, INT64_MAX, err);
 }
