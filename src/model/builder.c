@@ -20,15 +20,13 @@
 
 /* ---- life ---- */
 
-static void init_trees(struct tally_event *event)
+static void init_tree(struct tally_event *event, size_t name)
 {
-    for (size_t i = 0; i < TL_BUILDER_TREES; i++) {
-        struct tl_builder_tree *tree = &event->trees[i];
-        tree->root =
-            (struct tl_json){ .type = i < TL_BUILDER_TAGS ? TL_JSON_OBJECT : TL_JSON_ARRAY };
-        tree->depth = 0;
-        tree->levels[0] = (struct tl_builder_level){ .node = &tree->root };
-    }
+    struct tl_builder_tree *tree = &event->trees[name];
+    enum tl_json_type type = name < TL_BUILDER_TAGS ? TL_JSON_OBJECT : TL_JSON_ARRAY;
+    tree->root = (struct tl_json){ .type = type };
+    tree->depth = 0;
+    tree->levels[0] = (struct tl_builder_level){ .node = &tree->root };
 }
 
 tally_status tally_event_new(struct tally_event **event_out, struct tally_error *err)
@@ -39,7 +37,9 @@ tally_status tally_event_new(struct tally_event **event_out, struct tally_error 
     }
     tl_arena_init(&event->arena, ARENA_BYTES_MAX);
     tl_buf_init(&event->text, TL_EVENT_BYTES_MAX);
-    init_trees(event);
+    for (size_t name = 0; name < TL_BUILDER_TREES; name++) {
+        init_tree(event, name);
+    }
     *event_out = event;
     return TALLY_OK;
 }
@@ -68,7 +68,11 @@ void tally_event_clear(struct tally_event *event)
         tl_buf_init(&event->text, TL_EVENT_BYTES_MAX);
     }
     memset(event->members, 0, sizeof(event->members));
-    init_trees(event);
+    for (size_t name = 0; name < TL_BUILDER_TREES; name++) {
+        if (event->trees[name].root.count > 0) {
+            init_tree(event, name);
+        }
+    }
     event->is_replaced = false;
     event->is_written = false;
     if (event->failure.status != TALLY_OK) {
@@ -111,10 +115,42 @@ void *tl_builder_alloc(struct tally_event *event, size_t len)
     return memory;
 }
 
-/* Whether text may stay as it is: UTF-8 without U+0000. Most is plain ASCII, and told at once. */
-static bool is_clean(struct tl_str text)
+/* Whether up to 16 bytes are all plain. Overlapping halves, put together in a register, are faster
+ * than a block in memory that was written in pieces. */
+static bool is_plain_short(const char *text, size_t len)
 {
-    size_t plain = tl_json_skip_plain(text.text, text.len, 0);
+    typedef uint64_t two_words __attribute__((vector_size(sizeof(tl_json_block))));
+    const uint64_t spaces = 0x2020202020202020u;
+    two_words words = { spaces, spaces };
+    if (len >= 8) {
+        uint64_t halves[2];
+        memcpy(&halves[0], text, 8);
+        memcpy(&halves[1], text + len - 8, 8);
+        words = (two_words){ halves[0], halves[1] };
+    } else if (len >= 4) {
+        uint32_t halves[2];
+        memcpy(&halves[0], text, 4);
+        memcpy(&halves[1], text + len - 4, 4);
+        words[0] = (uint64_t)halves[1] << 32 | halves[0];
+    } else if (len > 0) {
+        words[0] = spaces << 24 | (uint64_t)(unsigned char)text[len - 1] << 16 |
+                   (uint64_t)(unsigned char)text[len / 2] << 8 | (unsigned char)text[0];
+    }
+    return tl_json_bits(tl_json_not_plain((tl_json_block)words)) == 0;
+}
+
+/* How many bytes at the start are known to be ASCII that stands for itself. */
+static size_t plain_len(struct tl_str text)
+{
+    if (text.len <= sizeof(tl_json_block)) {
+        return is_plain_short(text.text, text.len) ? text.len : 0;
+    }
+    return tl_json_skip_plain(text.text, text.len, 0);
+}
+
+/* Whether text may stay as it is: UTF-8 without U+0000. The first `plain` bytes are known to be. */
+static bool is_clean(struct tl_str text, size_t plain)
+{
     size_t rest = text.len - plain;
     return rest == 0 || (tl_utf8_valid_len(text.text + plain, rest) == rest &&
                          memchr(text.text + plain, '\0', rest) == NULL);
@@ -141,7 +177,8 @@ static bool copy_to(struct tally_event *event, struct tl_builder_text *slot, str
         tl_builder_fail_large(event);
         return false;
     }
-    bool clean = is_clean(text);
+    size_t plain = plain_len(text);
+    bool clean = is_clean(text, plain);
     size_t need = clean ? text.len : text.len * REPLACEMENT_LEN;
     if (slot->text == NULL || slot->capacity < need) {
         /* Twice what it was, so that values which keep growing leave little behind. */
@@ -152,6 +189,7 @@ static bool copy_to(struct tally_event *event, struct tl_builder_text *slot, str
         }
         *slot = (struct tl_builder_text){ .text = memory, .capacity = capacity };
     }
+    slot->is_plain = plain == text.len;
     if (!clean) {
         event->is_replaced = true;
         slot->len = copy_replacing(slot->text, text);

@@ -45,6 +45,7 @@ struct tl_builder_text {
     char *text;
     size_t len;
     size_t capacity;
+    bool is_plain; /* ASCII that stands for itself between quotes, as most is */
 };
 
 struct tally_event {

@@ -69,10 +69,26 @@ static void write_label(struct tl_buf *out, struct tl_str label, char *before)
 static void write_text(struct tally_event *event, const struct step *step, char *before)
 {
     const struct tl_builder_text *value = &event->members[step->arg - 1];
-    if (value->len > 0) {
+    if (value->len == 0) {
+        return;
+    }
+    if (!value->is_plain) {
         write_label(&event->text, step->label, before);
         tl_json_write_string(&event->text, (struct tl_str){ value->text, value->len });
+        return;
     }
+    size_t len = step->label.len + value->len + 3;
+    char *to = tl_buf_reserve(&event->text, len);
+    if (to != NULL) {
+        to[0] = *before;
+        memcpy(to + 1, step->label.text, step->label.len);
+        to += 1 + step->label.len;
+        to[0] = '"';
+        memcpy(to + 1, value->text, value->len);
+        to[value->len + 1] = '"';
+        tl_buf_commit(&event->text, len);
+    }
+    *before = ',';
 }
 
 static void write_group(struct tally_event *event, const struct step *group, char *before)

@@ -363,6 +363,10 @@ void tally_format_uuid(char out[TALLY_UUID_SIZE], const uint8_t uuid[16])
 
 tally_status tally_format_base64(char *out, size_t size, const void *bytes, size_t len)
 {
+    if (len == 0 && size > 0) {
+        out[0] = '\0';
+        return TALLY_OK;
+    }
     if (size < 2) {
         return TALLY_ELIMIT;
     }
