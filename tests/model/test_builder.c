@@ -665,7 +665,7 @@ static void what_cannot_be_formatted_leaves_a_marker(void **state)
     check_text(want);
     int written = 7;
     tally_event_clear(event);
-    tally_event_add_format(event, TALLY_METADATA, "a", "%d%%%-5hhd%n", 1, 2, &written);
+    tally_event_add_format(event, TALLY_METADATA, "a", "%d%%%-5ld%n", 1, 2L, &written);
     check_text(want);
     assert_int_equal(written, 7);
 }
