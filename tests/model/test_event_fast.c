@@ -634,6 +634,10 @@ static void takes_texts_up_to_its_bound_wherever_they_end(void **state)
         (void)snprintf(text, sizeof(text), "{\"action\":\"a\",\"metadata\":{\"x\":\"%0*d\"}}",
                        (int)len, 0);
         assert_true(diff(text));
+        (void)snprintf(text, sizeof(text),
+                       "{\"action\":\"a\",\"reason\":\"%0*d\\\\\\\"%0100d\",\"tenant_id\":\"t\"}",
+                       (int)len, 0, 0);
+        assert_true(diff(text));
     }
     struct tl_buf out;
     tl_buf_init(&out, TEXT_BYTES_MAX);
