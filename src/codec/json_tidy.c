@@ -150,9 +150,7 @@ static char *place_of(const struct tl_json_tidy *tidy, size_t at)
 
 static void put_run(struct tl_json_tidy *tidy, size_t end)
 {
-    size_t len = end - tidy->run;
-    memcpy(tidy->to, tidy->text + tidy->run, len);
-    tidy->to += len;
+    tidy->to = tl_json_tidy_copy(tidy->to, tidy->text + tidy->run, end - tidy->run);
     tidy->run = end;
 }
 

@@ -52,12 +52,14 @@ enum kind {
     KIND_TARGETS,
 };
 
+/* 32 bytes, two blocks, so that a label can be copied as such. */
 struct member {
-    char label[32]; /* the name in quotes, and a colon, in whole blocks */
+    char label[29]; /* the name in quotes, and a colon */
     uint8_t label_len;
     uint8_t kind;
     uint8_t place;
 };
+_Static_assert(sizeof(struct member) == 2 * sizeof(tl_json_block), "labels are copied by blocks");
 
 /* clang-format off */
 #define MEMBER(name, kind, place) { "\"" name "\":", sizeof("\"" name "\":") - 1, (kind), (place) }
@@ -110,12 +112,13 @@ static const struct member target_parts[] = {
 #define PARTS_MAX    4u
 #define PART_SERVICE 2u
 
-/* An event on its way. Values are canonical JSON text; those that are absent have no length. */
+/* An event on its way. Values are canonical JSON text. */
 struct fast {
     struct tl_json_tidy tidy;
     const struct tl_event_reader *reader;
     const struct tl_event_input *input;
-    uint32_t seen; /* a bit for each member that the input has */
+    uint32_t seen;  /* a bit for each member that the input has */
+    uint32_t there; /* for each that has a value, and only then is it set */
     struct tl_str values[TOP_COUNT];
     struct tl_str service; /* inside the value of `source`, without quotes */
     int64_t occurred_us, started_us, ended_us;
@@ -239,10 +242,41 @@ static bool read_time(struct tl_str *value, struct tl_str raw, int64_t *us_out, 
     return true;
 }
 
+/* Whether this is an IPv4 address as it is written in one way only. */
+static bool is_v4(struct tl_str raw)
+{
+    unsigned points = 0;
+    unsigned part = 0;
+    unsigned digits = 0;
+    for (size_t i = 0; i < raw.len; i++) {
+        unsigned digit = (unsigned char)raw.text[i] - (unsigned)'0';
+        if (digit <= 9) {
+            if (digits > 0 && part == 0) {
+                return false; /* a leading zero */
+            }
+            part = part * 10 + digit;
+            digits++;
+        } else if (raw.text[i] == '.' && digits > 0) {
+            points++;
+            part = 0;
+            digits = 0;
+        } else {
+            return false;
+        }
+        if (part > 255) {
+            return false;
+        }
+    }
+    return points == 3 && digits > 0;
+}
+
 /* Sets *value, the text with its quotes, to what it has to become. */
 static bool read_ip(struct fast *f, struct tl_str *value, struct tl_str raw)
 {
     size_t len = 0;
+    if (is_v4(raw)) {
+        return true;
+    }
     if (tl_ip_canonical(f->ip_text + 1, &len, raw) != TALLY_OK) {
         return false;
     }
@@ -370,7 +404,7 @@ static bool put_parts(struct fast *f, const struct member *parts, size_t count,
             continue;
         }
         *to++ = before;
-        (void)tl_json_tidy_copy(to, parts[i].label, parts[i].label_len);
+        memcpy(to, parts[i].label, sizeof(tl_json_block));
         to += parts[i].label_len;
         const char *text = values[i].text;
         values[i].text = to;
@@ -529,21 +563,9 @@ static size_t read_free(struct fast *f, size_t at, struct tl_str *value)
     return end;
 }
 
-static size_t read_member(struct fast *f, size_t at)
+static size_t read_by_kind(struct fast *f, size_t at, const struct member *member,
+                           struct tl_str *value)
 {
-    bool escaped = false;
-    size_t end = tl_json_tidy_string(&f->tidy, at, &escaped);
-    size_t found = end == 0 ? TOP_COUNT : find_member(f->reader, f->tidy.text + at, end - at);
-    if (found == TOP_COUNT || (f->seen >> found & 1) != 0) {
-        return 0;
-    }
-    f->seen |= 1u << found;
-    const struct member *member = &members[found];
-    struct tl_str *value = &f->values[found];
-    at = read_colon(f, end);
-    if (at == 0) {
-        return 0;
-    }
     switch ((enum kind)member->kind) {
     case KIND_TEXT:
         return read_text(f, at, member->place, value);
@@ -559,6 +581,24 @@ static size_t read_member(struct fast *f, size_t at)
         return read_targets(f, at, value);
     }
     return 0;
+}
+
+static size_t read_member(struct fast *f, size_t at)
+{
+    bool escaped = false;
+    size_t end = tl_json_tidy_string(&f->tidy, at, &escaped);
+    size_t found = end == 0 ? TOP_COUNT : find_member(f->reader, f->tidy.text + at, end - at);
+    if (found == TOP_COUNT || (f->seen >> found & 1) != 0) {
+        return 0;
+    }
+    f->seen |= 1u << found;
+    const struct member *member = &members[found];
+    struct tl_str value = { 0 };
+    at = read_colon(f, end);
+    at = at == 0 ? 0 : read_by_kind(f, at, member, &value);
+    f->values[found] = value;
+    f->there |= (value.len > 0 ? 1u : 0u) << found;
+    return at;
 }
 
 /* Reads all members; false if anything is not simple. */
@@ -579,41 +619,55 @@ static bool read_event(struct fast *f)
     return tidy->text[at] == '}' && tl_json_tidy_space(tidy, at + 1) == tidy->len;
 }
 
+static bool has(const struct fast *f, enum top top)
+{
+    return (f->there >> top & 1) != 0;
+}
+
+static void set(struct fast *f, enum top top, struct tl_str value)
+{
+    f->values[top] = value;
+    f->there |= 1u << top;
+}
+
+static void finish_time(struct fast *f, uint32_t *notes_out)
+{
+    if (has(f, TOP_OCCURRED_AT)) {
+        return;
+    }
+    if (has(f, TOP_STARTED_AT)) {
+        set(f, TOP_OCCURRED_AT, f->values[TOP_STARTED_AT]);
+        f->occurred_us = f->started_us;
+        return;
+    }
+    size_t len = tl_time_format(f->occurred_text + 1, f->input->now_us);
+    tl_assert(len > 0);
+    set(f, TOP_OCCURRED_AT, quoted(f->occurred_text, len));
+    f->occurred_us = f->input->now_us;
+    *notes_out |= TL_EVENT_TIME_GENERATED;
+}
+
 /* Fills in what is absent; false if the event is not simple after all. */
 static bool finish(struct fast *f, uint32_t *notes_out)
 {
     /* Of whole blocks, as all that is copied. */
     static const char success[16] = "\"success\"";
     static const char medium[16] = "\"medium\"";
-    struct tl_str *values = f->values;
-    if (values[TOP_ACTION].len == 0) {
+    if (!has(f, TOP_ACTION) ||
+        (has(f, TOP_STARTED_AT) && has(f, TOP_ENDED_AT) && f->ended_us < f->started_us)) {
         return false;
     }
-    if (values[TOP_STARTED_AT].len > 0 && values[TOP_ENDED_AT].len > 0 &&
-        f->ended_us < f->started_us) {
-        return false;
+    finish_time(f, notes_out);
+    if (!has(f, TOP_OUTCOME)) {
+        set(f, TOP_OUTCOME, (struct tl_str){ .text = success, .len = 9 });
     }
-    if (values[TOP_OCCURRED_AT].len == 0 && values[TOP_STARTED_AT].len > 0) {
-        values[TOP_OCCURRED_AT] = values[TOP_STARTED_AT];
-        f->occurred_us = f->started_us;
+    if (!has(f, TOP_SEVERITY)) {
+        set(f, TOP_SEVERITY, (struct tl_str){ .text = medium, .len = 8 });
     }
-    if (values[TOP_OCCURRED_AT].len == 0) {
-        size_t len = tl_time_format(f->occurred_text + 1, f->input->now_us);
-        tl_assert(len > 0);
-        values[TOP_OCCURRED_AT] = quoted(f->occurred_text, len);
-        f->occurred_us = f->input->now_us;
-        *notes_out |= TL_EVENT_TIME_GENERATED;
-    }
-    if (values[TOP_OUTCOME].len == 0) {
-        values[TOP_OUTCOME] = (struct tl_str){ .text = success, .len = strlen(success) };
-    }
-    if (values[TOP_SEVERITY].len == 0) {
-        values[TOP_SEVERITY] = (struct tl_str){ .text = medium, .len = strlen(medium) };
-    }
-    if (values[TOP_ID].len == 0) {
+    if (!has(f, TOP_ID)) {
         tl_assert(f->input->random != NULL);
         tl_uuid_v7(f->id_text + 1, f->input->now_us, f->input->random);
-        values[TOP_ID] = quoted(f->id_text, TL_UUID_TEXT_SIZE - 1);
+        set(f, TOP_ID, quoted(f->id_text, TL_UUID_TEXT_SIZE - 1));
         *notes_out |= TL_EVENT_ID_GENERATED;
     }
     return true;
@@ -623,22 +677,19 @@ static bool finish(struct fast *f, uint32_t *notes_out)
 static size_t write_event(struct fast *f, char *to)
 {
     const char *start = to;
-    char before = '{';
-    for (size_t i = 0; i < TOP_COUNT; i++) {
+    const char *source = has(f, TOP_SOURCE) ? f->values[TOP_SOURCE].text : NULL;
+    for (uint32_t left = f->there; left != 0; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctz(left);
         struct tl_str *value = &f->values[i];
-        if (value->len == 0) {
-            continue;
-        }
-        *to = before;
-        (void)tl_json_tidy_copy(to + 1, members[i].label, members[i].label_len);
+        *to = ',';
+        memcpy(to + 1, members[i].label, 2 * sizeof(tl_json_block));
         to += 1 + members[i].label_len;
         const char *text = value->text;
         value->text = to;
         to = tl_json_tidy_copy(to, text, value->len);
-        if (i == TOP_SOURCE && f->service.len > 0) {
-            f->service.text = value->text + (f->service.text - text);
-        }
-        before = ',';
+    }
+    if (f->service.len > 0) {
+        f->service.text = f->values[TOP_SOURCE].text + (f->service.text - source);
     }
     *to++ = '}';
     return (size_t)(to - start);
@@ -659,7 +710,8 @@ static void note_spans(const struct fast *f, const char *event, struct tl_event_
     spans->id = span_of(event, f->values[TOP_ID]);
     spans->action = span_of(event, f->values[TOP_ACTION]);
     spans->severity = span_of(event, f->values[TOP_SEVERITY]);
-    spans->tenant_id = span_of(event, f->values[TOP_TENANT_ID]);
+    spans->tenant_id = has(f, TOP_TENANT_ID) ? span_of(event, f->values[TOP_TENANT_ID])
+                                             : (struct tl_event_span){ 0 };
     spans->service = span_of(event, f->service);
     spans->occurred_at = span_of(event, f->values[TOP_OCCURRED_AT]);
     spans->occurred_us = f->occurred_us;
@@ -671,7 +723,7 @@ static void init(struct fast *f, const struct tl_event_reader *reader,
     f->reader = reader;
     f->input = input;
     f->seen = 0;
-    memset(f->values, 0, sizeof(f->values));
+    f->there = 0;
     f->service = (struct tl_str){ 0 };
     f->started_us = 0;
     f->ended_us = 0;
@@ -705,6 +757,7 @@ tally_status tl_event_fast(struct tl_event_reader *reader, const struct tl_event
         return tl_fail(err, tl_buf_status(out), "no room for an event");
     }
     size_t len = write_event(&f, to);
+    *to = '{'; /* in the place of the first comma */
     tl_assert(len + sizeof(tl_json_block) <= room);
     if (len > reader->rules->bytes_max) {
         return TALLY_OK;
