@@ -15,6 +15,9 @@
 #include "model/event.h"
 #include "model/fold.h"
 
+/* Of events handed in. */
+extern const struct tl_json_limits tl_event_input_limits;
+
 /* Every place that holds one text. The first target is here, because aliases lead to it. */
 enum tl_place {
     TL_PLACE_ACTION,
