@@ -216,8 +216,8 @@ static tally_status add_file(struct tl_config *config, const char *path, struct 
     }
     for (; item != NULL; item = item->next) {
         struct source source = { .name = item->key, .value = item->value, .item = item };
-        source.origin = place(&config->arena, path, item->line, 0);
-        source.where = place(&config->arena, path, item->line, item->column);
+        source.origin = place(&config->arena, path, item->place.line, 0);
+        source.where = place(&config->arena, path, item->place.line, item->place.column);
         if (source.origin == NULL || source.where == NULL) {
             return no_memory(err);
         }
