@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "model/event_draft.h"
+#include "model/policy_parts.h"
 
 /* A tree may take many times the bytes of its text: an event that needs more is too large. */
 #define ARENA_BYTES_MAX   (16 * TL_INPUT_BYTES_MAX)
@@ -34,6 +35,7 @@ void tl_event_reader_release(struct tl_event_reader *reader)
     }
     tl_arena_release(&reader->arena);
     tl_buf_release(&reader->scratch);
+    tl_policy_matcher_free(reader->matcher);
     *reader = (struct tl_event_reader){ 0 };
 }
 
@@ -106,6 +108,9 @@ tally_status tl_event_canonical(struct tl_event_reader *reader, const struct tl_
     uint32_t notes = 0;
     TL_TRY(tl_draft_read(&draft, root));
     TL_TRY(tl_draft_finish(&draft, &notes));
+    if (input->policy != NULL && !input->own) {
+        TL_TRY(tl_draft_apply_policy(&draft, input->policy, &notes));
+    }
     TL_TRY(tl_draft_write(&draft, out, &notes));
     *notes_out = notes;
     return TALLY_OK;
