@@ -1,12 +1,14 @@
 /* Where events with the name of another ledger end up: there, or at home with a reason. */
 #include "ledger/router.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <tally/tally.h>
 
+#include "base/clock.h"
 #include "check.h"
 #include "support/fake_clock.h"
 #include "support/fault.h"
@@ -620,6 +622,66 @@ static void without_memory_events_are_still_held(void **state)
     assert_int_equal(count_in("one"), 1);
 }
 
+/* A file operation fails: the event is in its ledger then, or after a while. */
+static void deliver_in_spite(void *ctx, const atomic_bool *hit)
+{
+    (void)ctx;
+    (void)hit;
+    char text[EVENT_SIZE];
+    struct tl_spool_record record = record_of(text, "one", "1", "");
+    struct tl_router_options options = options_of(0, false);
+    struct tl_router *made = NULL;
+    struct tl_router_counts counts;
+    check_ok(tl_router_open(&made, &options, NULL));
+    check_ok(tl_router_add(made, &record, &owner, NULL));
+    for (unsigned i = 0; i < 3; i++) {
+        check_ok(tl_router_deliver(made, NULL));
+        fake_clock_pass(FAKE_SECOND);
+    }
+    tl_router_count(made, &counts);
+    assert_int_equal(counts.recorded, 1);
+    assert_int_equal(counts.held, 1);
+    tl_router_close(made);
+}
+
+static void a_disk_that_fails_once_delays_an_event(void **state)
+{
+    (void)state;
+    make_ledger("one");
+    (void)fault_each_io(FAULT_ERROR, EIO, deliver_in_spite, NULL);
+    assert_int_equal(count_in("one"), 1);
+}
+
+/* A clock by which everything takes a tenth of a second. */
+static _Atomic int64_t slow_us;
+static int64_t look_at_slow_clock(void)
+{
+    return atomic_fetch_add(&slow_us, FAKE_SECOND / 10);
+}
+
+static void ledgers_that_open_slowly_are_opened_a_few_at_a_time(void **state)
+{
+    (void)state;
+    struct tl_router_counts counts;
+    struct tl_clock_ops slow = *tl_clock;
+    slow.steady_us = look_at_slow_clock;
+    tl_clock = &slow;
+    open_router(0, true);
+    for (unsigned i = 0; i < 8; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "slow-%u", i);
+        add(name, "1");
+    }
+    for (unsigned i = 1; i <= 8; i++) {
+        deliver();
+        tl_router_count(router, &counts);
+        assert_true(counts.opened >= i && counts.opened <= 2 * i);
+    }
+    assert_int_equal(count_results(TL_ROUTE_RECORDED), 8);
+    tl_router_close(router);
+    router = NULL;
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -646,6 +708,8 @@ int main(void)
         CASE(countless_bad_names_are_neither_kept_nor_told_each),
         CASE(a_router_without_a_place_is_not_opened),
         CASE(without_memory_events_are_still_held),
+        CASE(a_disk_that_fails_once_delays_an_event),
+        CASE(ledgers_that_open_slowly_are_opened_a_few_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
