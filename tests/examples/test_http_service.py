@@ -17,7 +17,7 @@ class HttpService(ExampleCase):
         connection.request(method, path, body,
                            {name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
-        text = answer.read().decode()
+        text = answer.read().decode(errors="replace")
         connection.close()
         return answer.status, text
 

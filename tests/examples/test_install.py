@@ -26,7 +26,7 @@ class Install(Case):
         (found,) = self.root.rglob("tally.pc")
         # The place is not the one it was built for: pkg-config puts the root in front.
         self.env = {**self.environment(), "PKG_CONFIG_SYSROOT_DIR": str(self.root),
-                    "PKG_CONFIG_LIBDIR": str(found.parent),
+                    "PKG_CONFIG_PATH": str(found.parent),
                     "LD_LIBRARY_PATH": str(found.parent.parent)}
         self.flags = self.run_ok("pkg-config", "--cflags", "--libs", "tally").split()
 
@@ -45,12 +45,11 @@ class Install(Case):
         return program
 
     def test_it_holds_all_that_the_examples_need(self):
-        for compiler in ("gcc", "clang"):
+        for c, cplusplus in (("gcc", "g++"), ("clang", "clang++")):
             for name in ("embed.c", "prefork.c"):
-                self.build(compiler, name, *C)
+                self.build(c, name, *C)
             for standard in ("-std=c++11", "-std=c++17"):
-                self.build(compiler.replace("gcc", "g++").replace("clang", "clang++"),
-                           "cplusplus.cpp", standard)
+                self.build(cplusplus, "cplusplus.cpp", standard)
 
     def test_what_was_built_runs(self):
         for compiler, name in (("gcc", "embed.c"), ("g++", "cplusplus.cpp"),
