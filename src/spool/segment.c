@@ -23,9 +23,9 @@ _Static_assert(TL_SEGMENT_HEADER_LEN % TL_SPOOL_ALIGN == 0, "the first record is
 
 static const uint8_t segment_magic[8] = { 'T', 'A', 'L', 'L', 'Y', 'S', 'P', 'L' };
 
-/* The header of a record. The first byte of the magic never occurs in a text. */
+/* The header of a record. */
 #define RECORD_MAGIC UINT32_C(0x01545301)
-#define MAGIC_BYTE   0x01
+_Static_assert(RECORD_MAGIC >> 24 == TL_SPOOL_MAGIC_BYTE, "it comes first");
 enum {
     AT_RECORD_MAGIC = 0,
     AT_LEN = 4,
@@ -207,7 +207,8 @@ static bool begins_whole(const uint8_t *bytes, size_t len, uint64_t nonce)
     read_header(&record, bytes);
     uint32_t text_len = checked_len(record.kind, record.len);
     if (tl_spool_span(record.len) > len ||
-        (text_len > 0 && memchr(bytes + TL_SPOOL_HEADER_LEN, MAGIC_BYTE, text_len) != NULL)) {
+        (text_len > 0 &&
+         memchr(bytes + TL_SPOOL_HEADER_LEN, TL_SPOOL_MAGIC_BYTE, text_len) != NULL)) {
         return false;
     }
     return is_whole(&record, bytes, len, nonce);

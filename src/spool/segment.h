@@ -16,8 +16,9 @@
 
 #define TL_SEGMENT_HEADER_LEN 64u
 #define TL_SEGMENT_NEW_SUFFIX ".new"
-#define TL_SPOOL_HEADER_LEN   32u /* of a record */
-#define TL_SPOOL_ALIGN        8u  /* records begin at multiples of this, with zeros between them */
+#define TL_SPOOL_HEADER_LEN   32u  /* of a record */
+#define TL_SPOOL_ALIGN        8u   /* records begin at multiples of this, with zeros between them */
+#define TL_SPOOL_MAGIC_BYTE   0x01 /* a header begins with it, and no text contains it */
 #define TL_SPOOL_TEXT_MAX     (((uint32_t)1 << 20) + 4096u)
 
 enum tl_spool_kind {
