@@ -83,28 +83,57 @@ tally_status tally_append(struct tally_ledger *ledger, const char *json, size_t 
     return append_one(ledger, json, len, false, receipt_out, err);
 }
 
+/* The event of an act on the ledger itself; the caller releases *json. */
+static tally_status write_act(struct tl_buf *json, const struct tally_ledger *ledger,
+                              const char *action, const char *by, const char *metadata)
+{
+    tl_buf_init(json, TL_EVENT_BYTES_MAX);
+    tl_buf_add_text(json, "{\"action\":");
+    tl_json_write_string(json, tl_str_of(action));
+    tl_buf_add_text(json, by == NULL ? ",\"actor\":{\"type\":\"system\",\"id\":"
+                                     : ",\"actor\":{\"type\":\"user\",\"id\":");
+    tl_json_write_string(json, tl_str_of(by == NULL ? "tally" : by));
+    tl_buf_add_text(json, "},\"targets\":[{\"type\":\"ledger\",\"id\":");
+    tl_json_write_string(json, tl_str_of(ledger->origin));
+    tl_buf_add_text(json, "}],\"severity\":\"low\",\"source\":{\"service\":\"tally\"}");
+    if (metadata != NULL) {
+        tl_buf_add_text(json, ",\"metadata\":");
+        tl_buf_add_text(json, metadata);
+    }
+    tl_buf_add_char(json, '}');
+    return tl_buf_status(json);
+}
+
 tally_status tally_record_act(struct tally_ledger *ledger, const char *action, const char *by,
                               const char *metadata, struct tally_receipt *receipt_out,
                               struct tally_error *err)
 {
     struct tl_buf json;
-    tl_buf_init(&json, TL_EVENT_BYTES_MAX);
-    tl_buf_add_text(&json, "{\"action\":");
-    tl_json_write_string(&json, tl_str_of(action));
-    tl_buf_add_text(&json, by == NULL ? ",\"actor\":{\"type\":\"system\",\"id\":"
-                                      : ",\"actor\":{\"type\":\"user\",\"id\":");
-    tl_json_write_string(&json, tl_str_of(by == NULL ? "tally" : by));
-    tl_buf_add_text(&json, "},\"targets\":[{\"type\":\"ledger\",\"id\":");
-    tl_json_write_string(&json, tl_str_of(ledger->origin));
-    tl_buf_add_text(&json, "}],\"severity\":\"low\",\"source\":{\"service\":\"tally\"}");
-    if (metadata != NULL) {
-        tl_buf_add_text(&json, ",\"metadata\":");
-        tl_buf_add_text(&json, metadata);
-    }
-    tl_buf_add_char(&json, '}');
-    tally_status status = tl_buf_status(&json);
+    tally_status status = write_act(&json, ledger, action, by, metadata);
     if (status == TALLY_OK) {
         status = append_one(ledger, json.data, json.len, true, receipt_out, err);
+    }
+    tl_buf_release(&json);
+    return status;
+}
+
+static tally_status spool_act(struct tally_ledger *ledger, const struct tl_buf *json,
+                              struct tally_error *err)
+{
+    TL_CLEANUP(events_freep) struct tally_events *events = NULL;
+    TL_TRY(tally_events_new(&events, ledger, err));
+    TL_TRY(tl_events_add(events, json->data, json->len, 0, true, err));
+    const struct tl_entry entry = { .event = events->text.data, .len = events->text.len };
+    return tl_follow_spool(ledger, &entry, err);
+}
+
+tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const char *metadata,
+                          struct tally_error *err)
+{
+    struct tl_buf json;
+    tally_status status = write_act(&json, ledger, action, NULL, metadata);
+    if (status == TALLY_OK) {
+        status = spool_act(ledger, &json, err);
     }
     tl_buf_release(&json);
     return status;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "codec/json.h"
+#include "ledger/carry.h"
 #include "ledger/entry.h"
 #include "ledger/ledger.h"
 #include "spool/ack.h"
@@ -11,7 +12,7 @@
 #define TAKE_BYTES_MAX ((size_t)16 << 20)
 #define ACKS_MAX       64u
 #define PAUSE_US       50000    /* after a failure, doubled up to 4 times */
-#define SWEEP_US       60000000 /* old answers are looked for so often */
+#define SWEEP_US       10000000 /* old answers are looked for so often */
 
 static const char *const loss_words[TL_DRAIN_LOSSES] = {
     [TL_DRAIN_IN_FLIGHT] = "writer ended before it had written",
@@ -166,7 +167,8 @@ static tally_status serve_taken(struct tally_ledger *ledger, size_t count, struc
 {
     size_t n = gather(ledger, count);
     TL_TRY(seal_events(ledger, n, err));
-    return declare_gaps(ledger, count, err);
+    TL_TRY(declare_gaps(ledger, count, err));
+    return tl_carry(ledger, count, err);
 }
 
 static tally_status finish_ended(struct tally_ledger *ledger, bool *any_out,
@@ -174,6 +176,9 @@ static tally_status finish_ended(struct tally_ledger *ledger, bool *any_out,
 {
     struct tl_drain_segment *segment = NULL;
     while ((segment = tl_drain_ended(ledger->role.drain)) != NULL) {
+        if (tl_carry_holds(&ledger->role, segment)) {
+            break; /* for some seconds at most */
+        }
         TL_TRY(declare_losses(ledger, segment, err));
         tl_drain_finish(ledger->role.drain, segment);
         *any_out = true;
@@ -181,20 +186,30 @@ static tally_status finish_ended(struct tally_ledger *ledger, bool *any_out,
     return TALLY_OK;
 }
 
+/* What was taken is durable, here or in the ledgers it was carried to; or it is taken again. */
+static void settle(struct tl_role *role, tally_status status)
+{
+    if (status == TALLY_OK) {
+        tl_drain_commit(role->drain);
+    } else {
+        tl_drain_rollback(role->drain);
+    }
+    tl_carry_settle(role, status == TALLY_OK);
+}
+
 static tally_status serve_once(struct tally_ledger *ledger, bool *any_out, struct tally_error *err)
 {
     struct tl_role *role = &ledger->role;
     size_t count = 0;
-    TL_TRY(
-        tl_drain_take(role->drain, role->items, TL_BATCH_EVENTS_MAX, TAKE_BYTES_MAX, &count, err));
-    if (count > 0) {
+    size_t max = tl_carry_room(role);
+    if (max > 0) {
+        TL_TRY(tl_drain_take(role->drain, role->items, max, TAKE_BYTES_MAX, &count, err));
+    }
+    if (count > 0 || tl_carry_is_due(role)) {
         tally_status status = serve_taken(ledger, count, err);
-        if (status != TALLY_OK) {
-            tl_drain_rollback(role->drain);
-            return status;
-        }
-        tl_drain_commit(role->drain);
-        *any_out = true;
+        settle(role, status);
+        TL_TRY(status);
+        *any_out = count > 0;
     }
     return finish_ended(ledger, any_out, err);
 }

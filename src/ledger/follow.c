@@ -113,8 +113,9 @@ tally_status tl_follow_await(struct tally_ledger *ledger, const struct tl_spool_
 }
 
 static tally_status spool_entry(struct tally_ledger *ledger, struct tl_buf *room,
-                                const struct tl_entry *entry, int64_t until_us,
-                                struct tl_spool_place *place_out, struct tally_error *err)
+                                const struct tl_entry *entry, enum tally_delivery delivery,
+                                int64_t until_us, struct tl_spool_place *place_out,
+                                struct tally_error *err)
 {
     if (entry->len > TL_SPOOL_TEXT_MAX) {
         return tl_fail(err, TALLY_ELIMIT, "the event is too long for the spool");
@@ -129,12 +130,23 @@ static tally_status spool_entry(struct tally_ledger *ledger, struct tl_buf *room
     uint32_t flags = (entry->by_occurred ? TL_SPOOL_BY_OCCURRED : 0u) |
                      (entry->time_is_ours ? TL_SPOOL_TIME_IS_OURS : 0u);
     const struct tl_spool_record record = { .kind = TL_SPOOL_EVENT,
-                                            .delivery = TALLY_DELIVERY_STRICT,
+                                            .delivery = (uint8_t)delivery,
                                             .flags = (uint16_t)flags,
                                             .time_us = tl_clock->wall_us(),
                                             .len = (uint32_t)entry->len };
     return tl_spool_write(ledger->spool, &record, (uint8_t *)at, TL_SPOOL_QUEUED, until_us,
                           place_out, err);
+}
+
+tally_status tl_follow_spool(struct tally_ledger *ledger, const struct tl_entry *entry,
+                             struct tally_error *err)
+{
+    struct tl_buf room;
+    struct tl_spool_place place;
+    tl_buf_init(&room, 2 * (size_t)TL_SPOOL_TEXT_MAX);
+    tally_status status = spool_entry(ledger, &room, entry, TALLY_DELIVERY_DURABLE, 0, &place, err);
+    tl_buf_release(&room);
+    return status;
 }
 
 /* Places are kept one for each entry, so that all are written before the first is waited for. */
@@ -150,7 +162,8 @@ tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entr
     tl_buf_init(&room, 2 * (size_t)TL_SPOOL_TEXT_MAX);
     tally_status status = TALLY_OK;
     for (size_t i = 0; i < count && status == TALLY_OK; i++) {
-        status = spool_entry(ledger, &room, &entries[i], until_us, &places[i], err);
+        status = spool_entry(ledger, &room, &entries[i], TALLY_DELIVERY_STRICT, until_us,
+                             &places[i], err);
     }
     tl_buf_release(&room);
     TL_TRY(status);

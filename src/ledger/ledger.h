@@ -170,6 +170,12 @@ bool tl_drain_serve(struct tally_ledger *ledger);
  * clock. TALLY_EBUSY: they are in the spool, but not recorded yet. */
 tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entries, size_t count,
                               int64_t until_us, struct tally_error *err);
+/* Spools an entry without waiting for anything. */
+tally_status tl_follow_spool(struct tally_ledger *ledger, const struct tl_entry *entry,
+                             struct tally_error *err);
+/* append.c: tally_record_act() for the thread `sequence`, which cannot wait for itself. */
+tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const char *metadata,
+                          struct tally_error *err);
 /* Waits for one record that was spooled as strict. */
 tally_status tl_follow_await(struct tally_ledger *ledger, const struct tl_spool_place *place,
                              int64_t until_us, struct tally_receipt *receipt,

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "ledger/ledger.h"
+#include "ledger/router.h"
 
 #define HOLDER_SIZE 32u /* of the text in the lock file */
 
@@ -170,6 +171,7 @@ void tl_role_drop(struct tally_ledger *ledger, bool drain_index)
 {
     struct tl_role *role = &ledger->role;
     tl_indexer_stop(ledger, drain_index);
+    tl_router_close(role->router);
     tl_drain_close(role->drain);
     tl_sequencer_close(role->sequencer);
     if (!ledger->paths.memory) {
@@ -177,6 +179,7 @@ void tl_role_drop(struct tally_ledger *ledger, bool drain_index)
         role->store = NULL;
     }
     free_buffers(role);
+    role->router = NULL;
     role->drain = NULL;
     role->sequencer = NULL;
     role->recheck = false;
