@@ -40,6 +40,14 @@ static void fork_in_parent(void *ctx) TL_NO_ANALYSIS
     tl_mutex_unlock(&spool->files);
 }
 
+static tally_status init_locks(struct tl_spool *spool)
+{
+    TL_TRY(tl_mutex_init(&spool->files));
+    TL_TRY(tl_mutex_init(&spool->mu));
+    TL_TRY(tl_cond_init(&spool->work));
+    return tl_cond_init(&spool->changed);
+}
+
 /* Begins anew: no segment, no thread, nothing counted. Relaxed: there is one thread. */
 static void forget(struct tl_spool *spool) TL_NO_ANALYSIS
 {
@@ -77,10 +85,9 @@ static void fork_in_child(void *ctx) TL_NO_ANALYSIS
 {
     struct tl_spool *spool = ctx;
     forget(spool);
-    /* Who waited stayed behind. Initialising takes no memory on Linux. */
-    tl_assert(tl_cond_init(&spool->work) == TALLY_OK);
-    tl_assert(tl_cond_init(&spool->changed) == TALLY_OK);
     fork_in_parent(spool);
+    /* Locks count those who wait, and these stayed behind. */
+    tl_assert(init_locks(spool) == TALLY_OK); /* takes no memory on Linux */
 }
 
 static tally_status check_options(const struct tl_spool_options *options, struct tally_error *err)
@@ -130,6 +137,7 @@ static tally_status allocate(struct tl_spool *spool, const char *dir)
         struct tl_spool_segment *segment = &spool->slots[i];
         segment->path = spool->paths + 2 * i * path_size;
         segment->path_new = segment->path + path_size;
+        segment->name = segment->path + strlen(dir) + 1;
         segment->fd = -1;
     }
     spool->closed_path = spool->paths + 2 * (size_t)TL_SPOOL_SLOTS * path_size;
@@ -145,14 +153,6 @@ static void release_memory(struct tl_spool *spool)
     tl_free(spool->slots);
     tl_free(spool->dir);
     tl_free(spool);
-}
-
-static tally_status init_locks(struct tl_spool *spool)
-{
-    TL_TRY(tl_mutex_init(&spool->files));
-    TL_TRY(tl_mutex_init(&spool->mu));
-    TL_TRY(tl_cond_init(&spool->work));
-    return tl_cond_init(&spool->changed);
 }
 
 static void release_locks(struct tl_spool *spool)

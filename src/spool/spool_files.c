@@ -10,18 +10,17 @@
 #include "base/random.h"
 #include "spool/spool_impl.h"
 
-#define ID_TEXT_LEN (2 * (size_t)TL_SPOOL_ID_LEN)
-
 /* What a segment is called until it is locked and has a header: no reader looks at it. */
 static const char new_suffix[] = ".new";
 _Static_assert(sizeof(new_suffix) == sizeof(TL_SPOOL_SUFFIX), "both names take the same room");
+_Static_assert(TL_SPOOL_ID_TEXT_LEN + sizeof(TL_SPOOL_SUFFIX) <= TL_SPOOL_NAME_SIZE, "names fit");
 
 /* A sweep of another process takes a file that is not locked yet for one that was left behind. */
 #define MAKE_ATTEMPTS 3
 
 size_t tl_spool_path_size(const struct tl_spool *spool)
 {
-    return strlen(spool->dir) + 1 + ID_TEXT_LEN + sizeof(TL_SPOOL_SUFFIX);
+    return strlen(spool->dir) + 1 + TL_SPOOL_ID_TEXT_LEN + sizeof(TL_SPOOL_SUFFIX);
 }
 
 static void put_path(char *out, const struct tl_spool *spool, const uint8_t id[TL_SPOOL_ID_LEN],
@@ -31,7 +30,7 @@ static void put_path(char *out, const struct tl_spool *spool, const uint8_t id[T
     memcpy(out, spool->dir, dir_len);
     out[dir_len] = '/';
     tl_hex_encode(out + dir_len + 1, id, TL_SPOOL_ID_LEN);
-    memcpy(out + dir_len + 1 + ID_TEXT_LEN, suffix, sizeof(new_suffix));
+    memcpy(out + dir_len + 1 + TL_SPOOL_ID_TEXT_LEN, suffix, sizeof(new_suffix));
 }
 
 /* A UUIDv7 (RFC 9562): milliseconds, version and 12 bits of the fraction, variant and chance. */
@@ -160,9 +159,9 @@ static tally_status sweep_entry(void *ctx, const char *name)
 {
     const struct tl_spool *spool = ctx;
     uint8_t id[TL_SPOOL_ID_LEN];
-    if (strlen(name) == ID_TEXT_LEN + sizeof(new_suffix) - 1 &&
-        strcmp(name + ID_TEXT_LEN, new_suffix) == 0 &&
-        tl_hex_decode(id, sizeof(id), name, ID_TEXT_LEN) == TALLY_OK) {
+    if (strlen(name) == TL_SPOOL_ID_TEXT_LEN + sizeof(new_suffix) - 1 &&
+        strcmp(name + TL_SPOOL_ID_TEXT_LEN, new_suffix) == 0 &&
+        tl_hex_decode(id, sizeof(id), name, TL_SPOOL_ID_TEXT_LEN) == TALLY_OK) {
         put_path(spool->closed_path, spool, id, new_suffix);
         remove_unlocked(spool->closed_path);
     }

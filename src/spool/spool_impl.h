@@ -31,7 +31,8 @@
  * whenever a writer waits for space. */
 #define TL_SPOOL_CLOSED_MAX 4096u
 
-#define TL_SPOOL_ID_LEN 16u
+#define TL_SPOOL_ID_LEN      16u
+#define TL_SPOOL_ID_TEXT_LEN (2 * (size_t)TL_SPOOL_ID_LEN)
 
 /* struct tl_spool_segment.state: where the next record goes. */
 #define TL_STATE_SEALED      (UINT64_C(1) << 63) /* nothing may be reserved any more, or yet */
@@ -54,8 +55,8 @@ enum tl_slot_use {
 };
 
 /*
- * Hot fields stand 64 bytes apart, each on a line of its own. `fd` and `nonce` are written while
- * `state` is SEALED, read by writers after they reserved, and constant until the last of these has
+ * Hot fields stand 64 bytes apart, each on a line of its own. `fd`, `nonce` and names are written
+ * while `state` is SEALED, read by writers after they reserved, and constant until the last of these has
  * added to `completed`.
  */
 struct tl_spool_segment {
@@ -73,6 +74,7 @@ struct tl_spool_segment {
     int64_t created_us; /* the time in its name: later than that of every one before */
     uint8_t id[TL_SPOOL_ID_LEN];
     char *path;     /* <dir>/<id>.seg */
+    char *name;     /* the last part of path */
     char *path_new; /* <dir>/<id>.new: its name until it is locked and has a header */
 
     /* guarded by mu */

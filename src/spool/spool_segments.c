@@ -87,6 +87,7 @@ void tl_spool_activate(struct tl_spool *spool, struct tl_spool_segment *segment)
     /* Release: whoever reserves, with acquire, sees the descriptor and the nonce. */
     atomic_store_explicit(&segment->state, TL_SEGMENT_HEADER_LEN, memory_order_release);
     atomic_store_explicit(&spool->active, segment, memory_order_release);
+    tl_cond_signal(&spool->work); /* the thread may sleep, waiting for nothing */
 }
 
 void tl_spool_retire(struct tl_spool *spool, struct tl_spool_segment *segment)

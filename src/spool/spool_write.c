@@ -16,7 +16,7 @@
  * that is full or broken is not asked for two new files by each event. */
 #define REFUSE_US 20000
 
-struct place {
+struct spot {
     struct tl_spool_segment *segment;
     uint32_t index;
     uint64_t offset;
@@ -30,7 +30,7 @@ struct place {
  * changed segments since `active` was read, then it is the new one that we write to; all are of one
  * size. Acquire pairs with the release in activate(): we see the descriptor and nonce of this state.
  */
-static bool reserve(struct tl_spool *spool, uint32_t span, struct place *place_out)
+static bool reserve(struct tl_spool *spool, uint32_t span, struct spot *spot_out)
 {
     struct tl_spool_segment *segment = atomic_load_explicit(&spool->active, memory_order_acquire);
     if (segment == NULL) {
@@ -44,9 +44,9 @@ static bool reserve(struct tl_spool *spool, uint32_t span, struct place *place_o
     } while (!atomic_compare_exchange_weak_explicit(&segment->state, &state,
                                                     state + TL_STATE_INDEX_ONE + span,
                                                     memory_order_acquire, memory_order_relaxed));
-    *place_out = (struct place){ .segment = segment,
-                                 .index = tl_state_count(state),
-                                 .offset = tl_state_offset(state) };
+    *spot_out = (struct spot){ .segment = segment,
+                               .index = tl_state_count(state),
+                               .offset = tl_state_offset(state) };
     return true;
 }
 
@@ -145,12 +145,12 @@ static tally_status find_room(struct tl_spool *spool, uint32_t span, int64_t unt
 
 /* Whether the bytes of a record that could not be written are in the file all the same. What cannot
  * be read is taken to be absent: a write that fails has, on Linux, written nothing. */
-static bool is_there(const struct place *place, const uint8_t *room, uint32_t span)
+static bool is_there(const struct spot *spot, const uint8_t *room, uint32_t span)
 {
     uint8_t bytes[512];
     for (uint32_t at = 0; at < span; at += (uint32_t)sizeof(bytes)) {
         size_t len = span - at < sizeof(bytes) ? span - at : sizeof(bytes);
-        if (tl_io_read_at(place->segment->fd, bytes, len, place->offset + at, NULL) != TALLY_OK ||
+        if (tl_io_read_at(spot->segment->fd, bytes, len, spot->offset + at, NULL) != TALLY_OK ||
             memcmp(bytes, room + at, len) != 0) {
             return false;
         }
@@ -163,23 +163,23 @@ static bool is_there(const struct place *place, const uint8_t *room, uint32_t sp
  * no reader takes it for one, and that none waits for it. Gives the segment up. Returns whether the
  * record turned out to be written.
  */
-static bool recover(struct tl_spool *spool, const struct place *place,
+static bool recover(struct tl_spool *spool, const struct spot *spot,
                     const struct tl_spool_record *record, uint8_t *room)
 {
     uint8_t header[TL_SPOOL_HEADER_LEN];
     struct tl_spool_record gone = *record;
     gone.kind = TL_SPOOL_VOID;
     gone.text = NULL;
-    tl_spool_encode(header, &gone, place->segment->nonce);
+    tl_spool_encode(header, &gone, spot->segment->nonce);
     bool is_void =
-        tl_io_write_at(place->segment->fd, header, sizeof(header), place->offset, NULL) == TALLY_OK;
-    bool is_written = !is_void && is_there(place, room, tl_spool_span(record->len));
+        tl_io_write_at(spot->segment->fd, header, sizeof(header), spot->offset, NULL) == TALLY_OK;
+    bool is_written = !is_void && is_there(spot, room, tl_spool_span(record->len));
     tl_mutex_lock(&spool->mu);
     spool->counts.failed_writes++;
-    place->segment->failed += !is_written;
-    place->segment->holes += !is_written && !is_void;
-    if (atomic_load_explicit(&spool->active, memory_order_relaxed) == place->segment) {
-        tl_spool_retire(spool, place->segment);
+    spot->segment->failed += !is_written;
+    spot->segment->holes += !is_written && !is_void;
+    if (atomic_load_explicit(&spool->active, memory_order_relaxed) == spot->segment) {
+        tl_spool_retire(spool, spot->segment);
         tl_spool_notify(spool);
     }
     tl_mutex_unlock(&spool->mu);
@@ -225,33 +225,33 @@ static void want_next(struct tl_spool *spool)
 
 /* Reserves and writes, once. On success the caller has to complete(). */
 static tally_status put(struct tl_spool *spool, const struct tl_spool_record *record, uint8_t *room,
-                        int64_t until_us, struct place *place_out, struct tally_error *err)
+                        int64_t until_us, struct spot *spot_out, struct tally_error *err)
 {
     uint32_t span = tl_spool_span(record->len);
-    struct place place;
-    while (!reserve(spool, span, &place)) {
+    struct spot spot;
+    while (!reserve(spool, span, &spot)) {
         TL_TRY(find_room(spool, span, until_us, err));
     }
     struct tl_spool_record placed = *record;
-    placed.index = place.index;
-    tl_spool_encode(room, &placed, place.segment->nonce);
-    tally_status status = tl_io_write_at(place.segment->fd, room, span, place.offset, err);
-    if (status != TALLY_OK && !recover(spool, &place, &placed, room)) {
-        complete(place.segment);
+    placed.index = spot.index;
+    tl_spool_encode(room, &placed, spot.segment->nonce);
+    tally_status status = tl_io_write_at(spot.segment->fd, room, span, spot.offset, err);
+    if (status != TALLY_OK && !recover(spool, &spot, &placed, room)) {
+        complete(spot.segment);
         look_at_attention(spool);
         return status;
     }
-    *place_out = place;
+    *spot_out = spot;
     return TALLY_OK;
 }
 
 /* The same in another segment, after one that failed. */
 static tally_status put_again(struct tl_spool *spool, const struct tl_spool_record *record,
-                              uint8_t *room, int64_t until_us, struct place *place_out,
+                              uint8_t *room, int64_t until_us, struct spot *spot_out,
                               struct tally_error *err)
 {
     struct tally_error failure = TALLY_ERROR_INIT;
-    tally_status status = put(spool, record, room, until_us, place_out, &failure);
+    tally_status status = put(spool, record, room, until_us, spot_out, &failure);
     if (status == TALLY_EIO) {
         tl_mutex_lock(&spool->mu);
         int64_t now_us = tl_clock->steady_us();
@@ -269,7 +269,7 @@ static tally_status put_again(struct tl_spool *spool, const struct tl_spool_reco
 
 /* Adds the record, which is written, to the next round, and waits for it. */
 static tally_status await_sync(struct tl_spool *spool, struct tl_spool_segment *segment,
-                               int64_t until_us, enum tl_spool_level *level_out,
+                               int64_t until_us, struct tl_spool_place *place_out,
                                struct tally_error *err)
 {
     tl_mutex_lock(&spool->mu);
@@ -298,7 +298,7 @@ static tally_status await_sync(struct tl_spool *spool, struct tl_spool_segment *
     tl_mutex_unlock(&spool->mu);
 
     if (is_synced) {
-        *level_out = TL_SPOOL_SYNCED;
+        place_out->level = TL_SPOOL_SYNCED;
         return TALLY_OK;
     }
     return in_time ? tl_fail_errno(err, TALLY_EIO, os_errno, "cannot sync the spool")
@@ -307,28 +307,36 @@ static tally_status await_sync(struct tl_spool *spool, struct tl_spool_segment *
 
 static tally_status write_record(struct tl_spool *spool, const struct tl_spool_record *record,
                                  uint8_t *room, enum tl_spool_level level, int64_t until_us,
-                                 enum tl_spool_level *level_out, struct tally_error *err)
+                                 struct tl_spool_place *place_out, struct tally_error *err)
 {
-    *level_out = TL_SPOOL_NONE;
+    place_out->level = TL_SPOOL_NONE;
+    place_out->index = 0;
+    place_out->segment[0] = 0;
     if (record->len > TL_SPOOL_TEXT_MAX) {
         return tl_fail(err, TALLY_EINVAL, "a record of %u bytes is too long for the spool",
                        record->len);
     }
-    struct place place = { 0 };
-    tally_status status = put(spool, record, room, until_us, &place, err);
+    struct spot spot = { 0 };
+    bool is_fresh = err != NULL && err->status == TALLY_OK;
+    tally_status status = put(spool, record, room, until_us, &spot, err);
     if (status == TALLY_EIO) {
-        status = put_again(spool, record, room, until_us, &place, err);
+        status = put_again(spool, record, room, until_us, &spot, is_fresh ? err : NULL);
+    }
+    if (status == TALLY_OK && is_fresh && err->status != TALLY_OK) {
+        *err = (struct tally_error)TALLY_ERROR_INIT; /* of a first attempt, which was made good */
     }
     if (status != TALLY_OK) {
         return status;
     }
-    *level_out = TL_SPOOL_QUEUED;
+    place_out->level = TL_SPOOL_QUEUED;
+    place_out->index = spot.index;
+    memcpy(place_out->segment, spot.segment->name, TL_SPOOL_ID_TEXT_LEN + sizeof(TL_SPOOL_SUFFIX));
     bool is_half =
-        place.offset < spool->half && place.offset + tl_spool_span(record->len) >= spool->half;
+        spot.offset < spool->half && spot.offset + tl_spool_span(record->len) >= spool->half;
     if (level == TL_SPOOL_SYNCED) {
-        status = await_sync(spool, place.segment, until_us, level_out, err);
+        status = await_sync(spool, spot.segment, until_us, place_out, err);
     } else {
-        complete(place.segment);
+        complete(spot.segment);
         look_at_attention(spool);
     }
     if (is_half) {
@@ -341,11 +349,11 @@ static tally_status write_record(struct tl_spool *spool, const struct tl_spool_r
  * closed for ever; one that waits would keep the lock. */
 tally_status tl_spool_write(struct tl_spool *spool, const struct tl_spool_record *record,
                             uint8_t *room, enum tl_spool_level level, int64_t until_us,
-                            enum tl_spool_level *level_out, struct tally_error *err)
+                            struct tl_spool_place *place_out, struct tally_error *err)
 {
     int before;
     tl_assert(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before) == 0);
-    tally_status status = write_record(spool, record, room, level, until_us, level_out, err);
+    tally_status status = write_record(spool, record, room, level, until_us, place_out, err);
     tl_assert(pthread_setcancelstate(before, &before) == 0);
     return status;
 }
