@@ -51,13 +51,14 @@ static void add_more_than_memory_holds(void)
 static void add_many_arrays(void)
 {
     size_t len = 0;
-    memcpy(big + len++, "[", 1);
+    big[len++] = '[';
     for (int i = 0; i < 100; i++) {
         big[len++] = i == 0 ? ' ' : ',';
         big[len++] = '[';
         for (int k = 0; k < 2500; k++) {
-            memcpy(big + len, k == 0 ? " []" : ",[]", 3);
-            len += 3;
+            big[len++] = k == 0 ? ' ' : ',';
+            big[len++] = '[';
+            big[len++] = ']';
         }
         big[len++] = ']';
     }
