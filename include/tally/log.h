@@ -251,7 +251,8 @@ TALLY_API void tally_span_leave(struct tally_span *span);
 
 /*
  * Declares a span that ends with the scope (gcc and clang): a scope that is left before
- * tally_span_end(), by return, break or an exception of C++, is recorded as a failure.
+ * tally_span_end(), by return, break or an exception of C++, is recorded as a failure. C code that
+ * exceptions pass through needs -fexceptions for that; longjmp() and exit() skip it always.
  */
 #if defined(__GNUC__)
 #    define TALLY_SPAN(name, logger, action)                               \
