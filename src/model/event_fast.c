@@ -593,11 +593,12 @@ static size_t read_member(struct fast *f, size_t at)
     }
     f->seen |= 1u << found;
     const struct member *member = &members[found];
-    struct tl_str value = { 0 };
+    /* In its place: a copy of what was just written has to wait for it. */
+    struct tl_str *value = &f->values[found];
+    value->len = 0;
     at = read_colon(f, end);
-    at = at == 0 ? 0 : read_by_kind(f, at, member, &value);
-    f->values[found] = value;
-    f->there |= (value.len > 0 ? 1u : 0u) << found;
+    at = at == 0 ? 0 : read_by_kind(f, at, member, value);
+    f->there |= (value->len > 0 ? 1u : 0u) << found;
     return at;
 }
 
