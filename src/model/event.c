@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "model/event_draft.h"
 #include "model/event_fast.h"
+#include "model/policy_parts.h"
 
 /* A tree may take many times the bytes of its text: an event that needs more is too large. */
 #define ARENA_BYTES_MAX   (16 * TL_INPUT_BYTES_MAX)
@@ -36,6 +37,7 @@ void tl_event_reader_release(struct tl_event_reader *reader)
     }
     tl_arena_release(&reader->arena);
     tl_buf_release(&reader->scratch);
+    tl_policy_matcher_free(reader->matcher);
     *reader = (struct tl_event_reader){ 0 };
 }
 
@@ -131,6 +133,9 @@ tally_status tl_event_draft(struct tl_event_reader *reader, const struct tl_even
     size_t start = out->len;
     TL_TRY(tl_draft_read(&draft, root));
     TL_TRY(tl_draft_finish(&draft, &notes));
+    if (input->policy != NULL && !input->own) {
+        TL_TRY(tl_draft_apply_policy(&draft, input->policy, &notes));
+    }
     TL_TRY(tl_draft_write(&draft, out, &notes));
     struct tl_str event = { .text = out->data + start, .len = out->len - start };
     tally_status status = note_spans(&reader->spans, event);

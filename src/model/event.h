@@ -24,7 +24,7 @@ struct tl_event_input {
     int64_t now_us;        /* occurred_at if absent */
     const uint8_t *random; /* 16 fresh random bytes, for a UUIDv7 if `id` is absent */
     bool own;              /* the ledger's own event: the reserved prefix "tally." is allowed */
-    const struct tl_log_policy *policy; /* NULL: everything is recorded as it is */
+    const struct tl_log_policy *policy; /* NULL, or own: everything is recorded as it is */
 };
 
 enum tl_event_notes {
@@ -65,6 +65,7 @@ struct tl_event_reader {
     uint8_t slots[TL_EVENT_FAST_SLOTS]; /* the same for the names of simple events */
     struct tl_event_spans spans;        /* of the last event that was taken in */
     struct tl_log_policy_decision decision; /* on the last event, if there was a policy */
+    struct tl_policy_matcher *matcher;      /* for its expressions, from the first use on */
 };
 
 void tl_event_reader_init(struct tl_event_reader *reader, const struct tl_event_rules *rules,

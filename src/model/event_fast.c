@@ -109,8 +109,10 @@ static const struct member target_parts[] = {
     MEMBER("name", KIND_TEXT, TL_PLACE_TARGET_NAME),
     MEMBER("type", KIND_TEXT, TL_PLACE_TARGET_TYPE),
 };
-#define PARTS_MAX    4u
-#define PART_SERVICE 2u
+#define PARTS_MAX        4u
+#define PART_SERVICE     2u
+#define PART_TARGET_ID   0u
+#define PART_TARGET_TYPE 2u
 
 /* An event on its way. Values are canonical JSON text. */
 struct fast {
@@ -120,10 +122,12 @@ struct fast {
     uint32_t seen;  /* a bit for each member that the input has */
     uint32_t there; /* for each that has a value, and only then is it set */
     struct tl_str values[TOP_COUNT];
-    struct tl_str service; /* inside the value of `source`, without quotes */
+    struct tl_str service;                /* inside the value of `source`; with quotes, as all */
+    struct tl_str target_type, target_id; /* of the first target that is not empty */
+    bool has_target;
     int64_t occurred_us, started_us, ended_us;
     char occurred_text[TEXT_SIZE], started_text[TEXT_SIZE], ended_text[TEXT_SIZE];
-    char id_text[TEXT_SIZE], ip_text[TEXT_SIZE];
+    char id_text[TEXT_SIZE], ip_text[TEXT_SIZE], severity_text[TEXT_SIZE];
 };
 
 /* ---- names ---- */
@@ -478,6 +482,26 @@ static void put_array(struct fast *f, char *start, char *end, struct tl_str *val
     f->tidy.to = end;
 }
 
+/* Reads a target and puts it, with a comma before it, where canonical text goes; nothing of an empty
+ * one. */
+static size_t read_target(struct fast *f, size_t at)
+{
+    struct tl_str values[PARTS_MAX];
+    size_t end = read_parts(f, at, target_parts, TL_ARRAY_LEN(target_parts), values);
+    if (end == 0) {
+        return 0;
+    }
+    *f->tidy.to++ = ',';
+    if (!put_parts(f, target_parts, TL_ARRAY_LEN(target_parts), values)) {
+        f->tidy.to--;
+    } else if (!f->has_target) {
+        f->has_target = true;
+        f->target_id = values[PART_TARGET_ID];
+        f->target_type = values[PART_TARGET_TYPE];
+    }
+    return end;
+}
+
 static size_t read_targets(struct fast *f, size_t at, struct tl_str *value)
 {
     char *start = f->tidy.to;
@@ -489,17 +513,12 @@ static size_t read_targets(struct fast *f, size_t at, struct tl_str *value)
     if (f->tidy.text[at] == ']') {
         return at + 1;
     }
-    for (uint32_t count = 0; more && at != 0; count++) {
-        struct tl_str values[PARTS_MAX];
-        if (count == TL_TARGETS_MAX) {
+    for (uint32_t count = 0; more; count++) {
+        at = count == TL_TARGETS_MAX ? 0 : read_target(f, at);
+        at = at == 0 ? 0 : next_element(f, at, &more);
+        if (at == 0) {
             return 0;
         }
-        at = read_parts(f, at, target_parts, TL_ARRAY_LEN(target_parts), values);
-        *f->tidy.to++ = ',';
-        if (at == 0 || !put_parts(f, target_parts, TL_ARRAY_LEN(target_parts), values)) {
-            f->tidy.to--;
-        }
-        at = at == 0 ? 0 : next_element(f, at, &more);
     }
     put_array(f, start, f->tidy.to, value);
     return at;
@@ -674,6 +693,65 @@ static bool finish(struct fast *f, uint32_t *notes_out)
     return true;
 }
 
+/* ---- policy ---- */
+
+static bool is_not_masked(const void *policy, struct tl_str name)
+{
+    return !tl_log_policy_masks_name(policy, name);
+}
+
+/* A value between its quotes. */
+static struct tl_str bare(struct tl_str value)
+{
+    return value.len == 0 ? (struct tl_str){ 0 }
+                          : (struct tl_str){ .text = value.text + 1, .len = value.len - 2 };
+}
+
+static struct tl_str bare_top(const struct fast *f, enum top top)
+{
+    return has(f, top) ? bare(f->values[top]) : (struct tl_str){ 0 };
+}
+
+static bool has_escape(struct tl_str text)
+{
+    return text.len > 0 && memchr(text.text, '\\', text.len) != NULL;
+}
+
+/* Decides by the finished event; false if that is not simple: policies know texts as they are without
+ * their escapes. */
+static bool decide(const struct fast *f, struct tl_log_policy_decision *decision)
+{
+    struct tl_log_policy_facts facts = {
+        .action = bare_top(f, TOP_ACTION),
+        .severity = bare_top(f, TOP_SEVERITY),
+        .tenant_id = bare_top(f, TOP_TENANT_ID),
+        .service = bare(f->service),
+        .target_type = bare(f->target_type),
+        .target_id = bare(f->target_id),
+    };
+    if (!f->tidy.plain && (has_escape(facts.tenant_id) || has_escape(facts.service) ||
+                           has_escape(facts.target_type) || has_escape(facts.target_id))) {
+        return false;
+    }
+    tl_log_policy_decide(f->input->policy, &facts, decision);
+    return true;
+}
+
+static void apply(struct fast *f, const struct tl_log_policy_decision *decision)
+{
+    if (decision->severity.text != NULL) {
+        tl_assert(decision->severity.len < TEXT_SIZE - 2);
+        memcpy(f->severity_text + 1, decision->severity.text, decision->severity.len);
+        set(f, TOP_SEVERITY, quoted(f->severity_text, decision->severity.len));
+    }
+    if (decision->level == TL_POLICY_METADATA) {
+        f->there &=
+            ~(1u << TOP_NEW_VALUES | 1u << TOP_OLD_VALUES | 1u << TOP_REQUEST | 1u << TOP_RESPONSE);
+    }
+}
+
+/* ---- out ---- */
+
 /* Writes the members that there are; each value is then where it was written. */
 static size_t write_event(struct fast *f, char *to)
 {
@@ -696,38 +774,74 @@ static size_t write_event(struct fast *f, char *to)
     return (size_t)(to - start);
 }
 
-/* Where the text of a value is, between its quotes. */
-static struct tl_event_span span_of(const char *event, struct tl_str value)
+static struct tl_event_span span_of(const char *event, struct tl_str text)
 {
-    if (value.len == 0) {
+    if (text.len == 0) {
         return (struct tl_event_span){ 0 };
     }
-    return (struct tl_event_span){ .at = (uint32_t)(value.text + 1 - event),
-                                   .len = (uint32_t)(value.len - 2) };
+    return (struct tl_event_span){ .at = (uint32_t)(text.text - event), .len = (uint32_t)text.len };
 }
 
 static void note_spans(const struct fast *f, const char *event, struct tl_event_spans *spans)
 {
-    spans->id = span_of(event, f->values[TOP_ID]);
-    spans->action = span_of(event, f->values[TOP_ACTION]);
-    spans->severity = span_of(event, f->values[TOP_SEVERITY]);
-    spans->tenant_id = has(f, TOP_TENANT_ID) ? span_of(event, f->values[TOP_TENANT_ID])
-                                             : (struct tl_event_span){ 0 };
-    spans->service = span_of(event, f->service);
-    spans->occurred_at = span_of(event, f->values[TOP_OCCURRED_AT]);
+    spans->id = span_of(event, bare_top(f, TOP_ID));
+    spans->action = span_of(event, bare_top(f, TOP_ACTION));
+    spans->severity = span_of(event, bare_top(f, TOP_SEVERITY));
+    spans->tenant_id = span_of(event, bare_top(f, TOP_TENANT_ID));
+    spans->service = span_of(event, bare(f->service));
+    spans->occurred_at = span_of(event, bare_top(f, TOP_OCCURRED_AT));
     spans->occurred_us = f->occurred_us;
 }
 
 static void init(struct fast *f, const struct tl_event_reader *reader,
                  const struct tl_event_input *input)
 {
+    if (input->policy != NULL) {
+        f->tidy.accepts = is_not_masked;
+        f->tidy.ctx = input->policy;
+    }
     f->reader = reader;
     f->input = input;
     f->seen = 0;
     f->there = 0;
     f->service = (struct tl_str){ 0 };
+    f->target_type = (struct tl_str){ 0 };
+    f->target_id = (struct tl_str){ 0 };
+    f->has_target = false;
     f->started_us = 0;
     f->ended_us = 0;
+}
+
+static size_t room_for(const struct tl_event_input *input)
+{
+    return input->len + GAINED_BYTES_MAX;
+}
+
+/* Whether an event may be simple, before it is looked at. */
+static bool may_be_simple(const struct tl_event_input *input, const struct tl_buf *out)
+{
+    return !input->import && !input->own && input->len <= TL_JSON_TIDY_BYTES_MAX &&
+           (input->policy == NULL || !tl_log_policy_looks_at_values(input->policy)) &&
+           tl_buf_status(out) == TALLY_OK && out->len_max - out->len >= room_for(input);
+}
+
+/* Appends the finished event, unless it is too large to be simple. */
+static tally_status put_event(struct fast *f, struct tl_event_reader *reader, struct tl_buf *out,
+                              bool *simple_out, struct tally_error *err)
+{
+    char *to = tl_buf_reserve(out, room_for(f->input));
+    if (to == NULL) {
+        return tl_fail(err, tl_buf_status(out), "no room for an event");
+    }
+    size_t len = write_event(f, to);
+    *to = '{'; /* in the place of the first comma */
+    tl_assert(len + sizeof(tl_json_block) <= room_for(f->input));
+    if (len <= reader->rules->bytes_max) {
+        note_spans(f, to, &reader->spans);
+        tl_buf_commit(out, len);
+        *simple_out = true;
+    }
+    return TALLY_OK;
 }
 
 tally_status tl_event_fast(struct tl_event_reader *reader, const struct tl_event_input *input,
@@ -735,11 +849,8 @@ tally_status tl_event_fast(struct tl_event_reader *reader, const struct tl_event
                            struct tally_error *err)
 {
     struct fast f;
-    size_t room = input->len + GAINED_BYTES_MAX;
     *simple_out = false;
-    if (input->import || input->own || input->policy != NULL ||
-        input->len > TL_JSON_TIDY_BYTES_MAX || tl_buf_status(out) != TALLY_OK ||
-        out->len_max - out->len < room) {
+    if (!may_be_simple(input, out)) {
         return TALLY_OK;
     }
     if (!tl_json_tidy_init(&f.tidy, &reader->scratch, &tl_event_input_limits, input->json,
@@ -753,19 +864,17 @@ tally_status tl_event_fast(struct tl_event_reader *reader, const struct tl_event
     if (!read || !finish(&f, &notes)) {
         return TALLY_OK;
     }
-    char *to = tl_buf_reserve(out, room);
-    if (to == NULL) {
-        return tl_fail(err, tl_buf_status(out), "no room for an event");
+    if (input->policy != NULL) {
+        struct tl_log_policy_decision *decision = &reader->decision;
+        if (!decide(&f, decision)) {
+            return TALLY_OK;
+        }
+        if (!decision->allowed) {
+            return tl_fail(err, TALLY_EDISABLED, "the policy does not record this action");
+        }
+        apply(&f, decision);
     }
-    size_t len = write_event(&f, to);
-    *to = '{'; /* in the place of the first comma */
-    tl_assert(len + sizeof(tl_json_block) <= room);
-    if (len > reader->rules->bytes_max) {
-        return TALLY_OK;
-    }
-    note_spans(&f, to, &reader->spans);
-    tl_buf_commit(out, len);
-    *notes_out = notes;
-    *simple_out = true;
+    TL_TRY(put_event(&f, reader, out, simple_out, err));
+    *notes_out = *simple_out ? notes : *notes_out;
     return TALLY_OK;
 }
