@@ -56,8 +56,10 @@ struct tl_role {
     struct tl_drain_item *items; /* TL_BATCH_EVENTS_MAX of each */
     struct tl_entry *entries;
     struct tally_receipt *receipts;
-    uint32_t *origins; /* index of the item of each entry */
-    bool recheck;      /* part of what is taken next may have been dealt with already */
+    struct tl_router *router; /* NULL before the first routed event */
+    int64_t carried_us;       /* when it was last given time */
+    uint32_t *origins;        /* index of the item of each entry */
+    bool recheck;             /* part of what is taken next may have been dealt with already */
     int64_t drain_again_us;
     int64_t try_again_us; /* steady clock: not before */
     int64_t swept_us;     /* when old answers were last removed */
