@@ -4,5 +4,5 @@
 
 bool fuzz_one(const uint8_t *data, size_t len)
 {
-    return event_diff((const char *)data, len);
+    return event_diff((const char *)data, len, NULL);
 }

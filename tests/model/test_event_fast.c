@@ -8,6 +8,7 @@
 #include "crypto/crypto.h"
 #include "event_diff.h"
 #include "fault.h"
+#include "model/config.h"
 #include "model/event_fast.h"
 #include "vectors.h"
 
@@ -25,7 +26,7 @@ static size_t below(size_t end)
 
 static bool diff(const char *text)
 {
-    return event_diff(text, strlen(text));
+    return event_diff(text, strlen(text), NULL);
 }
 
 #define EVENT(members) "{\"action\":\"a.b\"" members "}"
@@ -124,19 +125,19 @@ static void check_variants(const char *event, size_t len)
     char *text = tl_alloc_array(len + 1, 1);
     assert_non_null(text);
     for (size_t at = 0; at < len; at++) {
-        (void)event_diff(event, at); /* cut off */
+        (void)event_diff(event, at, NULL); /* cut off */
         for (size_t i = 0; i < sizeof(bytes) - 1; i++) {
             memcpy(text, event, len);
             text[at] = bytes[i];
-            (void)event_diff(text, len);
+            (void)event_diff(text, len, NULL);
             memcpy(text, event, at);
             memcpy(text + at + 1, event + at, len - at);
             text[at] = bytes[i];
-            (void)event_diff(text, len + 1);
+            (void)event_diff(text, len + 1, NULL);
         }
         memcpy(text, event, at);
         memcpy(text + at, event + at + 1, len - at - 1);
-        (void)event_diff(text, len - 1);
+        (void)event_diff(text, len - 1, NULL);
     }
     tl_free(text);
 }
@@ -157,7 +158,7 @@ static void agrees_on_each_change_of_a_byte(void **state)
 
 static void check_file(struct tl_str text)
 {
-    (void)event_diff(text.text, text.len);
+    (void)event_diff(text.text, text.len, NULL);
     if (text.len < 2048) { /* of longer ones there would be too many */
         check_variants(text.text, text.len);
     }
@@ -534,7 +535,7 @@ static void agrees_on_random_events(void **state)
             text.data[below(text.len)] = (char)below(256);
         }
         check_ok(tl_buf_status(&text));
-        simple += event_diff(text.data, text.len);
+        simple += event_diff(text.data, text.len, NULL);
     }
     tl_buf_release(&text);
     if (simple < rounds / 4) {
@@ -567,7 +568,7 @@ static void check_limit(const char *start, const char *text, size_t limit, char 
         tl_buf_add_text(&out, end);
         tl_buf_add_char(&out, '}');
         check_ok(tl_buf_status(&out));
-        if (event_diff(out.data, out.len) != (count <= limit)) {
+        if (event_diff(out.data, out.len, NULL) != (count <= limit)) {
             fail_msg("%zu of %s%s%s, the limit is %zu", count, start, text, end, limit);
         }
         tl_buf_release(&out);
@@ -591,7 +592,7 @@ static void check_numbered(const char *start, const char *before, const char *af
         add_numbered(&out, before, count, after);
         tl_buf_addf(&out, "%s}", end);
         check_ok(tl_buf_status(&out));
-        assert_int_equal(event_diff(out.data, out.len), count <= limit);
+        assert_int_equal(event_diff(out.data, out.len, NULL), count <= limit);
         tl_buf_release(&out);
     }
 }
@@ -621,7 +622,7 @@ static void holds_every_limit(void **state)
         add_times(&out, "[", depth, '\0');
         add_times(&out, "]", depth, '\0');
         tl_buf_add_text(&out, "}}");
-        assert_int_equal(event_diff(out.data, out.len), depth + 2 <= TL_EVENT_DEPTH_MAX);
+        assert_int_equal(event_diff(out.data, out.len, NULL), depth + 2 <= TL_EVENT_DEPTH_MAX);
         tl_buf_release(&out);
     }
 }
@@ -645,9 +646,9 @@ static void takes_texts_up_to_its_bound_wherever_they_end(void **state)
     while (out.len < TL_JSON_TIDY_BYTES_MAX) {
         tl_buf_add_char(&out, ' ');
     }
-    assert_true(event_diff(out.data, out.len));
+    assert_true(event_diff(out.data, out.len, NULL));
     tl_buf_add_char(&out, ' ');
-    assert_false(event_diff(out.data, out.len));
+    assert_false(event_diff(out.data, out.len, NULL));
     tl_buf_release(&out);
 }
 
@@ -711,6 +712,86 @@ static void reports_that_memory_ran_out(void **state)
     assert_int_equal(fault_each_alloc(take_once, typical), 2); /* the reader's and the caller's */
 }
 
+/* ---- policies ---- */
+
+static void read_policy(struct tl_config *config, const char *text)
+{
+    check_ok(tl_config_read(config, "tally.yaml", tl_str_of(text), NULL, 0, NULL));
+    assert_non_null(config->policy);
+}
+
+static const char policy_text[] =
+    "policy:\n"
+    "  deny: [\"user.forget\"]\n"
+    "  redact: {keys: [password, changed_field]}\n"
+    "  rules:\n"
+    "    - {action: \"user.login\", level: none}\n"
+    "    - {action: \"user.*\", level: metadata, set_severity: critical}\n"
+    "    - {tenant: x, level: none}\n"
+    "    - {target_type: User, target_id: x, set_severity: low, delivery: durable}\n"
+    "    - {service: x, level: metadata}\n";
+
+static void takes_events_as_a_policy_says(void **state)
+{
+    static const struct {
+        const char *event;
+        bool answered;
+    } table[] = {
+        { "{\"action\":\"user.forget\"}", true },
+        { "{\"action\":\"user.login\"}", true },
+        { "{\"action\":\"user.x\",\"request\":{\"a\":1},\"old_values\":{\"b\":1}}", true },
+        { EVENT(",\"tenant_id\":\"x\""), true },
+        { EVENT(",\"tenant_id\":\"\\n\""), false },
+        { EVENT(",\"reason\":\"\\n\""), true },
+        { EVENT(",\"targets\":[{},{\"type\":\"User\",\"id\":\"x\"}]"), true },
+        { EVENT(",\"targets\":[{\"name\":\"n\"},{\"type\":\"User\",\"id\":\"x\"}]"), true },
+        { EVENT(",\"source\":\"x\",\"request\":{\"a\":1},\"metadata\":{\"a\":1}"), true },
+        { EVENT(",\"source\":{\"service\":\"x\"},\"response\":{\"a\":1}"), true },
+        { EVENT(",\"metadata\":{\"a\":{\"Password\":1}}"), false },
+        { EVENT(",\"metadata\":{\"a\":[{\"x\":1,\"password\":1}]}"), false },
+        { EVENT(",\"metadata\":{\"a\":\"password\"}"), true },
+        { typical, false },
+    };
+    (void)state;
+    struct tl_config config;
+    read_policy(&config, policy_text);
+    for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {
+        if (event_diff(table[i].event, strlen(table[i].event), config.policy) !=
+            table[i].answered) {
+            fail_msg("%s", table[i].event);
+        }
+    }
+    tl_config_release(&config);
+}
+
+static void leaves_policies_that_look_at_values_to_the_draft(void **state)
+{
+    (void)state;
+    struct tl_config config;
+    read_policy(&config, "policy: {text_bytes: 100}\n");
+    assert_false(event_diff(typical, strlen(typical), config.policy));
+    tl_config_release(&config);
+}
+
+static void agrees_on_random_events_under_a_policy(void **state)
+{
+    (void)state;
+    struct tl_config config;
+    struct tl_buf text;
+    tl_buf_init(&text, TEXT_BYTES_MAX);
+    read_policy(&config, policy_text);
+    size_t answered = 0;
+    const size_t rounds = 30000;
+    for (size_t i = 0; i < rounds; i++) {
+        tl_buf_clear(&text);
+        add_event(&text);
+        answered += event_diff(text.data, text.len, config.policy);
+    }
+    assert_true(answered > rounds / 5);
+    tl_config_release(&config);
+    tl_buf_release(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -722,6 +803,9 @@ int main(void)
         cmocka_unit_test(holds_every_limit),
         cmocka_unit_test(takes_texts_up_to_its_bound_wherever_they_end),
         cmocka_unit_test(leaves_importers_own_events_and_full_buffers_alone),
+        cmocka_unit_test(takes_events_as_a_policy_says),
+        cmocka_unit_test(leaves_policies_that_look_at_values_to_the_draft),
+        cmocka_unit_test(agrees_on_random_events_under_a_policy),
         cmocka_unit_test(reports_that_memory_ran_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
