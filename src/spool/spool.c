@@ -85,7 +85,8 @@ static void fork_in_child(void *ctx) TL_NO_ANALYSIS
 {
     struct tl_spool *spool = ctx;
     forget(spool);
-    fork_in_parent(spool);
+    tl_mutex_renew(&spool->mu);
+    tl_mutex_unlock(&spool->files);
     /* Locks count those who wait, and these stayed behind. */
     tl_assert(init_locks(spool) == TALLY_OK); /* takes no memory on Linux */
 }
