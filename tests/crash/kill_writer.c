@@ -54,8 +54,8 @@ static bool append_batch(struct writer *writer, struct tally_events *events, uin
     struct tally_error error = TALLY_ERROR_INIT;
     tally_events_clear(events);
     for (uint64_t n = first; n < first + count; n++) {
-        static _Thread_local char text[ORACLE_TEXT_SIZE];
-        size_t len = oracle_text(text, writer->slot, n);
+        size_t len = 0;
+        TL_CLEANUP(tl_freep) char *text = oracle_text(writer->slot, n, &len);
         if (tally_events_add(events, text, len, 0, &error) != TALLY_OK) {
             say(&error);
             return false;

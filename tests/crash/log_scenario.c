@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "crash/rig.h"
 
 #define EVENTS     20u
@@ -44,8 +45,8 @@ static bool log_filler(struct tally_logger *logger, uint64_t n)
 static bool log_all(struct tally_logger *logger, struct oracle *oracle)
 {
     for (uint64_t n = 1; n <= EVENTS; n++) {
-        static _Thread_local char text[ORACLE_TEXT_SIZE];
-        size_t len = oracle_text(text, 0, n);
+        size_t len = 0;
+        TL_CLEANUP(tl_freep) char *text = oracle_text(0, n, &len);
         atomic_store(&oracle->slots[0].started, n);
         if (!log_text(logger, text, len, n)) {
             return false;

@@ -14,8 +14,7 @@
 
 #define ORACLE_SLOTS     64u /* one for each thread that writes */
 #define ORACLE_BATCH_MAX 200u
-#define ORACLE_TEXT_SIZE 49152u /* of which few events need much */
-#define ORACLE_SPEED     1000   /* the clock of these tests: an epoch of a minute lasts 60 ms */
+#define ORACLE_SPEED     1000 /* the clock of these tests: an epoch of a minute lasts 60 ms */
 
 struct oracle {
     struct {
@@ -28,8 +27,9 @@ struct oracle {
 /* Maps the file at `path`, made if it is not there; ends the process if that fails. */
 struct oracle *oracle_map(const char *path);
 
-/* The canonical text of event `n` (from 1) of a slot: the same arguments give the same bytes. */
-size_t oracle_text(char out[ORACLE_TEXT_SIZE], unsigned slot, uint64_t n);
+/* The canonical text of event `n` (from 1) of a slot: the same arguments give the same bytes. Owned:
+ * tl_free(). */
+char *oracle_text(unsigned slot, uint64_t n, size_t *len_out);
 
 /* splitmix64; the state is the seed. */
 uint64_t oracle_random(uint64_t *state);

@@ -124,8 +124,8 @@ tally_status rig_log(struct oracle *oracle, struct tally_logger *logger, char ki
 {
     struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
     struct tally_receipt receipt;
-    static _Thread_local char text[ORACLE_TEXT_SIZE];
-    size_t len = oracle_text(text, slot, n);
+    size_t len = 0;
+    TL_CLEANUP(tl_freep) char *text = oracle_text(slot, n, &len);
     enum tally_level wanted = TALLY_LEVEL_QUEUED;
     options.timeout_ms = LOG_MS;
     options.delivery =
@@ -201,7 +201,6 @@ struct reading {
 
 static bool check_item(struct reading *reading, const struct tally_item *item)
 {
-    static _Thread_local char text[ORACLE_TEXT_SIZE];
     uint64_t slot = 0;
     uint64_t n = 0;
     const char *slash = strchr(item->id, '/');
@@ -222,7 +221,8 @@ static bool check_item(struct reading *reading, const struct tally_item *item)
     reading->found->stored++;
     reading->found->displaced += n < seen->newest ? 1 : 0;
     seen->newest = n > seen->newest ? n : seen->newest;
-    size_t len = oracle_text(text, (unsigned)slot, n);
+    size_t len = 0;
+    TL_CLEANUP(tl_freep) char *text = oracle_text((unsigned)slot, n, &len);
     if (item->event == NULL || len != item->event_len || memcmp(item->event, text, len) != 0) {
         return rig_complain("changed", item->id);
     }

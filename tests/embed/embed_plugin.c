@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/base.h"
 #include "crash/oracle.h"
 
 #define EVENTS     100u
@@ -57,9 +58,9 @@ static bool log_some(const struct api *api, struct tally_logger *logger, struct 
     struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
     options.timeout_ms = TIMEOUT_MS;
     for (uint64_t n = 1; n <= EVENTS; n++) {
-        static _Thread_local char text[ORACLE_TEXT_SIZE];
         struct tally_error error = TALLY_ERROR_INIT;
-        size_t len = oracle_text(text, slot, n);
+        size_t len = 0;
+        TL_CLEANUP(tl_freep) char *text = oracle_text(slot, n, &len);
         options.level = n == EVENTS ? TALLY_LEVEL_RECORDED : TALLY_LEVEL_NONE;
         atomic_store(&oracle->slots[slot].started, n);
         if (api->log_text(logger, text, len, &options, NULL, &error) != TALLY_OK) {

@@ -113,20 +113,26 @@ static bool orphan_keeps_no_lock(struct rig *rig, const struct embed_paths *path
     return kill(orphan, SIGKILL) == 0 && good;
 }
 
-/* Outlives its parent, and goes on with the handles of its parent. */
+/*
+ * Outlives its parent, and logs on with the handles of its parent. It cannot take its parent's place
+ * as the one who records: its events wait in the spool for somebody who can.
+ */
 static void be_orphan(struct embed_app *app, pid_t parent, int done)
 {
     bool good = embed_log(app, 'q', 1, 1, 1);
     while (getppid() == parent) {
         rig_sleep_us(100);
     }
-    good = good && embed_log(app, 'q', 1, 2, 100) && embed_log(app, 'r', 1, 101, 102) &&
-           embed_close(app);
+    good = good && embed_log(app, 'q', 1, 2, 100) && embed_log(app, 's', 1, 101, 105);
+    struct tally_left left = { .struct_size = sizeof(left) };
+    tally_logger_close(app->logger, 100, &left);
+    tally_close(app->ledger);
+    good = good && left.events > 0 && left.unsynced == 0 && left.lost == 0;
     (void)!write(done, &good, sizeof(good));
     _exit(0);
 }
 
-static bool orphan_takes_over(struct rig *rig, const struct embed_paths *paths)
+static bool orphan_logs_on(struct rig *rig, const struct embed_paths *paths)
 {
     struct embed_app app;
     int done[2];
@@ -198,7 +204,7 @@ const struct embed_scenario embed_process_scenarios[] = {
     { "fork", fork_and_both_log, 0, true },
     { "fork_twice", fork_twice, 0, true },
     { "orphan_lock", orphan_keeps_no_lock, 0, false },
-    { "orphan", orphan_takes_over, 0, false },
+    { "orphan", orphan_logs_on, 0, false },
     { "exec", exec_takes_nothing_along, 0, true },
     { "exec_self", exec_ends_it, 0, false },
     { "exit", exit_while_threads_log, 0, false },

@@ -71,8 +71,13 @@ static bool signals_storm(struct rig *rig, const struct embed_paths *paths)
     (void)paths;
     is_ours = true;
     if (!handle(SIGPROF, 0) || !handle(SIGUSR1, 0) || !handle(SIGUSR2, SA_RESTART) ||
-        !embed_open(&app, rig) || pthread_create(&thread, NULL, log_in_a_storm, &app) != 0 ||
-        setitimer(ITIMER_PROF, &often, NULL) != 0) {
+        !embed_open(&app, rig) || pthread_create(&thread, NULL, log_in_a_storm, &app) != 0) {
+        return false;
+    }
+    while (rig_started(rig) == 0) {
+        rig_sleep_us(100); /* until the thread has said that it is ours */
+    }
+    if (setitimer(ITIMER_PROF, &often, NULL) != 0) {
         return false;
     }
     for (unsigned i = 0; i < STORMS; i++) {
