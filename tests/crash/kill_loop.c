@@ -1,10 +1,12 @@
 /*
  * kill_loop WRITER KINDS ROUNDS SEED [ack-first] - kills a writer with SIGKILL at random moments.
  *
- * KINDS are those of kill_writer. After each kill (in a quarter of the rounds after a second one,
- * within 3 ms of the restart) the ledger is opened unattended, and must hold what was acknowledged,
- * once, byte for byte, nothing that was never handed in, and be VERIFIED. One line of JSON says what
- * was done. With "ack-first" the writer is wrong, and the run passes if that is found.
+ * KINDS are those of kill_writer. After each kill another writer starts on what is left, in a quarter
+ * of the rounds to be killed within 3 ms. Then, after each round of a writer that appends, and after
+ * three in ten of one that logs, the ledger is opened unattended, and must hold what was acknowledged
+ * in all rounds so far, once, byte for byte, nothing that was never handed in, and be VERIFIED. One
+ * line of JSON says what was done. With "ack-first" the writer is wrong, and the run passes if that
+ * is found.
  *
  * CRASH_ROUNDS and CRASH_SEED in the environment take precedence; CRASH_DIR is where the ledger lies.
  */
@@ -18,16 +20,19 @@
 #define LIFE_US_MAX  25000u
 #define AGAIN_US_MAX 3000u
 #define FRESH_EVERY  10u /* rounds: keeps each check short */
+#define CHECK_ONE_IN 5u  /* and always the last of a ledger */
 #define START_US     5000000
 
 struct loop {
     const char *writer;
     const char *kinds;
     bool ack_first;
+    uint64_t rounds_wanted;
     struct rig rig;
     uint64_t random;
     /* figures */
     uint64_t rounds;
+    uint64_t checks;
     uint64_t doubles;
     uint64_t events; /* checked at the end of each ledger's life */
     struct rig_found found;
@@ -118,6 +123,11 @@ static bool run_round(struct loop *loop)
             return false;
         }
     }
+    if (loop->rig.logs && loop->rounds % FRESH_EVERY != 0 && loop->rounds != loop->rounds_wanted &&
+        oracle_random(&loop->random) % CHECK_ONE_IN != 0) {
+        return true;
+    }
+    loop->checks++;
     return check(loop);
 }
 
@@ -131,7 +141,7 @@ int main(int argc, char **argv)
     loop.kinds = argv[2];
     loop.ack_first = argc > 5;
     loop.rig.logs = loop.kinds[0] != 'a';
-    uint64_t rounds = rig_number(loop.ack_first ? "" : "CRASH_ROUNDS", argv[3]);
+    loop.rounds_wanted = rig_number(loop.ack_first ? "" : "CRASH_ROUNDS", argv[3]);
     uint64_t seed = rig_number("CRASH_SEED", argv[4]);
     loop.random = seed;
     if (!rig_set_up(&loop.rig, "kill")) {
@@ -142,22 +152,22 @@ int main(int argc, char **argv)
     }
     int64_t start = oracle_now_us();
     bool good = true;
-    while (good && loop.rounds < rounds) {
+    while (good && loop.rounds < loop.rounds_wanted) {
         good = run_round(&loop);
     }
     double seconds = (double)(oracle_now_us() - start) / 1e6;
     loop.events += loop.found.stored;
-    (void)printf("{\"test\":\"kill_loop\",\"kinds\":\"%s\",\"ack_first\":%s,\"seed\":%llu,"
-                 "\"rounds\":%llu,\"double_kills\":%llu,\"failures\":%d,\"events\":%llu,"
-                 "\"unacked_kept\":%llu,\"displaced\":%llu,\"declared\":%llu,\"epochs_max\":%llu,"
-                 "\"restart_ms_max\":%lld,\"drain_ms_max\":%lld,\"seconds\":%.1f}\n",
-                 loop.kinds, loop.ack_first ? "true" : "false", (unsigned long long)seed,
-                 (unsigned long long)loop.rounds, (unsigned long long)loop.doubles, good ? 0 : 1,
-                 (unsigned long long)loop.events, (unsigned long long)loop.unacked,
-                 (unsigned long long)loop.displaced + loop.found.displaced,
-                 (unsigned long long)loop.declared + loop.found.declared,
-                 (unsigned long long)loop.max.epoch, (long long)loop.max.restart_ms,
-                 (long long)loop.max.drain_ms, seconds);
+    (void)printf(
+        "{\"test\":\"kill_loop\",\"kinds\":\"%s\",\"ack_first\":%s,\"seed\":%llu,"
+        "\"rounds\":%llu,\"checks\":%llu,\"double_kills\":%llu,\"failures\":%d,\"events\":%llu,"
+        "\"unacked_kept\":%llu,\"displaced\":%llu,\"declared\":%llu,\"epochs_max\":%llu,"
+        "\"restart_ms_max\":%lld,\"drain_ms_max\":%lld,\"seconds\":%.1f}\n",
+        loop.kinds, loop.ack_first ? "true" : "false", (unsigned long long)seed,
+        (unsigned long long)loop.rounds, (unsigned long long)loop.checks,
+        (unsigned long long)loop.doubles, good ? 0 : 1, (unsigned long long)loop.events,
+        (unsigned long long)loop.unacked, (unsigned long long)loop.displaced + loop.found.displaced,
+        (unsigned long long)loop.declared + loop.found.declared, (unsigned long long)loop.max.epoch,
+        (long long)loop.max.restart_ms, (long long)loop.max.drain_ms, seconds);
     rig_tear_down(&loop.rig, good || loop.ack_first);
     return good != loop.ack_first && loop.rounds > 0 ? 0 : 1;
 }

@@ -18,7 +18,7 @@
 #include "crash/rig.h"
 
 #define PROCESSES   8u
-#define THREADS     2u /* of each: "qr" */
+#define THREADS     2u /* of each: "Qr" */
 #define LIFE_US_MAX 60000u
 #define FRESH_EVERY 10u /* kills: before their processes, which end by themselves, grow old */
 #define TAKEOVER_US 1000000
@@ -43,7 +43,7 @@ static bool start_one(struct crowd *crowd, unsigned i)
     (void)snprintf(seed, sizeof(seed), "%llu", (unsigned long long)oracle_random(&crowd->random));
     (void)snprintf(slot, sizeof(slot), "%u", i * THREADS);
     const char *const arguments[] = {
-        crowd->writer, crowd->rig.ledger, crowd->rig.oracle_path, seed, slot, "qr", NULL
+        crowd->writer, crowd->rig.ledger, crowd->rig.oracle_path, seed, slot, "Qr", NULL
     };
     crowd->pids[i] = rig_start(arguments);
     return crowd->pids[i] > 0;

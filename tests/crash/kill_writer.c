@@ -2,7 +2,7 @@
  * kill_writer LEDGER ORACLE SEED SLOT KINDS [ack-first] [no-sync] - writes until it is killed.
  *
  * One thread for each letter of KINDS, with events of its own, the first in slot SLOT of the oracle:
- * "a" appends batches, the others are those of rig_log().
+ * "a" appends batches, the others are those of rig_log(), in capitals at a leisurely pace.
  * One that starts again goes on after the last event that was acknowledged, so that it hands some in
  * for the second time. Two mistakes that the tests must find: "ack-first" notes the acknowledgement
  * before there is one, "no-sync" leaves out every sync of the spool.
@@ -19,6 +19,7 @@
 
 #define LIFE_S   60 /* should the one who kills be killed */
 #define PAUSE_US 1000u
+#define LEISURE  20u /* times as long */
 
 struct writer {
     pthread_t thread;
@@ -27,6 +28,7 @@ struct writer {
     struct oracle *oracle;
     unsigned slot;
     char kind;
+    uint64_t pause_us; /* at most, between two bursts */
     uint64_t random;
     bool ack_first;
 };
@@ -107,7 +109,7 @@ static void keep_logging(struct writer *writer, uint64_t next)
                 return;
             }
         }
-        rig_sleep_us(oracle_random(&writer->random) % PAUSE_US);
+        rig_sleep_us(oracle_random(&writer->random) % writer->pause_us);
     }
 }
 
@@ -168,11 +170,13 @@ int main(int argc, char **argv)
         return 1;
     }
     for (unsigned i = 0; kinds[i] != '\0' && slot + i < ORACLE_SLOTS; i++) {
+        bool is_slow = kinds[i] >= 'A' && kinds[i] <= 'Z';
         writers[i] = (struct writer){ .ledger = ledger,
                                       .logger = logger,
                                       .oracle = rig.oracle,
                                       .slot = slot + i,
-                                      .kind = kinds[i],
+                                      .kind = is_slow ? (char)(kinds[i] - 'A' + 'a') : kinds[i],
+                                      .pause_us = is_slow ? PAUSE_US * LEISURE : PAUSE_US,
                                       .random = seed + i,
                                       .ack_first = has_word(argc, argv, "ack-first") };
         if (pthread_create(&writers[i].thread, NULL, keep_writing, &writers[i]) != 0) {
