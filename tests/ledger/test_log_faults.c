@@ -38,10 +38,10 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    { FAULT_ERROR, EIO, 7, false },     { FAULT_FOREVER, EIO, 23, false },
-    { FAULT_ERROR, ENOSPC, 11, false }, { FAULT_FOREVER, ENOSPC, 23, false },
-    { FAULT_LATE, EIO, 11, false },     { FAULT_ERROR, EINTR, 11, true },
-    { FAULT_SHORT, 0, 11, true },
+    { FAULT_ERROR, EIO, 11, false },    { FAULT_FOREVER, EIO, 37, false },
+    { FAULT_ERROR, ENOSPC, 23, false }, { FAULT_FOREVER, ENOSPC, 37, false },
+    { FAULT_LATE, EIO, 23, false },     { FAULT_ERROR, EINTR, 23, true },
+    { FAULT_SHORT, 0, 23, true },
 };
 
 /* What became of an event. */
@@ -58,6 +58,7 @@ static struct run {
     unsigned logged;
     enum fate fates[1000];
     atomic_uint told; /* to on_loss */
+    uint64_t lost;    /* says the logger */
     uint64_t dropped; /* declared by the runs before */
 } run;
 
@@ -137,10 +138,12 @@ static void check_counters(struct tally_logger *logger)
 {
     struct tally_log_counters counters = { .struct_size = sizeof(counters) };
     tally_logger_count(logger, &counters);
-    assert_int_equal(counters.logged, run.logged);
-    assert_int_equal(counters.lost, count_lost());
+    uint64_t own = counters.logged - run.logged; /* that it began with a policy */
+    assert_true(own <= 1);
+    assert_in_range(counters.lost, count_lost(), count_lost() + own);
     assert_int_equal(counters.lost, atomic_load(&run.told));
     assert_int_equal(counters.logged, counters.accepted + counters.lost);
+    run.lost = counters.lost;
 }
 
 /* The law of conservation: what is neither there nor waiting was declared as lost. */
@@ -159,10 +162,10 @@ static void check_ledger(void)
     check_ok(tally_activity_read(&options, &activity, NULL));
     assert_int_equal(activity.spool_events, 0);
     assert_int_equal(activity.quarantined, 0);
-    assert_int_equal(activity.dropped, run.dropped + count_lost());
+    assert_int_equal(activity.dropped, run.dropped + run.lost);
     run.dropped = activity.dropped;
     if (run.kind->harmless) {
-        assert_int_equal(count_lost(), 0);
+        assert_int_equal(run.lost, 0);
     }
 }
 
@@ -239,6 +242,8 @@ static void no_failed_file_operation_loses_an_event_in_silence(void **state)
         size_t count =
             fault_each_io_by(step_of(&kind), kind.kind, kind.os_errno, log_with_fault, &kind);
         assert_true(count > 50);
+        print_message("kind %zu: %zu operations, %u runs, %llu events lost and declared\n", i,
+                      count, run.number, (unsigned long long)run.dropped);
         (void)site_verify(&run.site);
     }
 }
