@@ -61,27 +61,21 @@ static bool log_all(struct tally_logger *logger, struct oracle *oracle)
 
 int main(int argc, char **argv)
 {
+    static struct rig rig;
     if (argc != 3) {
         return 64;
     }
     (void)alarm(LIFE_S);
-    struct oracle *oracle = oracle_map(argv[2]);
-    struct tally_options options = TALLY_OPTIONS_INIT;
+    (void)snprintf(rig.ledger, sizeof(rig.ledger), "%s", argv[1]);
+    rig.oracle = oracle_map(argv[2]);
     struct tally_ledger *ledger = NULL;
     struct tally_logger *logger = NULL;
-    struct tally_error error = TALLY_ERROR_INIT;
-    options.uri = argv[1];
-    options.writable = 1;
-    options.unattended = 1;
-    if (tally_open(&ledger, &options, &error) != TALLY_OK ||
-        tally_logger_open(&logger, ledger, NULL, &error) != TALLY_OK) {
-        (void)rig_complain("log_scenario", error.message);
-        tally_close(ledger);
+    if (!rig_open(&rig, &ledger, &logger)) {
         return 1;
     }
     struct tally_left left = { .struct_size = sizeof(left) };
-    bool good = log_all(logger, oracle);
-    good = tally_flush(logger, TALLY_LEVEL_RECORDED, TIMEOUT_MS, NULL, &error) == TALLY_OK && good;
+    bool good = log_all(logger, rig.oracle) &&
+                tally_flush(logger, TALLY_LEVEL_RECORDED, TIMEOUT_MS, NULL, NULL) == TALLY_OK;
     tally_logger_close(logger, TIMEOUT_MS, &left);
     tally_close(ledger);
     return good && left.events == 0 && left.lost == 0 ? 0 : 1;

@@ -109,6 +109,8 @@ bool rig_open(const struct rig *rig, struct tally_ledger **ledger_out,
     struct tally_options options = TALLY_OPTIONS_INIT;
     struct tally_error error = TALLY_ERROR_INIT;
     options.uri = rig->ledger;
+    options.settings = settings;
+    options.setting_count = TL_ARRAY_LEN(settings);
     options.writable = 1;
     options.unattended = 1;
     if (tally_open(ledger_out, &options, &error) != TALLY_OK) {

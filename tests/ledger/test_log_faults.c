@@ -174,6 +174,8 @@ static tally_status open_logger(struct tally_ledger **ledger, struct tally_logge
     struct tally_options options = TALLY_OPTIONS_INIT;
     struct tally_logger_options logging = TALLY_LOGGER_OPTIONS_INIT;
     options.uri = run.site.dir;
+    options.settings = settings;
+    options.setting_count = TL_ARRAY_LEN(settings);
     options.writable = 1;
     options.unattended = 1;
     logging.on_loss = count_loss;
