@@ -87,7 +87,7 @@ static void free_source(struct tl_drain *drain, size_t i)
     tl_free(drain->sources[i]);
     drain->count--;
     memmove(drain->sources + i, drain->sources + i + 1,
-            (drain->count - i) * sizeof(*drain->sources));
+            (drain->count - i) * sizeof(struct source *));
 }
 
 tally_status tl_drain_open(struct tl_drain **drain_out, const char *dir, struct tally_error *err)
@@ -173,7 +173,7 @@ static tally_status add_source(struct tl_drain *drain, size_t place, const char 
     source->segment.lost[TL_DRAIN_REFUSED].exact = true;
     source->want = READ_FIRST;
     memmove(drain->sources + place + 1, drain->sources + place,
-            (drain->count - place) * sizeof(*drain->sources));
+            (drain->count - place) * sizeof(struct source *));
     drain->sources[place] = source;
     drain->count++;
     return TALLY_OK;
