@@ -127,7 +127,7 @@ static void removes_what_a_writer_never_began_and_keeps_what_has_no_header(void 
         tl_drain_finish(drain, segment);
     }
     assert_null(tl_drain_ended(drain));
-    assert_true(spooled_is_kept(dir, "a.seg") && spooled_is_kept(dir, "d.seg"));
+    assert_true(spooled_take_kept(dir, "a.seg") && spooled_take_kept(dir, "d.seg"));
     (void)close(e);
     drained_take_all(drain);
     drained_check_lost(tl_drain_ended(drain), 0, 0, 1);
@@ -210,7 +210,7 @@ static void finds_every_record_but_the_one_in_which_a_bit_is_flipped(void **stat
         const struct tl_drain_segment *segment = tl_drain_ended(drain);
         assert_true(segment->lost[TL_DRAIN_TORN].count + segment->lost[TL_DRAIN_DAMAGED].count > 0);
         tl_drain_finish(drain, tl_drain_ended(drain));
-        assert_true(spooled_is_kept(*state, "a.seg"));
+        assert_true(spooled_take_kept(*state, "a.seg"));
         tl_drain_close(drain);
         image.bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }

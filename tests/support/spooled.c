@@ -95,11 +95,13 @@ bool spooled_exists(const char *dir, const char *name)
     return access(path, F_OK) == 0;
 }
 
-bool spooled_is_kept(const char *dir, const char *name)
+bool spooled_take_kept(const char *dir, const char *name)
 {
+    char kept[SPOOLED_PATH_LEN];
     char path[SPOOLED_PATH_LEN];
-    check_path(path, sizeof(path), dir, "quarantine");
-    return spooled_exists(path, name);
+    check_path(kept, sizeof(kept), dir, "quarantine");
+    check_path(path, sizeof(path), kept, name);
+    return unlink(path) == 0;
 }
 
 struct tl_drain *drained_open(const char *dir)
@@ -179,6 +181,6 @@ void drained_final(const char *dir, const struct spooled *image, const char *wan
     tl_drain_finish(drain, segment);
     assert_null(tl_drain_ended(drain));
     assert_false(spooled_exists(dir, "a.seg"));
-    assert_true(spooled_is_kept(dir, "a.seg") == is_kept);
+    assert_true(spooled_take_kept(dir, "a.seg") == is_kept);
     tl_drain_close(drain);
 }

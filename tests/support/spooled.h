@@ -41,7 +41,9 @@ void spooled_write(const char *dir, const char *name, const struct spooled *imag
 int spooled_lock(const char *dir, const char *name);
 
 bool spooled_exists(const char *dir, const char *name);
-bool spooled_is_kept(const char *dir, const char *name); /* in quarantine */
+
+/* Whether a file is in quarantine; it is not any more after that. */
+bool spooled_take_kept(const char *dir, const char *name);
 
 /* What was taken since `count` was set to 0. */
 struct drained {
