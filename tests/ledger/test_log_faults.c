@@ -24,6 +24,7 @@
 #define TIMEOUT_MS 60u
 #define RESUME_US  INT64_C(5000000)
 #define CLOSE_MS   10000u
+#define HOLES      3u  /* segments of a run whose end may be told of by their reader as well */
 #define HANG_S     60u /* the watchdog kills a run that takes longer */
 
 static const struct tally_setting settings[] = {
@@ -60,6 +61,7 @@ static struct run {
     atomic_uint told; /* to on_loss */
     uint64_t lost;    /* says the logger */
     uint64_t dropped; /* declared by the runs before */
+    uint64_t doubled; /* of these, by the logger and by the reader of the segment */
 } run;
 
 static void count_loss(void *ctx, const struct tally_loss *loss)
@@ -146,7 +148,10 @@ static void check_counters(struct tally_logger *logger)
     run.lost = counters.lost;
 }
 
-/* The law of conservation: what is neither there nor waiting was declared as lost. */
+/*
+ * The law of conservation: what is neither there nor waiting was declared as lost. If not even a void
+ * could be written in its place, whoever reads the segment finds a hole there, and declares it too.
+ */
 static void check_ledger(void)
 {
     struct tally_options options = TALLY_OPTIONS_INIT;
@@ -162,7 +167,13 @@ static void check_ledger(void)
     check_ok(tally_activity_read(&options, &activity, NULL));
     assert_int_equal(activity.spool_events, 0);
     assert_int_equal(activity.quarantined, 0);
-    assert_int_equal(activity.dropped, run.dropped + run.lost);
+    uint64_t declared = activity.dropped - run.dropped;
+    if (declared < run.lost || declared > run.lost + HOLES) {
+        print_error("run %u: %llu lost, %llu declared\n", run.number, (unsigned long long)run.lost,
+                    (unsigned long long)declared);
+    }
+    assert_in_range(declared, run.lost, run.lost + HOLES);
+    run.doubled += declared - run.lost;
     run.dropped = activity.dropped;
     if (run.kind->harmless) {
         assert_int_equal(run.lost, 0);
