@@ -255,8 +255,9 @@ static void no_failed_file_operation_loses_an_event_in_silence(void **state)
         size_t count =
             fault_each_io_by(step_of(&kind), kind.kind, kind.os_errno, log_with_fault, &kind);
         assert_true(count > 50);
-        print_message("kind %zu: %zu operations, %u runs, %llu events lost and declared\n", i,
-                      count, run.number, (unsigned long long)run.dropped);
+        print_message(
+            "kind %zu: %zu operations, %u runs, %llu losses declared, %llu of them twice\n", i,
+            count, run.number, (unsigned long long)run.dropped, (unsigned long long)run.doubled);
         (void)site_verify(&run.site);
     }
 }
