@@ -121,7 +121,7 @@ static void measure_spool(struct bench *bench, unsigned threads)
     tl_spool_close(bench->spool);
     char command[600];
     (void)snprintf(command, sizeof(command), "rm -r '%s'", dir);
-    tl_assert(system(command) == 0); /* check_tree: ok, a directory of our own */
+    tl_assert(system(command) == 0);
 }
 
 int main(int argc, char **argv)
