@@ -253,6 +253,7 @@ static void use_with_faults(void *ctx, const atomic_bool *hit)
         tl_free(room);
     }
     (void)seen_directory(options->dir, true, false);
+    assert_int_equal(seen.damaged, 0); /* what was written in part is void */
     for (unsigned i = 0; i < TL_ARRAY_LEN(levels); i++) {
         unsigned times = seen.times[0][i];
         if (levels[i] == TL_SPOOL_NONE ? times != 0 : times == 0) {

@@ -105,7 +105,8 @@ static void see_segment(int fd)
         struct tl_spool_record record;
         if (tl_spool_look(&record, bytes + at, size - at, segment.nonce) != TL_SPOOL_WHOLE) {
             bool nothing;
-            at = tl_spool_next(bytes, size, at + TL_SPOOL_ALIGN, segment.nonce, &nothing);
+            at = tl_spool_next(bytes, size, at, segment.nonce, &nothing);
+            seen.damaged += !nothing;
             continue;
         }
         seen.holes += record.index - index;

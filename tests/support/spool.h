@@ -22,6 +22,7 @@
 struct seen {
     uint8_t times[WRITERS + 4][RECORDS_MAX];
     uint32_t records, voids, segments, holes;
+    uint32_t damaged; /* places with bytes that are no record */
 };
 extern struct seen seen; /* so far, in this test */
 
