@@ -127,7 +127,10 @@ struct tl_event_keys {
 };
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len);
 
-/* The same, without looking for them, for an event and what tl_event_canonical() noted of it. */
+/* Looks for them, as tl_event_canonical() does. TALLY_EINVAL if there is no time */
+tally_status tl_event_spans_read(struct tl_event_spans *spans, const char *event, size_t len);
+
+/* The same as tl_event_keys_read(), without looking for them, for an event and what tl_event_canonical() noted of it. */
 struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, const char *event);
 
 /* Rank of a severity: low 1 ... critical 4; 0 for anything else. */
