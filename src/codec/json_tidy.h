@@ -38,8 +38,8 @@ struct tl_json_tidy {
 
     char *to;        /* where the next canonical text goes */
     const char *end; /* of the room for it */
-    size_t run;  /* inside a value: the first byte of the text that is not there yet */
-    char *spare; /* room for sorting */
+    size_t run;      /* inside a value: the first byte of the text that is not there yet */
+    char *spare;     /* room for sorting */
     size_t entry_count;
     struct tl_json_tidy_entry entries[TL_JSON_TIDY_ENTRIES];
 

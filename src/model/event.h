@@ -127,10 +127,11 @@ struct tl_event_keys {
 };
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len);
 
-/* Looks for them, as tl_event_canonical() does. TALLY_EINVAL if there is no time */
+/* Notes where they are, as tl_event_canonical() does. Errors: the same, and TALLY_EINVAL if
+ * occurred_at is no time */
 tally_status tl_event_spans_read(struct tl_event_spans *spans, const char *event, size_t len);
 
-/* The same as tl_event_keys_read(), without looking for them, for an event and what tl_event_canonical() noted of it. */
+/* The keys of an event of which this was noted. */
 struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, const char *event);
 
 /* Rank of a severity: low 1 ... critical 4; 0 for anything else. */
