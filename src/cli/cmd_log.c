@@ -11,7 +11,7 @@
 
 static const struct tl_opt opts[] = {
     { "class", 0, "best_effort|durable|strict",
-      "what may happen if it cannot be taken at once; strict" },
+      "what may happen if it cannot be taken at once; strict, or durable with --ack" },
     { "ack", 0, "queued|synced|recorded", "what to wait for; recorded" },
     { "timeout-ms", 0, "N", "how long to wait at most; 30000" },
     { "stdin", 0, NULL, "an event in each line of stdin, until its end" },

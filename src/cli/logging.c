@@ -25,9 +25,13 @@ static const char *level_name(enum tally_level level)
     return "NONE";
 }
 
-static enum tally_delivery delivery_of(const char *word)
+/* A strict event is waited for until it is recorded: who asks for less does not mean that. */
+static enum tally_delivery delivery_of(const char *word, enum tally_level level)
 {
-    if (word == NULL || strcmp(word, "strict") == 0) {
+    if (word == NULL) {
+        return level == TALLY_LEVEL_RECORDED ? TALLY_DELIVERY_STRICT : TALLY_DELIVERY_DURABLE;
+    }
+    if (strcmp(word, "strict") == 0) {
         return TALLY_DELIVERY_STRICT;
     }
     return strcmp(word, "durable") == 0 ? TALLY_DELIVERY_DURABLE : TALLY_DELIVERY_BEST_EFFORT;
@@ -49,9 +53,10 @@ enum tl_exit tl_logging_open(struct tl_logging *logging, struct tl_cli *cli,
     if (timeout_ms == 0 || timeout_ms > 3600000) {
         return tl_cli_usage(cli, "option '--timeout-ms' takes a number from 1 to 3600000");
     }
+    enum tally_level level = level_of(tl_args_value(args, "ack"));
     *logging = (struct tl_logging){ .cli = cli,
-                                    .delivery = delivery_of(tl_args_value(args, "class")),
-                                    .level = level_of(tl_args_value(args, "ack")),
+                                    .delivery = delivery_of(tl_args_value(args, "class"), level),
+                                    .level = level,
                                     .timeout_ms = (uint32_t)timeout_ms };
     enum tl_exit exit_status = logging->level == TALLY_LEVEL_RECORDED
                                    ? tl_cli_open(cli, true, &logging->ledger)
