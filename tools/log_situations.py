@@ -33,7 +33,8 @@ class Situation:
     def __init__(self, options, name, place):
         self.options, self.name = options, name
         self.ledger = pathlib.Path(place) / "audit"
-        self.settings = ["--set", "spool.max_bytes=1MiB"] if name == "full" else []
+        self.settings = (["--set", "spool.max_bytes=1MiB", "--set", "spool.segment_bytes=256KiB"]
+                         if name == "full" else [])
         self.holder = None
 
     def tally(self, *arguments):

@@ -16,6 +16,7 @@ struct tl_bench_load {
     unsigned threads;
     uint64_t events;   /* of all threads */
     uint64_t pace;     /* events per second of all threads; 0: as fast as possible */
+    uint64_t seconds;  /* with a pace: it ends then, even if the calls were too slow for it */
     uint64_t bound_ns; /* calls that take longer are counted; 0: there is none */
     unsigned run;      /* 0 to 255: events of different runs have different ids */
     uint64_t seed;     /* the same, up to 10,000: of different programs */

@@ -11,6 +11,7 @@
 #define EVENT_BYTES    1024u /* more than one takes in the spool, on average */
 #define SQLITE_MAX     2000u /* of INSERTs that each wait for the disk */
 #define FLUSH_MS       120000u
+#define FLUSH_INTO_MS  3000u /* whoever records there may be stopped on purpose */
 #define EVENTS_DEFAULT 100000u
 
 /* What one way of writing gave: as fast as possible, and at a pace. */
@@ -60,9 +61,6 @@ static struct tl_bench_load load_of(struct bench *bench, tl_bench_write_fn *writ
 static tally_status run_burst(struct bench *bench, struct tl_bench_load load, uint64_t events,
                               struct figures *figures, struct tally_error *err)
 {
-    if (events == 0) {
-        return TALLY_OK;
-    }
     load.events = events;
     figures->has_burst = true;
     load.run = bench->runs++;
@@ -77,38 +75,49 @@ static tally_status run_paced(struct bench *bench, struct tl_bench_load load,
     }
     load.events = bench->pace * bench->seconds;
     load.pace = bench->pace;
+    load.seconds = bench->seconds;
     figures->has_paced = true;
     load.run = bench->runs++;
     return tl_bench_load_run(&load, &figures->paced, err);
 }
 
-/* Waits for what was logged. Another process may be the one that indexes. */
-static tally_status wait_recorded(struct bench *bench, int64_t started_us, struct tally_error *err)
+/* Waits until all that was logged is recorded, or not any longer: the figures then say so. */
+static tally_status flush(struct bench *bench, struct tally_error *err)
 {
     bench->left = (struct tally_left){ .struct_size = sizeof(bench->left) };
     tally_status status =
-        tally_flush(bench->logger, TALLY_LEVEL_RECORDED, FLUSH_MS, &bench->left, err);
-    if (status == TALLY_OK && bench->into == NULL) {
-        status = tally_wait_indexed(bench->ledger, err);
-    }
-    int64_t took_us = tl_bench_now_us() - started_us;
+        tally_flush(bench->logger, TALLY_LEVEL_RECORDED,
+                    bench->into != NULL ? FLUSH_INTO_MS : FLUSH_MS, &bench->left, err);
     bench->all_recorded = status == TALLY_OK;
-    bench->recorded_per_s = (double)bench->events * 1e6 / (double)(took_us + 1);
-    return status == TALLY_EBUSY ? TALLY_OK : status; /* the figures say that it is not */
+    return status == TALLY_EBUSY ? TALLY_OK : status;
+}
+
+static tally_status burst_ours(struct bench *bench, struct tl_bench_load load,
+                               struct tally_error *err)
+{
+    int64_t started_us = tl_bench_now_us();
+    TL_TRY(run_burst(bench, load, bench->events, &bench->ours, err));
+    TL_TRY(flush(bench, err));
+    if (bench->into == NULL) { /* else another process may be the one that indexes */
+        TL_TRY(tally_wait_indexed(bench->ledger, err));
+    }
+    bench->recorded_per_s =
+        (double)bench->events * 1e6 / (double)(tl_bench_now_us() - started_us + 1);
+    return TALLY_OK;
 }
 
 static tally_status run_ours(struct bench *bench, struct tally_error *err)
 {
     struct tl_bench_load load = load_of(bench, log_event, bench);
     load.bound_ns = (uint64_t)bench->timeout_ms * 1000000;
-    int64_t started_us = tl_bench_now_us();
-    TL_TRY(run_burst(bench, load, bench->events, &bench->ours, err));
-    TL_TRY(wait_recorded(bench, started_us, err));
+    if (bench->events > 0) {
+        TL_TRY(burst_ours(bench, load, err));
+    }
+    bool burst_recorded = bench->events == 0 || bench->all_recorded;
     TL_TRY(run_paced(bench, load, &bench->ours, err));
     if (bench->pace > 0) {
-        tally_status status =
-            tally_flush(bench->logger, TALLY_LEVEL_RECORDED, FLUSH_MS, &bench->left, NULL);
-        bench->all_recorded = bench->all_recorded && status == TALLY_OK;
+        TL_TRY(flush(bench, err));
+        bench->all_recorded = bench->all_recorded && burst_recorded;
     }
     bench->counters.struct_size = sizeof(bench->counters);
     tally_logger_count(bench->logger, &bench->counters);
@@ -174,7 +183,10 @@ static tally_status measure_other(struct bench *bench, enum tl_bench_other kind,
     struct tl_bench_others *other = NULL;
     TL_TRY(tl_bench_other_open(&other, kind, dir, err));
     struct tl_bench_load load = load_of(bench, tl_bench_other_write, other);
-    tally_status status = run_burst(bench, load, events, &bench->others[kind], err);
+    tally_status status = TALLY_OK;
+    if (events > 0) {
+        status = run_burst(bench, load, events, &bench->others[kind], err);
+    }
     if (status == TALLY_OK && !is_sqlite) {
         status = run_paced(bench, load, &bench->others[kind], err);
     }

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "codec/json.h"
 #include "ledger/doctor.h"
+#include "ledger/losses.h"
 
 #define ALONE_S      2  /* another process takes over sooner than that */
 #define BEHIND_S     30 /* a sequencer that is well is never so far behind */
@@ -88,30 +89,24 @@ static const struct tl_json *read_item(struct tl_arena *arena, const struct tall
                                                                                              : NULL;
 }
 
-/* How many events a GAP record declares. */
-static uint64_t count_of(const struct tally_item *item)
-{
-    TL_CLEANUP(tl_arena_release) struct tl_arena arena = { 0 };
-    const struct tl_json *root = read_item(&arena, item);
-    const struct tl_json *payload = root == NULL ? NULL : tl_json_member(root, "payload");
-    const struct tl_json *count = payload == NULL ? NULL : tl_json_member(payload, "count");
-    bool is_count = count != NULL && count->type == TL_JSON_NUMBER && count->number >= 0 &&
-                    count->number < 9007199254740992.0;
-    return is_count ? (uint64_t)count->number : 0;
-}
-
 static void tell_losses(const struct doctor *doctor, const struct tally_page *page)
 {
     char what[160];
     uint64_t lost = 0;
+    bool all_exact = page->next == NULL;
     for (size_t i = 0; i < page->count; i++) {
-        lost += count_of(&page->items[i]);
+        const struct tally_item *item = &page->items[i];
+        uint64_t count = 0;
+        bool exact = false;
+        bool known = tl_gap_of_line(item->line, item->line_len, &count, &exact);
+        lost += known ? count : 0;
+        all_exact = all_exact && known && exact;
     }
     bool some = page->count > 0;
     (void)snprintf(what, sizeof(what),
                    "%s%" PRIu64
                    " events were declared as lost in the last 24 hours, in %zu records",
-                   page->count == GAPS_MAX ? "at least " : "", lost, page->count);
+                   all_exact ? "" : "at least ", lost, page->count);
     say(doctor, "losses", some ? TALLY_HEALTH_WARNING : TALLY_HEALTH_OK, what,
         some ? "'tally find --kind gap' says when and why: a full spool (spool.max_bytes), a full "
                "disk, or a damaged segment"
