@@ -10,7 +10,7 @@ healthy  nothing happens
 stopped  the sequencer is stopped (SIGSTOP) from the third second on, for 10 seconds
 killed   the sequencer is killed (SIGKILL) in the sixth second
 full     the sequencer is stopped all the time, and the spool may hold 1 MiB
-nospace  the ledger is on a file system of 24 MiB, which fills up (needs root)
+nospace  the ledger is on a file system of 24 MiB, which fills up (needs root); at the end, room is made
 
 Afterwards the ledger is verified, and what the logger says is compared with what is recorded.
 """
@@ -43,6 +43,9 @@ class Situation:
 
     def count(self, *conditions):
         return int(self.tally("count", "--exact", *conditions).stdout or 0)
+
+    def status(self):
+        return json.loads(self.tally("status", "--json").stdout or "{}")
 
     def hold(self):
         """Starts the sequencer; it records an event, so that we know that it has the lock."""
@@ -86,6 +89,7 @@ class Situation:
                            "--threads", str(options.threads), "--class", options.delivery,
                            "--timeout-ms", str(options.timeout_ms), "--dir", self.ledger.parent,
                            "--json")
+        (self.ledger.parent / "ballast").unlink(missing_ok=True)
         self.end()
         if bench.returncode != 0:
             return {"situation": self.name, "error": bench.stderr.strip()}
@@ -93,7 +97,8 @@ class Situation:
         self.tally("log", "--action", "situation.end")  # whoever writes records what waits
         return {"situation": self.name, "threads": told["threads"], "class": told["class"],
                 "timeout_ms": told["timeout_ms"], "pace": options.pace, **told["paced"],
-                "lost": told["logger"]["lost"], "waited": told["logger"]["waited"],
+                "lost": told["logger"]["lost"],
+                "declared": self.status().get("dropped"), "waited": told["logger"]["waited"],
                 "accepted": told["logger"]["accepted"],
                 "recorded": self.count("--service", "web"),
                 "gaps": self.count("--kind", "gap"),
@@ -104,6 +109,7 @@ def run_nospace(options, place):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tally-nospace", place], check=True)
     try:
         situation = Situation(options, "nospace", place)
+        (pathlib.Path(place) / "ballast").write_bytes(b"x" * (8 << 20))
         situation.settings = ["--set", "spool.segment_bytes=1MiB"]
         return situation.run()
     finally:
