@@ -52,6 +52,8 @@ HOMES = {
 }
 # Tests and benchmarks may take a third-party header anywhere, but cmocka through check.h only.
 FREE_IN_TESTS = set(HOMES) - {"cmocka.h"}
+# Examples are programs around the library, and use what such programs use.
+FREE_IN_EXAMPLES = {"microhttpd.h"}
 
 C_HEADERS = set("""assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp
 signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath time
@@ -78,15 +80,16 @@ def call(*names):
 RULES = [
     (call("v?sprintf", "str(?:cpy|cat|ncpy|ncat|tok)", "gets"),
      "use snprintf, tl_buf or memcpy with a checked length", ()),
-    (call("ato[ifl]l?", "strto\\w+", "v?f?scanf", "v?sscanf"), "use tl_parse_*()", ()),
+    (call("ato[ifl]l?", "v?f?scanf", "v?sscanf"), "use tl_parse_*()", ()),
+    (call("strto\\w+"), "use tl_parse_*()", ("examples/",)),
     (call("gmtime", "localtime", "asctime", "ctime", "strerror", "s?rand(?:om)?", "tmpnam",
           "setlocale"), "not thread-safe", ()),
     (call("alloca"), "unbounded stack", ()),
     (call("malloc", "calloc", "realloc", "reallocarray", "free", "strn?dup", "v?asprintf"),
-     "use tl_alloc_*() and tl_free()", ("src/base/alloc.c",)),
+     "use tl_alloc_*() and tl_free()", ("src/base/alloc.c", "examples/")),
     (call("open", "openat", "creat", "fopen", "pread", "pwrite", "fsync", "fdatasync", "rename",
           "renameat", "unlink", "ftruncate", "posix_fallocate", "flock"),
-     "use base/io.h, where tests inject faults", ("src/base/io.c", "tests/")),
+     "use base/io.h, where tests inject faults", ("src/base/io.c", "tests/", "examples/")),
     (call("mmap", "mmap64", "msync"), "a mapped file turns a full disk into SIGBUS; use base/io.h",
      ("tests/",)),
     (call("time", "clock_gettime", "gettimeofday"), "use base/clock.h",
@@ -94,12 +97,13 @@ RULES = [
     (call("getrandom", "getentropy", "arc4random\\w*", "RAND_\\w+"), "use base/random.h",
      ("src/base/random.c", "tests/")),
     (call("socket", "connect", "bind", "listen", "accept4?", "sendto", "recvfrom", "getaddrinfo"),
-     "use base/net.h", ("src/base/net.c", "tests/")),
+     "use base/net.h", ("src/base/net.c", "tests/", "examples/")),
     (call("getenv", "secure_getenv"), "configuration is read by server/ and cli/ alone",
      ("src/server/config", "src/cli/", "tests/")),
     (call("exit", "_exit", "quick_exit"), "return a status; only main() ends the process",
-     ("src/cli/main.c", "tests/")),
-    (call("fork", "vfork", "system", "popen", "posix_spawnp?"), "no child processes", ("tests/",)),
+     ("src/cli/main.c", "tests/", "examples/")),
+    (call("fork", "vfork", "system", "popen", "posix_spawnp?"), "no child processes",
+     ("tests/", "examples/")),
     (call("printf", "puts", "putchar", "perror", "fprintf", "vfprintf", "syslog"),
      "the library does not talk: return an error or call the log function",
      ("src/base/error.c", "src/cli/", "src/server/", "tests/", "examples/")),
@@ -204,6 +208,8 @@ class Checker:
         for prefix, home in HOMES.items():
             if name == prefix or (prefix.endswith("/") and name.startswith(prefix)):
                 if rel.startswith("tests/") and prefix in FREE_IN_TESTS:
+                    return []
+                if rel.startswith("examples/") and prefix in FREE_IN_EXAMPLES:
                     return []
                 return [] if rel.startswith(home) else [f"only {home} may include <{name}>"]
         return [f"<{name}> has no home: add it to HOMES or SYSTEM_HEADERS in check_tree.py"]

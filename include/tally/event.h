@@ -24,7 +24,8 @@ TALLY_BEGIN_DECLS
 /*
  * An event being built. Confined to one thread at a time; used again after tally_event_clear().
  * What fails while it is built is remembered: the first failure is what tally_event_text() and
- * tally_log() report, so that the calls between need no checks.
+ * tally_log() report, so that the calls between need no checks. All functions take NULL for an event
+ * and do nothing with it.
  */
 struct tally_event;
 
@@ -68,13 +69,14 @@ TALLY_API void tally_event_set_len(struct tally_event *event, enum tally_member 
 /* `time_us`: microseconds since 1970, UTC. */
 TALLY_API void tally_event_set_time(struct tally_event *event, enum tally_member member,
                                     int64_t time_us);
-/* An id from the 16 bytes of a UUID. */
+/* An id from the 16 bytes of a UUID; of a trace id, its 32 hex digits. */
 TALLY_API void tally_event_set_uuid(struct tally_event *event, enum tally_member member,
                                     const uint8_t uuid[16]);
 
 /* Adds a target; NULL leaves a part out. At most 64. */
 TALLY_API void tally_event_add_target(struct tally_event *event, const char *type, const char *id,
                                       const char *name);
+/* Adds a tag, unless it is there already. At most 64. */
 TALLY_API void tally_event_add_tag(struct tally_event *event, const char *tag);
 
 /* Members that are objects with members of your own. */
@@ -115,7 +117,8 @@ TALLY_API void tally_event_add_uuid(struct tally_event *event, enum tally_object
                                     const char *name, const uint8_t uuid[16]);
 TALLY_API void tally_event_add_time(struct tally_event *event, enum tally_object object,
                                     const char *name, int64_t time_us);
-/* Text as of printf; arguments are text, never JSON: nothing in them can change the event's shape. */
+/* Text as of printf; arguments are text, never JSON: nothing in them can change the event's shape.
+ * What printf cannot format, and a format with %n, leaves a marker and the tag "tally:replaced". */
 TALLY_API void tally_event_add_format(struct tally_event *event, enum tally_object object,
                                       const char *name, const char *format, ...)
     TALLY_LIKE_PRINTF(4, 5);
@@ -123,7 +126,7 @@ TALLY_API void tally_event_add_format(struct tally_event *event, enum tally_obje
 TALLY_API void tally_event_add_json(struct tally_event *event, enum tally_object object,
                                     const char *name, const char *json, size_t len);
 /* Opens an object '{' or an array '[' in an object; what is added to that object next goes into it,
- * until it is closed. At most 16 deep. */
+ * until it is closed. At most 16 deep. What is still open counts as closed at the end. */
 TALLY_API void tally_event_open(struct tally_event *event, enum tally_object object,
                                 const char *name, char bracket);
 TALLY_API void tally_event_close(struct tally_event *event, enum tally_object object);
@@ -132,10 +135,23 @@ TALLY_API void tally_event_close(struct tally_event *event, enum tally_object ob
  * The JSON text of the event, NUL-terminated; borrowed until the next change of `event`. Whether the
  * members keep the event model's rules is checked when it is logged.
  *
- * Errors: TALLY_EREFUSED with code, if a call before failed; TALLY_ENOMEM, TALLY_ELIMIT
+ * Errors: TALLY_EREFUSED with code, if a call before failed
+ *         TALLY_ELIMIT   the text has more than 1 MiB
+ *         TALLY_ENOMEM   also if `event` is NULL, which is what a span without memory has
  */
 TALLY_API tally_status tally_event_text(struct tally_event *event, const char **text_out,
                                         size_t *len_out, struct tally_error *err);
+
+/* Values as text, for other places. All texts end with a NUL. */
+#define TALLY_TIME_SIZE          28u
+#define TALLY_UUID_SIZE          37u
+#define TALLY_BASE64_SIZE(bytes) (((bytes) + 2u) / 3u * 4u + 1u)
+
+/* RFC 3339, UTC; returns its length, or 0 for a time that is not in the years 0001 to 9999. */
+TALLY_API size_t tally_format_time(char out[TALLY_TIME_SIZE], int64_t time_us);
+TALLY_API void tally_format_uuid(char out[TALLY_UUID_SIZE], const uint8_t uuid[16]);
+/* Errors: TALLY_ELIMIT `size` is less than TALLY_BASE64_SIZE(len) */
+TALLY_API tally_status tally_format_base64(char *out, size_t size, const void *bytes, size_t len);
 
 TALLY_END_DECLS
 

@@ -30,6 +30,9 @@ struct tl_config {
     struct tl_log_policy *policy; /* what is recorded of events that are logged; owned */
     bool policy_enabled;
     size_t policy_text_bytes;
+    struct tl_str route_dir; /* relative to the ledger's directory, or absolute */
+    size_t route_open_max;   /* ledgers open at a time */
+    bool route_create;       /* a ledger that is not there is made */
     uint32_t log_timeout_ms; /* how long a call waits, unless it says otherwise */
     size_t spool_bytes_max;  /* of one process */
     size_t spool_segment_bytes;

@@ -9,8 +9,7 @@ const struct tl_json *tl_spot_value(struct tl_spot at)
     return at.inner != NULL ? at.inner : at.top;
 }
 
-/* Appends "/name" as RFC 6901 writes it, as far as there is room. */
-static size_t add_token(char *pointer, size_t len, size_t size, struct tl_str name)
+size_t tl_pointer_add(char *pointer, size_t len, size_t size, struct tl_str name)
 {
     if (len + 1 < size) {
         pointer[len++] = '/';
@@ -30,15 +29,15 @@ tally_status tl_draft_refuse(struct tl_draft *draft, struct tl_spot at, const ch
                              const char *fmt, ...)
 {
     char pointer[sizeof(draft->err->pointer)];
-    size_t len = add_token(pointer, 0, sizeof(pointer), at.top->key);
+    size_t len = tl_pointer_add(pointer, 0, sizeof(pointer), at.top->key);
     if (at.index >= 0) {
         char index[16];
         int digits = snprintf(index, sizeof(index), "%d", at.index);
-        len = add_token(pointer, len, sizeof(pointer),
-                        (struct tl_str){ .text = index, .len = (size_t)digits });
+        len = tl_pointer_add(pointer, len, sizeof(pointer),
+                             (struct tl_str){ .text = index, .len = (size_t)digits });
     }
     if (at.inner != NULL && at.inner->key.text != NULL) {
-        len = add_token(pointer, len, sizeof(pointer), at.inner->key);
+        len = tl_pointer_add(pointer, len, sizeof(pointer), at.inner->key);
     }
     pointer[len] = '\0';
 

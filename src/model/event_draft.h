@@ -15,6 +15,9 @@
 #include "model/event.h"
 #include "model/fold.h"
 
+/* Of events handed in. */
+extern const struct tl_json_limits tl_event_input_limits;
+
 /* Every place that holds one text. The first target is here, because aliases lead to it. */
 enum tl_place {
     TL_PLACE_ACTION,
@@ -185,6 +188,10 @@ struct tl_json *tl_draft_member(const struct tl_json *object, struct tl_str key)
 
 /* Whether `node` counts as absent at top level: null, "", {} or []. */
 bool tl_draft_is_empty(const struct tl_json *node);
+
+/* Appends "/name" to a pointer as RFC 6901 writes it, as far as there is room for that and a NUL,
+ * which the caller adds; returns the new length. */
+size_t tl_pointer_add(char *pointer, size_t len, size_t size, struct tl_str name);
 
 /* The value that a spot names. */
 const struct tl_json *tl_spot_value(struct tl_spot at);

@@ -25,6 +25,7 @@ struct tl_log_policy_facts {
 };
 
 struct tl_log_policy_decision {
+    struct tl_str action; /* as in the facts; borrowed from them */
     bool allowed;  /* false: not recorded */
     bool unlisted; /* because no list names its action */
     enum tl_log_policy_level level;

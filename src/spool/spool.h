@@ -12,7 +12,8 @@
 
 #include "spool/segment.h"
 
-#define TL_SPOOL_SUFFIX ".seg" /* <UUIDv7 as hex>.seg: sorted by name is sorted by age */
+#define TL_SPOOL_SUFFIX    ".seg" /* <UUIDv7 as hex>.seg: sorted by name is sorted by age */
+#define TL_SPOOL_NAME_SIZE 40u
 
 /* Internally synchronised. Survives fork(): the child shares nothing and writes its own segments. */
 struct tl_spool;
@@ -41,11 +42,18 @@ void tl_spool_close(struct tl_spool *spool);
 /* How far an event has come. Values as of enum tally_level. */
 enum tl_spool_level { TL_SPOOL_NONE = 0, TL_SPOOL_QUEUED = 1, TL_SPOOL_SYNCED = 2 };
 
+/* What became of a record, and where a reader will find it. */
+struct tl_spool_place {
+    enum tl_spool_level level;
+    uint32_t index;                   /* in its segment */
+    char segment[TL_SPOOL_NAME_SIZE]; /* name of the file; "" with TL_SPOOL_NONE */
+};
+
 /*
  * Writes one record, index excepted, whose text lies at room + TL_SPOOL_HEADER_LEN; room has
  * tl_spool_span() bytes and is changed. Waits for space, and for the disk if `level` is
  * TL_SPOOL_SYNCED, until tl_clock->steady_us() is `until_us`; a time that is past means not to wait.
- * *level_out is what was reached, also on failure: TL_SPOOL_NONE says that the record will never be
+ * place_out->level is what was reached, also on failure: TL_SPOOL_NONE says that the record will never be
  * seen by a reader.
  *
  * Errors: TALLY_ELIMIT the spool has bytes_max and the reader did not make room in time
@@ -56,7 +64,7 @@ enum tl_spool_level { TL_SPOOL_NONE = 0, TL_SPOOL_QUEUED = 1, TL_SPOOL_SYNCED = 
  */
 tally_status tl_spool_write(struct tl_spool *spool, const struct tl_spool_record *record,
                             uint8_t *room, enum tl_spool_level level, int64_t until_us,
-                            enum tl_spool_level *level_out, struct tally_error *err);
+                            struct tl_spool_place *place_out, struct tally_error *err);
 
 /*
  * Makes everything that was written before the call survive power loss; waits at most until
