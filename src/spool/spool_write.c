@@ -8,9 +8,9 @@
 /* How often a writer without space looks whether the reader has removed a segment. */
 #define ROOM_POLL_US 5000
 
-/* Making a segment is part of writing, like the write itself, and no wait for anybody: so long even
- * a caller who does not want to wait lets another thread finish that. */
-#define MAKING_US 50000
+/* So long even a caller who does not want to wait lets another thread finish making a segment: that is
+ * part of writing, like the write itself. */
+#define MAKING_US 5000
 
 /* After writing failed in two segments, it is refused for so long before it is tried again: a disk
  * that is full or broken is not asked for two new files by each event. */
@@ -85,27 +85,41 @@ static tally_status wait_for_room(struct tl_spool *spool, int64_t until_us, bool
     return TALLY_OK;
 }
 
+static tally_status fail_refused(const struct tl_spool *spool, struct tally_error *err)
+{
+    return tl_fail_errno(err, TALLY_EIO, spool->refused_errno, "cannot write to the spool '%s'",
+                         spool->dir);
+}
+
 /* One step towards another segment: it is made, or there is a wait for what stands in the way. */
 static tally_status come_closer(struct tl_spool *spool, int64_t began_us, int64_t until_us,
                                 bool *has_waited, struct tally_error *err) TL_REQUIRES(spool->mu)
 {
     int64_t now_us = tl_clock->steady_us();
     if (now_us < spool->refused_until_us) {
-        return tl_fail_errno(err, TALLY_EIO, spool->refused_errno, "cannot write to the spool '%s'",
-                             spool->dir);
-    }
-    if (spool->is_making) {
-        int64_t last_us = began_us + MAKING_US > until_us ? began_us + MAKING_US : until_us;
-        if (now_us >= last_us) {
-            return fail_late(err);
+        if (now_us >= until_us) {
+            return fail_refused(spool, err);
         }
-        tl_spool_wait(spool, last_us);
+        spool->counts.waits += !*has_waited;
+        *has_waited = true;
+        tl_spool_wait(spool,
+                      until_us < spool->refused_until_us ? until_us : spool->refused_until_us);
         return TALLY_OK;
     }
     if (!tl_spool_has_room(spool)) {
         return wait_for_room(spool, until_us, has_waited, err);
     }
-    return tl_spool_make_next(spool, err);
+    if (!spool->has_maker && !spool->is_making) {
+        return tl_spool_make_next(spool, err);
+    }
+    int64_t last_us = began_us + MAKING_US > until_us ? began_us + MAKING_US : until_us;
+    if (now_us >= last_us) {
+        return fail_late(err);
+    }
+    spool->wants_next = true;
+    tl_spool_notify(spool);
+    tl_spool_wait(spool, last_us);
+    return TALLY_OK;
 }
 
 /* Sees to it that the active segment has room for a record. */
@@ -116,7 +130,7 @@ static tally_status find_room(struct tl_spool *spool, uint32_t span, int64_t unt
     bool has_waited = false;
     tally_status status = TALLY_OK;
     tl_mutex_lock(&spool->mu);
-    tl_spool_start_thread(spool);
+    tl_spool_start_threads(spool);
     while (status == TALLY_OK) {
         struct tl_spool_segment *active =
             atomic_load_explicit(&spool->active, memory_order_relaxed); /* written under mu */
