@@ -14,7 +14,8 @@
 
 /* After writing failed in two segments, it is refused for so long before it is tried again: a disk
  * that is full or broken is not asked for two new files by each event. */
-#define REFUSE_US 20000
+#define REFUSE_US         20000
+#define REFUSED_LATELY_US 1000000
 
 struct spot {
     struct tl_spool_segment *segment;
@@ -57,8 +58,18 @@ static bool fits(const struct tl_spool *spool, const struct tl_spool_segment *se
     return tl_state_offset(state) + span <= spool->size;
 }
 
-static tally_status fail_late(struct tally_error *err)
+static tally_status fail_refused(const struct tl_spool *spool, struct tally_error *err)
 {
+    return tl_fail_errno(err, TALLY_EIO, spool->refused_errno, "cannot write to the spool '%s'",
+                         spool->dir);
+}
+
+/* The time is over; why nothing could be made before, if it is known, says more than that. */
+static tally_status fail_late(const struct tl_spool *spool, struct tally_error *err)
+{
+    if (tl_clock->steady_us() < spool->refused_until_us + REFUSED_LATELY_US) {
+        return fail_refused(spool, err);
+    }
     return tl_fail_errno(err, TALLY_EIO, ETIMEDOUT, "the spool's disk does not answer in time");
 }
 
@@ -72,7 +83,7 @@ static tally_status wait_for_room(struct tl_spool *spool, int64_t until_us, bool
     }
     int64_t now_us = tl_clock->steady_us();
     if (now_us >= until_us && tl_spool_file_count(spool) < spool->segments_max) {
-        return fail_late(err); /* segments cannot be closed, because they cannot be synced */
+        return fail_late(spool, err); /* segments cannot be closed, because they cannot be synced */
     }
     if (now_us >= until_us) {
         return tl_fail(err, TALLY_ELIMIT, "the spool '%s' is full and nobody empties it",
@@ -83,12 +94,6 @@ static tally_status wait_for_room(struct tl_spool *spool, int64_t until_us, bool
     int64_t next_us = now_us + ROOM_POLL_US;
     tl_spool_wait(spool, until_us < next_us ? until_us : next_us);
     return TALLY_OK;
-}
-
-static tally_status fail_refused(const struct tl_spool *spool, struct tally_error *err)
-{
-    return tl_fail_errno(err, TALLY_EIO, spool->refused_errno, "cannot write to the spool '%s'",
-                         spool->dir);
 }
 
 /* One step towards another segment: it is made, or there is a wait for what stands in the way. */
@@ -114,7 +119,7 @@ static tally_status come_closer(struct tl_spool *spool, int64_t began_us, int64_
     }
     int64_t last_us = began_us + MAKING_US > until_us ? began_us + MAKING_US : until_us;
     if (now_us >= last_us) {
-        return fail_late(err);
+        return fail_late(spool, err);
     }
     spool->wants_next = true;
     tl_spool_notify(spool);
