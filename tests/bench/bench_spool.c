@@ -1,102 +1,146 @@
-/* What it costs to read one record of a spool, in processor time: bench_spool DIRECTORY. */
+/* What one write into the spool costs, beside a bare pwrite() of the same bytes in the same run. */
+#include "spool/spool.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/crc32c.h"
-#include "spool/drain.h"
+#include "base/clock.h"
+#include "base/parse.h"
 
-#define SEGMENT_BYTES (UINT32_C(64) << 20)
-#define TEXT_LEN      700u
-#define ROUNDS        10
-#define TAKE_MAX      4096u
+#define TEXT_LEN    600u
+#define THREADS_MAX 16u
 
-static double now_ns(void)
+struct bench {
+    const char *dir;
+    struct tl_spool *spool; /* NULL: bare writes */
+    uint32_t events;        /* of each thread */
+    uint32_t *ns;           /* of each event of all threads */
+    atomic_uint_fast64_t offset;
+    int fd;
+};
+
+struct worker {
+    pthread_t thread;
+    struct bench *bench;
+    uint32_t *ns;
+};
+
+static int64_t now_ns(void)
 {
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-    return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
+    struct timespec now;
+    tl_assert(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* Fills a segment; returns how many records it holds. */
-static size_t write_segment(const char *path)
+static void write_bare(struct bench *bench, const uint8_t *room)
 {
-    static uint8_t bytes[SEGMENT_BYTES];
-    const struct tl_segment header = { .nonce = 7, .size = SEGMENT_BYTES };
-    tl_segment_encode(bytes, &header);
-    struct tl_spool_record record = { .kind = TL_SPOOL_EVENT, .len = TEXT_LEN };
     uint32_t span = tl_spool_span(TEXT_LEN);
-    for (size_t at = TL_SEGMENT_HEADER_LEN; at + span <= SEGMENT_BYTES; at += span) {
-        memset(bytes + at + TL_SPOOL_HEADER_LEN, 'x', TEXT_LEN);
-        tl_spool_encode(bytes + at, &record, header.nonce);
-        record.index++;
-    }
-    FILE *file = fopen(path, "wb");
-    tl_assert(file != NULL);
-    size_t written = fwrite(bytes, 1, sizeof(bytes), file);
-    int rc = fclose(file);
-    tl_assert(written == sizeof(bytes) && rc == 0);
-    return record.index;
+    uint64_t offset = atomic_fetch_add_explicit(&bench->offset, span, memory_order_relaxed);
+    tl_assert(pwrite(bench->fd, room, span, (off_t)offset) == (ssize_t)span);
 }
 
-/* Takes all records, `max` at a time. Prints the best of some rounds: what disturbs a round only
- * ever makes it slower. */
-static void measure(const char *dir, size_t count, size_t max)
+static void *run(void *ctx)
 {
-    static struct tl_drain_item items[TAKE_MAX];
-    double best = 0;
-    for (int round = 0; round < ROUNDS; round++) {
-        struct tl_drain *drain = NULL;
-        tally_status status = tl_drain_open(&drain, dir, NULL);
-        tl_assert(status == TALLY_OK);
-        double start = now_ns();
-        size_t taken = 0;
-        while (taken < count) {
-            size_t n = 0;
-            status = tl_drain_take(drain, items, max, SIZE_MAX, &n, NULL);
-            tl_assert(status == TALLY_OK);
-            tl_drain_commit(drain);
-            taken += n;
+    struct worker *worker = ctx;
+    struct bench *bench = worker->bench;
+    uint8_t room[TL_SPOOL_HEADER_LEN + TEXT_LEN + TL_SPOOL_ALIGN];
+    memset(room, 'a', sizeof(room));
+    const struct tl_spool_record record = { .kind = TL_SPOOL_EVENT, .len = TEXT_LEN };
+    for (uint32_t i = 0; i < bench->events; i++) {
+        int64_t began = now_ns();
+        if (bench->spool == NULL) {
+            write_bare(bench, room);
+        } else {
+            struct tl_spool_place place;
+            tl_assert(tl_spool_write(bench->spool, &record, room, TL_SPOOL_QUEUED, INT64_MAX,
+                                     &place, NULL) == TALLY_OK);
         }
-        double ns = (now_ns() - start) / (double)count;
-        best = round == 0 || ns < best ? ns : best;
-        tl_drain_close(drain);
+        int64_t took = now_ns() - began;
+        worker->ns[i] = took < UINT32_MAX ? (uint32_t)took : UINT32_MAX;
     }
-    printf("%-28s %6.0f ns for %u bytes, %zu at a time\n", "taking a record", best, TEXT_LEN, max);
+    return NULL;
 }
 
-static void measure_crc(const char *name, uint32_t (*crc)(uint32_t, const void *, size_t))
+static int compare(const void *a, const void *b)
 {
-    static uint8_t bytes[TEXT_LEN];
-    double start = now_ns();
-    uint32_t sum = 0;
-    for (int i = 0; i < 100000; i++) {
-        sum = crc(sum, bytes, sizeof(bytes));
-    }
-    printf("%-28s %6.0f ns for %u bytes (%08x)\n", name, (now_ns() - start) / 100000, TEXT_LEN,
-           sum);
+    const uint32_t x = *(const uint32_t *)a;
+    const uint32_t y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
 }
 
-int main(int argc, char *argv[])
+static void measure(struct bench *bench, const char *what, unsigned threads)
 {
-    if (argc != 2) {
-        (void)fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
+    struct worker workers[THREADS_MAX];
+    size_t count = (size_t)bench->events * threads;
+    int64_t began = now_ns();
+    for (unsigned i = 0; i < threads; i++) {
+        workers[i] = (struct worker){ .bench = bench, .ns = bench->ns + (size_t)i * bench->events };
+        tl_assert(pthread_create(&workers[i].thread, NULL, run, &workers[i]) == 0);
+    }
+    for (unsigned i = 0; i < threads; i++) {
+        tl_assert(pthread_join(workers[i].thread, NULL) == 0);
+    }
+    double seconds = (double)(now_ns() - began) / 1e9;
+    qsort(bench->ns, count, sizeof(bench->ns[0]), compare);
+    printf("%-6s %2u threads  p50 %6u ns  p99 %6u ns  p99.9 %7u ns  max %9u ns  %8.0f /s\n", what,
+           threads, bench->ns[count / 2], bench->ns[count * 99 / 100],
+           bench->ns[count * 999 / 1000], bench->ns[count - 1], (double)count / seconds);
+}
+
+static void measure_bare(struct bench *bench, unsigned threads)
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/bench_spool.bare", bench->dir);
+    bench->fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+    tl_assert(bench->fd >= 0);
+    off_t len = (off_t)tl_spool_span(TEXT_LEN) * bench->events * threads;
+    tl_assert(posix_fallocate(bench->fd, 0, len) == 0);
+    atomic_store(&bench->offset, 0);
+    bench->spool = NULL;
+    measure(bench, "pwrite", threads);
+    tl_assert(unlink(path) == 0 && close(bench->fd) == 0);
+}
+
+static void measure_spool(struct bench *bench, unsigned threads)
+{
+    char dir[512];
+    (void)snprintf(dir, sizeof(dir), "%s/bench_spool.XXXXXX", bench->dir);
+    tl_assert(mkdtemp(dir) != NULL);
+    const struct tl_spool_options options = { .dir = dir,
+                                              .segment_bytes = (uint32_t)16 << 20,
+                                              .bytes_max = (uint64_t)8 << 30,
+                                              .sync_interval_ms = 100 };
+    tl_assert(tl_spool_open(&bench->spool, &options, NULL) == TALLY_OK);
+    measure(bench, "spool", threads);
+    tl_spool_close(bench->spool);
+    char command[600];
+    (void)snprintf(command, sizeof(command), "rm -r '%s'", dir);
+    tl_assert(system(command) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t events = 500000;
+    if (argc < 2 ||
+        (argc > 2 && tl_parse_u64(argv[2], strlen(argv[2]), UINT32_MAX, &events) != TALLY_OK)) {
+        (void)fprintf(stderr, "usage: bench_spool DIR [EVENTS]\n");
         return 2;
     }
-    char dir[4096];
-    char path[4200];
-    (void)snprintf(dir, sizeof(dir), "%s/bench-spool-XXXXXX", argv[1]);
-    const char *made = mkdtemp(dir);
-    tl_assert(made != NULL);
-    (void)snprintf(path, sizeof(path), "%s/0.seg", dir);
-    measure_crc("CRC-32C", tl_crc32c);
-    measure_crc("CRC-32C without instruction", tl_crc32c_portable);
-    size_t count = write_segment(path);
-    measure(dir, count, TAKE_MAX);
-    measure(dir, count, 64);
-    (void)unlink(path);
-    (void)rmdir(dir);
+    static const unsigned threads[] = { 1, 4 };
+    struct bench bench = { .dir = argv[1] };
+    for (size_t i = 0; i < TL_ARRAY_LEN(threads); i++) {
+        bench.events = (uint32_t)(events / threads[i]);
+        bench.ns = tl_alloc_array((size_t)bench.events * threads[i], sizeof(bench.ns[0]));
+        tl_assert(bench.ns != NULL);
+        measure_bare(&bench, threads[i]);
+        measure_spool(&bench, threads[i]);
+        tl_free(bench.ns);
+    }
     return 0;
 }
