@@ -498,6 +498,25 @@ static void a_ledger_that_cannot_be_opened_is_a_condition(void **state)
     check_no_report();
 }
 
+static void a_ledger_that_somebody_else_writes_gets_its_events(void **state)
+{
+    (void)state;
+    struct tl_router_counts counts;
+    make_ledger("one");
+    struct tally_ledger *other = open_ledger("one", 1);
+    open_router(0, false);
+    add("one", "1");
+    deliver(); /* at once, or when the other has ended: that is its business */
+    tally_close(other);
+    fake_clock_pass(FAKE_SECOND);
+    deliver();
+    tl_router_count(router, &counts);
+    assert_int_equal(counts.recorded, 1);
+    tl_router_close(router);
+    router = NULL;
+    assert_int_equal(count_in("one"), 1);
+}
+
 static void a_rollback_forgets_what_the_spool_gives_again(void **state)
 {
     (void)state;
@@ -703,6 +722,7 @@ int main(void)
         CASE(events_of_an_absent_ledger_wait_and_then_stay_at_home),
         CASE(a_ledger_that_appears_gets_what_waited),
         CASE(a_ledger_that_cannot_be_opened_is_a_condition),
+        CASE(a_ledger_that_somebody_else_writes_gets_its_events),
         CASE(a_rollback_forgets_what_the_spool_gives_again),
         CASE(a_full_router_takes_no_more_and_keeps_nobody_waiting),
         CASE(countless_bad_names_are_neither_kept_nor_told_each),
