@@ -173,7 +173,7 @@ static sigset_t handle_signals(void)
     sigemptyset(&ours);
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &ours, &outside);
+    pthread_sigmask(SIG_BLOCK, &ours, &outside);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGCHLD, &action, NULL);
     return outside;
