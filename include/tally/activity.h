@@ -34,9 +34,9 @@ struct tally_activity {
     char trouble[256]; /* why nothing is recorded, as the sequencer last noted; "" if nothing */
 };
 
-#define TALLY_ACTIVITY_INIT           \
-    {                                 \
-        sizeof(struct tally_activity) \
+#define TALLY_ACTIVITY_INIT                                                                \
+    {                                                                                      \
+        sizeof(struct tally_activity), "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "" \
     }
 
 /*

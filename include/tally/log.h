@@ -62,8 +62,10 @@ struct tally_route_input {
 };
 /*
  * Names the ledger for one event; called on the thread that logs. NULL: it cannot say. Names have 1
- * to 64 characters of A-Z a-z 0-9 . _ - and do not begin with a dot. Events without a usable name
- * stay in the logger's own ledger, with the tag "tally:unrouted", and are counted.
+ * to 64 characters of A-Z a-z 0-9 . _ - and do not begin with a dot; the ledger is the directory of
+ * that name in `route.dir`. Events without a usable name stay in the logger's own ledger, with the
+ * tag "tally:unrouted", and are counted. So do, later, events whose ledger cannot be had within 10
+ * seconds. A call can wait until a routed event is SYNCED, not until it is RECORDED.
  */
 typedef const char *tally_route_fn(void *ctx, const struct tally_route_input *input);
 
@@ -75,17 +77,16 @@ struct tally_logger_options {
     void *on_loss_ctx;
     tally_warning_fn *on_warning; /* NULL: none */
     void *on_warning_ctx;
-    tally_route_fn *route; /* NULL: everything goes to the logger's own ledger */
+    tally_route_fn
+        *route; /* NULL: everything goes to the logger's own ledger; else see the settings
+                            * route.dir, route.create and route.open_max */
     void *route_ctx;
-    const char *route_dir;   /* where the ledgers lie: <route_dir>/<name>; required with `route` */
-    uint32_t route_open_max; /* ledgers open at a time; 0: 16 */
-    int route_create;        /* 1: a ledger that is not there is made; 0: events wait for it */
 };
 
 #define TALLY_LOGGER_OPTIONS_INIT                                                               \
     {                                                                                           \
         sizeof(struct tally_logger_options), TALLY_DELIVERY_DEFAULT, 0, NULL, NULL, NULL, NULL, \
-            NULL, NULL, NULL, 0, 0                                                              \
+            NULL, NULL                                                                          \
     }
 
 /*
@@ -250,7 +251,8 @@ TALLY_API void tally_span_leave(struct tally_span *span);
 
 /*
  * Declares a span that ends with the scope (gcc and clang): a scope that is left before
- * tally_span_end(), by return, break or an exception of C++, is recorded as a failure.
+ * tally_span_end(), by return, break or an exception of C++, is recorded as a failure. C code that
+ * exceptions pass through needs -fexceptions for that; longjmp() and exit() skip it always.
  */
 #if defined(__GNUC__)
 #    define TALLY_SPAN(name, logger, action)                               \

@@ -73,6 +73,15 @@ tally_status tl_fail(struct tally_error *err, tally_status status, const char *f
     return status;
 }
 
+tally_status tl_fail_with(struct tally_error *err, const struct tally_error *cause)
+{
+    tl_assert(cause->status != TALLY_OK);
+    if (err != NULL && err->status == TALLY_OK) {
+        *err = *cause;
+    }
+    return cause->status;
+}
+
 tally_status tl_fail_errno(struct tally_error *err, tally_status status, int os_errno,
                            const char *fmt, ...)
 {

@@ -1,5 +1,6 @@
 #include "codec/yaml.h"
 
+#include <stdio.h>
 #include <yaml.h>
 
 #include "base/limits.h"
@@ -14,6 +15,7 @@ struct seen {
 struct element {
     struct element *next;
     struct tl_str text;
+    struct tl_yaml_place place;
 };
 
 struct reader {
@@ -136,16 +138,17 @@ static bool is_name(struct tl_str text)
     return text.len > 0;
 }
 
-/*
- * Makes the dotted key of the scalar at hand below `parent`, and keeps it. Since dotted keys are
- * compared as a whole, `a.b: 1` repeats what `a: {b: 1}` says.
- */
-static tally_status read_key(struct reader *r, struct tl_str parent, struct tl_str *key_out)
+/* Where the event at hand begins. */
+static struct tl_yaml_place place_of(const struct reader *r)
 {
-    if (r->event.type != YAML_SCALAR_EVENT || !is_name(scalar_of(r))) {
-        return refuse(r, "a key must be text on one line");
-    }
-    struct tl_str name = scalar_of(r);
+    return (struct tl_yaml_place){ .line = (uint32_t)r->event.start_mark.line + 1,
+                                   .column = (uint32_t)r->event.start_mark.column + 1 };
+}
+
+/* Makes a dotted key of `name` below `parent`, and keeps it. */
+static tally_status add_key(struct reader *r, struct tl_str parent, struct tl_str name,
+                            struct tl_str *key_out)
+{
     size_t start = parent.len == 0 ? 0 : parent.len + 1;
     struct seen *seen = tl_arena_alloc(r->arena, sizeof(*seen));
     char *key = tl_arena_alloc(r->arena, start + name.len + 1);
@@ -172,21 +175,32 @@ static tally_status read_key(struct reader *r, struct tl_str parent, struct tl_s
     return TALLY_OK;
 }
 
-/* Reads up to the end of a list whose start is at hand. */
+/*
+ * Makes the dotted key of the scalar at hand below `parent`, and keeps it. Since dotted keys are
+ * compared as a whole, `a.b: 1` repeats what `a: {b: 1}` says.
+ */
+static tally_status read_key(struct reader *r, struct tl_str parent, struct tl_str *key_out)
+{
+    if (r->event.type != YAML_SCALAR_EVENT || !is_name(scalar_of(r))) {
+        return refuse(r, "a key must be text on one line");
+    }
+    return add_key(r, parent, scalar_of(r), key_out);
+}
+
+/* Reads up to the end of a list of texts, whose first element or end is at hand. */
 static tally_status read_list(struct reader *r, struct tl_yaml_item *item)
 {
     struct element *first = NULL;
     struct element **end = &first;
-    TL_TRY(next_event(r));
     while (r->event.type != YAML_SEQUENCE_END_EVENT) {
         if (r->event.type != YAML_SCALAR_EVENT) {
-            return refuse(r, "an element of a list must be text");
+            return refuse(r, "the elements of a list must be texts, or all of them mappings");
         }
         struct element *element = tl_arena_alloc(r->arena, sizeof(*element));
         if (element == NULL) {
             return out_of_memory(r);
         }
-        *element = (struct element){ 0 };
+        *element = (struct element){ .place = place_of(r) };
         TL_TRY(copy_scalar(r, &element->text));
         *end = element;
         end = &element->next;
@@ -194,33 +208,30 @@ static tally_status read_list(struct reader *r, struct tl_yaml_item *item)
         TL_TRY(next_event(r));
     }
     struct tl_str *values = tl_arena_alloc(r->arena, (item->count + 1) * sizeof(*values));
-    if (values == NULL) {
+    struct tl_yaml_place *places = tl_arena_alloc(r->arena, (item->count + 1) * sizeof(*places));
+    if (values == NULL || places == NULL) {
         return out_of_memory(r);
     }
     item->values = values;
+    item->places = places;
     for (const struct element *element = first; element != NULL; element = element->next) {
         *values++ = element->text;
+        *places++ = element->place;
     }
     return TALLY_OK;
 }
 
-/* Reads the value at hand, text or a list, and appends it to the items. */
-static tally_status read_item(struct reader *r, struct tl_str key)
+/* Reads the text at hand, or the list of texts whose first element or end it is, and appends it to
+ * the items. */
+static tally_status read_item(struct reader *r, struct tl_str key, struct tl_yaml_place place,
+                              bool list)
 {
     struct tl_yaml_item *item = tl_arena_alloc(r->arena, sizeof(*item));
     if (item == NULL) {
         return out_of_memory(r);
     }
-    *item = (struct tl_yaml_item){
-        .key = key,
-        .line = (uint32_t)r->event.start_mark.line + 1,
-        .column = (uint32_t)r->event.start_mark.column + 1,
-    };
-    if (r->event.type == YAML_SCALAR_EVENT) {
-        TL_TRY(copy_scalar(r, &item->value));
-    } else {
-        TL_TRY(read_list(r, item));
-    }
+    *item = (struct tl_yaml_item){ .key = key, .place = place };
+    TL_TRY(list ? read_list(r, item) : copy_scalar(r, &item->value));
     if (r->last == NULL) {
         r->first = item;
     } else {
@@ -230,38 +241,76 @@ static tally_status read_item(struct reader *r, struct tl_str key)
     return TALLY_OK;
 }
 
-/* The mappings that are open, by the dotted keys that lead to them. */
+/* The mappings and lists of mappings that are open. */
+struct level {
+    struct tl_str key; /* dotted */
+    bool list;
+    size_t count; /* mappings met in the list */
+};
+
 struct path {
-    struct tl_str keys[TL_YAML_DEPTH_MAX];
+    struct level levels[TL_YAML_DEPTH_MAX];
     size_t depth;
 };
 
-/* Reads the key at hand and its value, or only the start of that, if it is a mapping. */
-static tally_status read_entry(struct reader *r, struct path *path)
+static tally_status push(struct reader *r, struct path *path, struct tl_str key, bool list)
 {
-    struct tl_str key = { 0 };
-    TL_TRY(read_key(r, path->keys[path->depth], &key));
-    TL_TRY(next_event(r));
-    if (r->event.type != YAML_MAPPING_START_EVENT) {
-        return read_item(r, key);
-    }
     if (++path->depth == TL_YAML_DEPTH_MAX) {
         return fail_here(r, TALLY_ELIMIT, "too many mappings inside each other");
     }
-    path->keys[path->depth] = key;
+    path->levels[path->depth] = (struct level){ .key = key, .list = list };
     return TALLY_OK;
 }
 
-/* Reads the mapping whose start is at hand, and those inside it, up to its end. */
+/* Opens the mapping at hand, the next one of a list. */
+static tally_status read_element(struct reader *r, struct path *path)
+{
+    struct level *list = &path->levels[path->depth];
+    if (r->event.type != YAML_MAPPING_START_EVENT) {
+        return refuse(r, "the elements of a list must be texts, or all of them mappings");
+    }
+    char number[24];
+    int len = snprintf(number, sizeof(number), "%zu", list->count++);
+    struct tl_str key = { 0 };
+    TL_TRY(add_key(r, list->key, (struct tl_str){ number, (size_t)len }, &key));
+    return push(r, path, key, false);
+}
+
+/* Reads the key at hand and its value, or only the start of that, if there are mappings in it. */
+static tally_status read_entry(struct reader *r, struct path *path)
+{
+    struct tl_str key = { 0 };
+    TL_TRY(read_key(r, path->levels[path->depth].key, &key));
+    TL_TRY(next_event(r));
+    if (r->event.type == YAML_MAPPING_START_EVENT) {
+        return push(r, path, key, false);
+    }
+    struct tl_yaml_place place = place_of(r);
+    bool list = r->event.type == YAML_SEQUENCE_START_EVENT;
+    if (list) {
+        TL_TRY(next_event(r));
+    }
+    if (r->event.type == YAML_MAPPING_START_EVENT) {
+        TL_TRY(push(r, path, key, true));
+        return read_element(r, path);
+    }
+    return read_item(r, key, place, list);
+}
+
+/* Reads the mapping whose start is at hand, and all inside it, up to its end. */
 static tally_status read_mapping(struct reader *r)
 {
-    struct path path = { .keys = { TL_STR("") } };
+    struct path path = { .levels = { { .key = TL_STR("") } } };
     for (;;) {
         TL_TRY(next_event(r));
-        if (r->event.type != YAML_MAPPING_END_EVENT) {
+        if (r->event.type == YAML_MAPPING_END_EVENT || r->event.type == YAML_SEQUENCE_END_EVENT) {
+            if (path.depth-- == 0) {
+                return TALLY_OK;
+            }
+        } else if (path.levels[path.depth].list) {
+            TL_TRY(read_element(r, &path));
+        } else {
             TL_TRY(read_entry(r, &path));
-        } else if (path.depth-- == 0) {
-            return TALLY_OK;
         }
     }
 }

@@ -8,6 +8,16 @@ static tally_status refuse_reader(const struct tally_ledger *ledger, struct tall
                             : tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
 }
 
+/* In memory there is no other way than the sequencer of this very process. */
+static tally_status refuse_without_spool(const struct tally_ledger *ledger, struct tally_error *err)
+{
+    if (ledger->spool != NULL) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_refuse_inherited(ledger, err));
+    return tl_fail(err, TALLY_EIO, "the sequencer has stopped");
+}
+
 tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
                                  struct tally_receipt *receipts_out, struct tally_error *err)
 {
@@ -33,7 +43,12 @@ tally_status tally_append_events(struct tally_ledger *ledger, struct tally_event
     struct tl_request request = { .entries = events->entries,
                                   .count = events->count,
                                   .error = TALLY_ERROR_INIT };
-    return tl_queue_run(ledger, &request, err);
+    tally_status status = TALLY_OK;
+    if (!tl_queue_run(ledger, &request, &status, err)) {
+        TL_TRY(refuse_without_spool(ledger, err));
+        status = tl_follow_append(ledger, events->entries, events->count, INT64_MAX, err);
+    }
+    return status;
 }
 
 static void events_freep(struct tally_events **events)
@@ -68,28 +83,57 @@ tally_status tally_append(struct tally_ledger *ledger, const char *json, size_t 
     return append_one(ledger, json, len, false, receipt_out, err);
 }
 
+/* The event of an act on the ledger itself; the caller releases *json. */
+static tally_status write_act(struct tl_buf *json, const struct tally_ledger *ledger,
+                              const char *action, const char *by, const char *metadata)
+{
+    tl_buf_init(json, TL_EVENT_BYTES_MAX);
+    tl_buf_add_text(json, "{\"action\":");
+    tl_json_write_string(json, tl_str_of(action));
+    tl_buf_add_text(json, by == NULL ? ",\"actor\":{\"type\":\"system\",\"id\":"
+                                     : ",\"actor\":{\"type\":\"user\",\"id\":");
+    tl_json_write_string(json, tl_str_of(by == NULL ? "tally" : by));
+    tl_buf_add_text(json, "},\"targets\":[{\"type\":\"ledger\",\"id\":");
+    tl_json_write_string(json, tl_str_of(ledger->origin));
+    tl_buf_add_text(json, "}],\"severity\":\"low\",\"source\":{\"service\":\"tally\"}");
+    if (metadata != NULL) {
+        tl_buf_add_text(json, ",\"metadata\":");
+        tl_buf_add_text(json, metadata);
+    }
+    tl_buf_add_char(json, '}');
+    return tl_buf_status(json);
+}
+
 tally_status tally_record_act(struct tally_ledger *ledger, const char *action, const char *by,
                               const char *metadata, struct tally_receipt *receipt_out,
                               struct tally_error *err)
 {
     struct tl_buf json;
-    tl_buf_init(&json, TL_EVENT_BYTES_MAX);
-    tl_buf_add_text(&json, "{\"action\":");
-    tl_json_write_string(&json, tl_str_of(action));
-    tl_buf_add_text(&json, by == NULL ? ",\"actor\":{\"type\":\"system\",\"id\":"
-                                      : ",\"actor\":{\"type\":\"user\",\"id\":");
-    tl_json_write_string(&json, tl_str_of(by == NULL ? "tally" : by));
-    tl_buf_add_text(&json, "},\"targets\":[{\"type\":\"ledger\",\"id\":");
-    tl_json_write_string(&json, tl_str_of(ledger->origin));
-    tl_buf_add_text(&json, "}],\"severity\":\"low\",\"source\":{\"service\":\"tally\"}");
-    if (metadata != NULL) {
-        tl_buf_add_text(&json, ",\"metadata\":");
-        tl_buf_add_text(&json, metadata);
-    }
-    tl_buf_add_char(&json, '}');
-    tally_status status = tl_buf_status(&json);
+    tally_status status = write_act(&json, ledger, action, by, metadata);
     if (status == TALLY_OK) {
         status = append_one(ledger, json.data, json.len, true, receipt_out, err);
+    }
+    tl_buf_release(&json);
+    return status;
+}
+
+static tally_status spool_act(struct tally_ledger *ledger, const struct tl_buf *json,
+                              struct tally_error *err)
+{
+    TL_CLEANUP(events_freep) struct tally_events *events = NULL;
+    TL_TRY(tally_events_new(&events, ledger, err));
+    TL_TRY(tl_events_add(events, json->data, json->len, 0, true, err));
+    const struct tl_entry entry = { .event = events->text.data, .len = events->text.len };
+    return tl_follow_spool(ledger, &entry, err);
+}
+
+tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const char *metadata,
+                          struct tally_error *err)
+{
+    struct tl_buf json;
+    tally_status status = write_act(&json, ledger, action, NULL, metadata);
+    if (status == TALLY_OK) {
+        status = spool_act(ledger, &json, err);
     }
     tl_buf_release(&json);
     return status;
@@ -107,5 +151,13 @@ tally_status tally_declare_gap(struct tally_ledger *ledger, uint64_t count, int 
                                         .to_us = to_us,
                                         .reason = tl_str_of(reason) };
     struct tl_request request = { .control = &control, .count = 1, .error = TALLY_ERROR_INIT };
-    return tl_queue_run(ledger, &request, err);
+    tally_status status = TALLY_OK;
+    if (tl_queue_run(ledger, &request, &status, err)) {
+        return status;
+    }
+    TL_TRY(refuse_without_spool(ledger, err));
+    struct tl_gap gap = { .count = count, .exact = exact != 0, .from_us = from_us, .to_us = to_us };
+    tl_str_copy(gap.reason, sizeof(gap.reason), tl_str_of(reason));
+    tl_gap_new_source(gap.source);
+    return tl_gap_spool(ledger, &gap, INT64_MAX, err);
 }

@@ -4,7 +4,9 @@
 #define CHUNK_RECORDS   65536u
 #define CHUNK_TERMS     ((size_t)48 << 20) /* bytes; with these a chunk is full */
 #define CHUNK_TERMS_MAX ((size_t)64 << 20) /* and so there is room for any record's */
+#define POLL_NS         5000000
 #define RETRY_MS        1000u
+#define POLL_NS         5000000
 
 /* One chunk on its way into the index. */
 struct chunk {
@@ -225,12 +227,20 @@ tally_status tl_indexer_start(struct tally_ledger *ledger, struct tally_error *e
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate the indexer");
     }
     indexer->ledger = ledger;
-    TL_TRY(tl_store_open_reader(ledger->store, &indexer->store, err));
-    TL_TRY(open_fitting(indexer, ledger->state.size, &ledger->state.indexed, err));
+    TL_TRY(tl_store_open_reader(ledger->role.store, &indexer->store, err));
+    uint64_t position = 0;
+    TL_TRY(open_fitting(indexer, tl_sequencer_head(ledger->role.sequencer)->size, &position, err));
+    struct tl_state *state = &ledger->state;
+    tl_mutex_lock(&state->mu);
+    state->indexed = position;
+    state->index_stop = false;
+    state->index_failed = false;
+    tl_mutex_unlock(&state->mu);
     TL_TRY(tl_thread_start(&ledger->index_thread, "tally-index", run_indexer, indexer));
     indexer = NULL; /* the thread's now */
+    tl_mutex_lock(&state->mu);
     ledger->index_runs = true;
-    ledger->has_index = true;
+    tl_mutex_unlock(&state->mu);
     return TALLY_OK;
 }
 
@@ -248,27 +258,65 @@ void tl_indexer_stop(struct tally_ledger *ledger, bool drain)
     tl_cond_broadcast(&state->changed);
     tl_mutex_unlock(&state->mu);
     tl_thread_join(ledger->index_thread);
+    tl_mutex_lock(&state->mu);
     ledger->index_runs = false;
+    tl_cond_broadcast(&state->changed);
+    tl_mutex_unlock(&state->mu);
+}
+
+/* Waits for the indexer of this process. *ended_out: it ended before it got there. */
+static tally_status wait_here(struct tally_ledger *ledger, uint64_t end, bool *ended_out,
+                              struct tally_error *err)
+{
+    struct tl_state *state = &ledger->state;
+    struct tally_error error = TALLY_ERROR_INIT;
+    tl_mutex_lock(&state->mu);
+    while (ledger->index_runs && !state->index_failed && state->indexed < end) {
+        tl_cond_wait(&state->changed, &state->mu);
+    }
+    *ended_out = !ledger->index_runs && state->indexed < end;
+    if (state->index_failed) {
+        error = state->index_error;
+    }
+    tl_mutex_unlock(&state->mu);
+    return error.status == TALLY_OK ? TALLY_OK : tl_fail_with(err, &error);
+}
+
+static tally_status head_and_position(struct tally_ledger *ledger, uint64_t *size_out,
+                                      uint64_t *position_out, struct tally_error *err)
+{
+    struct tl_reader reader;
+    struct tally_head head = { 0 };
+    *position_out = 0;
+    TL_TRY(tl_reader_get(ledger, &reader, err));
+    tally_status status = tl_store_head(reader.store, &head, err);
+    if (status == TALLY_OK && reader.index != NULL) {
+        status = tl_index_position(reader.index, position_out, err);
+    }
+    tl_reader_put(ledger, &reader);
+    *size_out = head.size;
+    return status;
 }
 
 tally_status tally_wait_indexed(struct tally_ledger *ledger, struct tally_error *err)
 {
-    if (!ledger->index_runs) {
+    if (ledger->paths.memory || !ledger->writable) {
         return tl_fail(err, TALLY_ENOTSUP, "this ledger has no index of its own to wait for");
     }
-    struct tl_state *state = &ledger->state;
-    tally_status status = TALLY_OK;
-    tl_mutex_lock(&state->mu);
-    uint64_t end = state->size;
-    while (!state->index_failed && state->indexed < end) {
-        tl_cond_wait(&state->changed, &state->mu);
-    }
-    if (state->index_failed) {
-        status = state->index_error.status;
-        if (err != NULL && err->status == TALLY_OK) {
-            *err = state->index_error;
+    uint64_t end = 0;
+    uint64_t position = 0;
+    uint64_t size = 0;
+    TL_TRY(head_and_position(ledger, &end, &position, err));
+    while (position < end) {
+        bool ended = false;
+        TL_TRY(wait_here(ledger, end, &ended, err));
+        if (!ended) {
+            return TALLY_OK;
         }
+        /* Another process records, and indexes: look now and then. */
+        const struct timespec pause = { .tv_nsec = POLL_NS };
+        (void)nanosleep(&pause, NULL);
+        TL_TRY(head_and_position(ledger, &size, &position, err));
     }
-    tl_mutex_unlock(&state->mu);
-    return status;
+    return TALLY_OK;
 }

@@ -57,31 +57,6 @@ tally_status tl_options_read(const struct tally_options *options, struct tl_path
     return status;
 }
 
-tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err)
-{
-    int fd = tl_io->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot open lock '%s'", path);
-    }
-    int rc = 0;
-    do {
-        rc = tl_io->flock(fd, LOCK_EX | LOCK_NB);
-    } while (rc != 0 && errno == EINTR);
-    if (rc != 0) {
-        int os_errno = errno;
-        tl_io_closep(&fd);
-        if (os_errno == EWOULDBLOCK) {
-            return tl_fail(err, TALLY_EBUSY,
-                           "the ledger is open for writing elsewhere ('%s' is locked); one process "
-                           "at a time may write",
-                           path);
-        }
-        return tl_fail_errno(err, TALLY_EIO, os_errno, "cannot lock '%s'", path);
-    }
-    *fd_out = fd;
-    return TALLY_OK;
-}
-
 /* "<host>/<directory>-<8 hex digits>": an origin is never used again, so it holds chance. */
 static tally_status make_origin(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl_paths *paths,
                                 const char *wanted, struct tally_error *err)
@@ -158,6 +133,7 @@ static tally_status make_directories(const struct tl_paths *paths, struct tally_
 {
     TL_TRY(tl_io_make_directory(paths->dir, 0700, err));
     TL_TRY(tl_io_make_directory(paths->checkpoints, 0700, err));
+    TL_TRY(tl_io_make_directory(paths->spool, 0700, err));
     return tl_io_make_directory(paths->keys, 0700, err);
 }
 
@@ -180,6 +156,7 @@ static void remove_directories(const struct tl_paths *paths)
         }
     }
     (void)rmdir(paths->checkpoints);
+    (void)rmdir(paths->spool);
     (void)rmdir(paths->keys);
     (void)rmdir(paths->dir);
 }
@@ -193,10 +170,10 @@ static void fill_result(struct tally_init_result *result, const struct tl_keys *
 }
 
 /* Creates keys and the sequencer of a ledger whose store is open and empty. */
-static tally_status create_sequencer(struct tl_sequencer **sequencer_out,
-                                     const struct tl_paths *paths, const struct tl_config *config,
-                                     struct tally_store *store, const char *origin,
-                                     struct tally_init_result *result, struct tally_error *err)
+tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const struct tl_paths *paths,
+                                 const struct tl_config *config, struct tally_store *store,
+                                 const char *origin, struct tally_init_result *result,
+                                 struct tally_error *err)
 {
     char name[TL_ORIGIN_LEN_MAX + 1];
     struct tl_keys *keys = NULL;
@@ -225,7 +202,8 @@ static tally_status fill_directories(const struct tl_paths *paths, const struct 
     struct tally_store *store = NULL;
     struct tl_sequencer *sequencer = NULL;
     TL_TRY(tl_store_open(&store, paths->store, TALLY_STORE_CREATE, err));
-    tally_status status = create_sequencer(&sequencer, paths, config, store, origin, result, err);
+    tally_status status =
+        tl_create_sequencer(&sequencer, paths, config, store, origin, result, err);
     tl_sequencer_close(sequencer);
     tl_store_close(store);
     return status;
@@ -272,6 +250,7 @@ static tally_status init_locks(struct tally_ledger *ledger, struct tally_error *
     bool done = tl_mutex_init(&ledger->queue.mu) == TALLY_OK &&
                 tl_cond_init(&ledger->queue.work) == TALLY_OK &&
                 tl_cond_init(&ledger->queue.done) == TALLY_OK &&
+                tl_losses_init(&ledger->losses) == TALLY_OK &&
                 tl_mutex_init(&ledger->state.mu) == TALLY_OK &&
                 tl_cond_init(&ledger->state.changed) == TALLY_OK &&
                 tl_mutex_init(&ledger->readers.mu) == TALLY_OK;
@@ -283,6 +262,7 @@ static void release_locks(struct tally_ledger *ledger)
     tl_mutex_release(&ledger->queue.mu);
     tl_cond_release(&ledger->queue.work);
     tl_cond_release(&ledger->queue.done);
+    tl_losses_release(&ledger->losses);
     tl_mutex_release(&ledger->state.mu);
     tl_cond_release(&ledger->state.changed);
     tl_mutex_release(&ledger->readers.mu);
@@ -293,13 +273,15 @@ void tally_close(struct tally_ledger *ledger)
     if (ledger == NULL) {
         return;
     }
-    tl_queue_stop(ledger);
-    tl_indexer_stop(ledger, true);
-    tl_sequencer_close(ledger->sequencer);
+    tl_fork_unwatch(&ledger->watch);
+    tl_sequence_stop(ledger);
+    tl_spool_close(ledger->spool);
+    struct tally_store *memory_store = ledger->paths.memory ? ledger->role.store : NULL;
+    tl_role_drop(ledger, true);
     tl_readers_close(ledger);
-    tl_store_close(ledger->store);
-    tl_io_closep(&ledger->lock_fd);
+    tl_store_close(memory_store);
     tl_config_release(&ledger->config);
+    tl_arena_release(&ledger->options_arena);
     release_locks(ledger);
     tl_free(ledger);
 }
@@ -313,37 +295,18 @@ static void closep(struct tally_ledger **ledger)
 static tally_status open_memory(struct tally_ledger *ledger, struct tally_error *err)
 {
     struct tally_init_result result = { "", "", "", "" };
-    TL_TRY(tl_store_open(&ledger->store, ledger->paths.store, TALLY_STORE_CREATE, err));
-    tally_status status = create_sequencer(&ledger->sequencer, &ledger->paths, &ledger->config,
-                                           ledger->store, NULL, &result, err);
+    struct tl_role *role = &ledger->role;
+    TL_TRY(tl_role_prepare(ledger, err));
+    TL_TRY(tl_store_open(&role->store, ledger->paths.store, TALLY_STORE_CREATE, err));
+    tally_status status = tl_create_sequencer(&role->sequencer, &ledger->paths, &ledger->config,
+                                              role->store, NULL, &result, err);
     if (status == TALLY_OK) {
         memcpy(ledger->origin, result.origin, sizeof(ledger->origin));
+        role->held = true;
+        ledger->state.size = tl_sequencer_head(role->sequencer)->size;
     }
     explicit_bzero(&result, sizeof(result));
     return status;
-}
-
-static tally_status open_for_writing(struct tally_ledger *ledger, bool accept_clock,
-                                     struct tally_error *err)
-{
-    TL_TRY(tl_lock_take(ledger->paths.lock, &ledger->lock_fd, err));
-    TL_TRY(tl_store_open(&ledger->store, ledger->paths.store, TALLY_STORE_WRITE, err));
-    struct tl_keys *keys = NULL;
-    struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status = tl_keys_load(&keys, ledger->paths.keys, &why);
-    if (status != TALLY_OK) {
-        /* Not TALLY_ENOTFOUND: the ledger is there, and making a new one would be the wrong way. */
-        return tl_fail_errno(err, status == TALLY_ENOTFOUND ? TALLY_EIO : status, why.os_errno,
-                             "%s; without its keys the ledger can be read, not written",
-                             why.message);
-    }
-    memcpy(ledger->origin, keys->state.origin, sizeof(ledger->origin));
-    const struct tl_sequencer_input input = { .paths = &ledger->paths,
-                                              .config = &ledger->config,
-                                              .store = ledger->store,
-                                              .keys = keys,
-                                              .accept_clock = accept_clock };
-    return tl_sequencer_resume(&ledger->sequencer, &input, err);
 }
 
 static tally_status read_origin(void *ctx, const struct tally_checkpoint *checkpoint)
@@ -359,16 +322,62 @@ static tally_status read_origin(void *ctx, const struct tally_checkpoint *checkp
     return TALLY_ECANCELED; /* one is enough */
 }
 
-/* A reader has no keys; it takes the name that the ledger gives itself. */
+/* Takes the name that the ledger gives itself, and opens the store for the readers to come. */
 static tally_status open_for_reading(struct tally_ledger *ledger, struct tally_error *err)
 {
-    TL_TRY(tl_store_open(&ledger->store, ledger->paths.store, TALLY_STORE_READ, err));
-    tally_status status = tl_store_scan_checkpoints(ledger->store, 0, read_origin, ledger, err);
+    struct tl_reader reader;
+    TL_TRY(tl_reader_get(ledger, &reader, err));
+    ledger->is_volatile = (tl_store_caps(reader.store) & TALLY_STORE_VOLATILE) != 0;
+    tally_status status = tl_store_scan_checkpoints(reader.store, 0, read_origin, ledger, err);
+    tl_reader_put(ledger, &reader);
     if (status != TALLY_ECANCELED) {
         return status == TALLY_OK ? tl_fail(err, TALLY_ECORRUPT, "the ledger has no checkpoint")
                                   : tl_fail(err, status, "cannot read the first checkpoint");
     }
     return TALLY_OK;
+}
+
+static void on_spooled(void *ctx)
+{
+    tl_sequence_wake(ctx);
+}
+
+static tally_status open_spool(struct tally_ledger *ledger, struct tally_error *err)
+{
+    const struct tl_config *config = &ledger->config;
+    const struct tl_spool_options options = {
+        .dir = ledger->paths.spool,
+        .segment_bytes = (uint32_t)config->spool_segment_bytes,
+        .bytes_max = config->spool_bytes_max,
+        .sync_interval_ms = config->spool_sync_ms,
+        .segment_age_ms = 1000 * config->spool_segment_age_s,
+        .on_write = on_spooled,
+        .ctx = ledger,
+    };
+    return tl_spool_open(&ledger->spool, &options, err);
+}
+
+/* With the lock as the sequencer, else as one who only spools, for now. */
+static tally_status open_for_writing(struct tally_ledger *ledger, struct tally_error *err)
+{
+    struct tally_error why = TALLY_ERROR_INIT;
+    bool elsewhere = false;
+    tally_status status = tl_io_make_directory(ledger->paths.spool, 0700, &why);
+    if (status == TALLY_OK) {
+        status = tl_role_take(ledger, &elsewhere, &why);
+    }
+    if (status == TALLY_OK) {
+        tl_trouble_clear(ledger);
+    } else if (!elsewhere && !ledger->unattended) {
+        return tl_fail_with(err, &why);
+    } else if (!elsewhere) {
+        tl_trouble_note(ledger, &why);
+    }
+    status = open_for_reading(ledger, &why);
+    if (status != TALLY_OK && !ledger->unattended) {
+        return tl_fail_with(err, &why);
+    }
+    return open_spool(ledger, err);
 }
 
 static tally_status require_directory(const struct tl_paths *paths, struct tally_error *err)
@@ -380,16 +389,56 @@ static tally_status require_directory(const struct tl_paths *paths, struct tally
     return TALLY_OK;
 }
 
-static tally_status start(struct tally_ledger *ledger, struct tally_error *err)
+static tally_status open_as(struct tally_ledger *ledger, const struct tally_options *options,
+                            struct tally_error *err)
 {
+    TL_TRY(require_directory(&ledger->paths, err));
+    ledger->writable = options->writable != 0 || ledger->paths.memory;
+    ledger->unattended = options->unattended != 0;
+    ledger->accept_clock = options->accept_clock != 0;
     if (!ledger->writable) {
-        return TALLY_OK;
+        return open_for_reading(ledger, err);
     }
-    ledger->state.size = tl_sequencer_head(ledger->sequencer)->size;
-    if (!ledger->paths.memory) {
-        TL_TRY(tl_indexer_start(ledger, err));
+    if (ledger->paths.memory) {
+        TL_TRY(open_memory(ledger, err));
+        ledger->is_volatile = true;
+    } else {
+        TL_TRY(open_for_writing(ledger, err));
     }
-    return tl_queue_start(ledger, err);
+    return tl_sequence_start(ledger, err);
+}
+
+/* NULL stays NULL; false without memory. */
+static bool copy_text(struct tl_arena *arena, const char **text)
+{
+    if (*text == NULL) {
+        return true;
+    }
+    size_t size = strlen(*text) + 1;
+    char *copy = tl_arena_alloc(arena, size);
+    if (copy != NULL) {
+        memcpy(copy, *text, size);
+    }
+    *text = copy;
+    return copy != NULL;
+}
+
+static tally_status copy_options(struct tally_ledger *ledger, const struct tally_options *options)
+{
+    struct tl_arena *arena = &ledger->options_arena;
+    struct tally_options *copy = &ledger->options;
+    *copy = *options;
+    struct tally_setting *settings =
+        tl_arena_alloc(arena, (options->setting_count + 1) * sizeof(*settings));
+    bool done =
+        settings != NULL && copy_text(arena, &copy->uri) && copy_text(arena, &copy->config_path);
+    for (size_t i = 0; done && i < options->setting_count; i++) {
+        settings[i] = options->settings[i];
+        done = copy_text(arena, &settings[i].key) && copy_text(arena, &settings[i].value) &&
+               copy_text(arena, &settings[i].origin);
+    }
+    copy->settings = settings;
+    return done ? TALLY_OK : TALLY_ENOMEM;
 }
 
 tally_status tally_open(struct tally_ledger **ledger_out, const struct tally_options *options,
@@ -399,29 +448,25 @@ tally_status tally_open(struct tally_ledger **ledger_out, const struct tally_opt
     if (made == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a ledger");
     }
-    made->lock_fd = -1;
+    made->queue.lock_fd = -1;
+    tl_arena_init(&made->options_arena, 4 * TL_CONFIG_BYTES_MAX);
     tally_status status = init_locks(made, err);
     if (status == TALLY_OK) {
         status = tl_options_read(options, &made->paths, &made->config, err);
     }
+    if (status == TALLY_OK && copy_options(made, options) != TALLY_OK) {
+        tl_config_release(&made->config);
+        status = tl_fail(err, TALLY_ENOMEM, "cannot allocate options");
+    }
     if (status != TALLY_OK) {
+        tl_arena_release(&made->options_arena);
         release_locks(made);
         tl_free(made);
         return status;
     }
-
+    tl_ledger_watch_forks(made);
     TL_CLEANUP(closep) struct tally_ledger *ledger = made;
-    TL_TRY(require_directory(&ledger->paths, err));
-    ledger->writable = options->writable != 0 || ledger->paths.memory;
-    if (ledger->paths.memory) {
-        TL_TRY(open_memory(ledger, err));
-    } else if (ledger->writable) {
-        TL_TRY(open_for_writing(ledger, options->accept_clock != 0, err));
-    } else {
-        TL_TRY(open_for_reading(ledger, err));
-    }
-    ledger->is_volatile = (tl_store_caps(ledger->store) & TALLY_STORE_VOLATILE) != 0;
-    TL_TRY(start(ledger, err));
+    TL_TRY(open_as(ledger, options, err));
     *ledger_out = TL_TAKE(ledger);
     return TALLY_OK;
 }

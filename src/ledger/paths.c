@@ -74,5 +74,7 @@ tally_status tl_paths_init(struct tl_paths *paths, const char *uri, struct tl_st
     TL_TRY(tl_path_join(paths->lock, paths->dir, "ledger.lock", err));
     TL_TRY(tl_path_join(paths->config, paths->dir, "tally.yaml", err));
     TL_TRY(tl_path_join(paths->checkpoints, paths->dir, "checkpoints", err));
+    TL_TRY(tl_path_join(paths->spool, paths->dir, "spool", err));
+    TL_TRY(tl_path_join(paths->trouble, paths->spool, "trouble.txt", err));
     return join_keys(paths, keys_dir, err);
 }

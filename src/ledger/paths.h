@@ -18,6 +18,8 @@ struct tl_paths {
     char lock[TL_PATH_SIZE];
     char config[TL_PATH_SIZE];
     char checkpoints[TL_PATH_SIZE];
+    char spool[TL_PATH_SIZE];
+    char trouble[TL_PATH_SIZE]; /* text: why nothing is recorded now */
     char keys[TL_PATH_SIZE];
     char trust[TL_PATH_SIZE];
 };

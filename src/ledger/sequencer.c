@@ -320,6 +320,18 @@ static void mark_clean_stop(struct tl_sequencer *seq)
     (void)tl_keys_mark(seq->keys, seq->head.size, seq->head.root, true, true, NULL);
 }
 
+tally_status tl_sequencer_broken(const struct tl_sequencer *seq)
+{
+    return seq->broken;
+}
+
+void tl_sequencer_wipe(struct tl_sequencer *seq)
+{
+    explicit_bzero(seq->keys->log_seed, sizeof(seq->keys->log_seed));
+    explicit_bzero(&seq->keys->state, sizeof(seq->keys->state));
+    tl_mac_release(&seq->mac);
+}
+
 void tl_sequencer_close(struct tl_sequencer *seq)
 {
     if (seq == NULL) {

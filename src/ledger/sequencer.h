@@ -78,8 +78,14 @@ tally_status tl_sequencer_control(struct tl_sequencer *sequencer, const struct t
  * it. */
 const struct tally_head *tl_sequencer_head(const struct tl_sequencer *sequencer);
 
+/* TALLY_OK, or why it refuses everything. */
+tally_status tl_sequencer_broken(const struct tl_sequencer *sequencer);
+
 /* Marks a stop in order and wipes the keys. NULL is allowed. */
 void tl_sequencer_close(struct tl_sequencer *sequencer);
+
+/* For the child of a fork: wipes the secrets of the parent's sequencer, whatever it was doing. */
+void tl_sequencer_wipe(struct tl_sequencer *sequencer);
 
 /* Copies what the configuration asks for as the policy of the given number. TALLY_EINVAL for an
  * erasable pointer that breaks a rule. */

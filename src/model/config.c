@@ -36,7 +36,30 @@ static char *copy_text(struct tl_arena *arena, struct tl_str text)
 
 static bool is_list(const struct tl_config_key *key)
 {
-    return key->kind == TL_CONFIG_POINTERS || key->kind == TL_CONFIG_MEMBERS;
+    switch (key->kind) {
+    case TL_CONFIG_POINTERS:
+    case TL_CONFIG_MEMBERS:
+    case TL_CONFIG_ACTIONS:
+    case TL_CONFIG_NAMES:
+    case TL_CONFIG_PATTERNS:
+    case TL_CONFIG_RULES:
+        return true;
+    case TL_CONFIG_TEXT:
+    case TL_CONFIG_SIZE:
+    case TL_CONFIG_CHOICE:
+    case TL_CONFIG_SECONDS:
+    case TL_CONFIG_MS:
+    case TL_CONFIG_DAYS:
+    case TL_CONFIG_MAP:
+        return false;
+    }
+    return false;
+}
+
+/* Whether one text is a list with commas; else it is for whoever applies it. */
+static bool is_split(const struct tl_config_key *key)
+{
+    return is_list(key) && key->kind != TL_CONFIG_PATTERNS && key->kind != TL_CONFIG_RULES;
 }
 
 /* Splits text at commas, without the spaces around them. */
@@ -93,9 +116,25 @@ static tally_status join(struct tl_arena *arena, struct tl_config_entry *entry,
     return TALLY_OK;
 }
 
+/* Rules that come as one text take the place of those that came one by one. */
+static void drop_rules(struct tl_config *config)
+{
+    struct tl_config_entry **link = &config->entries;
+    while (*link != NULL) {
+        if ((*link)->key->kind == TL_CONFIG_RULES) {
+            *link = (*link)->next;
+        } else {
+            link = &(*link)->next;
+        }
+    }
+}
+
 /* Puts an entry into the list, in order of name, in place of one with the same name. */
 static void put_entry(struct tl_config *config, struct tl_config_entry *entry)
 {
+    if (entry->key->kind == TL_CONFIG_RULES && entry->map.text == NULL) {
+        drop_rules(config);
+    }
     struct tl_config_entry **link = &config->entries;
     while (*link != NULL && strcmp((*link)->name, entry->name) < 0) {
         link = &(*link)->next;
@@ -111,6 +150,7 @@ struct source {
     struct tl_str name;
     struct tl_str value;             /* absent for a list of the file */
     const struct tl_yaml_item *item; /* NULL if it is not of the file */
+    const char *path;                /* likewise */
     const char *origin, *where;
 };
 
@@ -121,6 +161,31 @@ static tally_status refuse_name(const struct source *source, struct tally_error 
                    (int)(source->name.len < 80 ? source->name.len : 80), source->name.text,
                    nearest == NULL ? "" : "; the nearest is '", nearest == NULL ? "" : nearest,
                    nearest == NULL ? "" : "'");
+}
+
+static tally_status add_value(struct tl_config *config, const struct source *source,
+                              struct tl_config_entry *entry, struct tally_error *err)
+{
+    bool of_rule = entry->key->kind == TL_CONFIG_RULES && entry->map.text != NULL;
+    if (of_rule && source->item == NULL) {
+        return tl_fail(err, TALLY_EINVAL, "%s: 'policy.rules' is set as a whole: a JSON array",
+                       source->where);
+    }
+    if (source->value.text != NULL) {
+        entry->value = copy_text(&config->arena, source->value);
+        if (entry->value == NULL ||
+            (is_split(entry->key) && split(&config->arena, entry) != TALLY_OK)) {
+            return no_memory(err);
+        }
+        return TALLY_OK;
+    }
+    if (!is_list(entry->key) || of_rule) {
+        return tl_fail(err, TALLY_EINVAL, "%s: '%.80s' takes one value, not a list", source->where,
+                       entry->name);
+    }
+    tl_assert(source->item != NULL); /* only files have lists */
+    entry->places = source->item->places;
+    return join(&config->arena, entry, source->item) == TALLY_OK ? TALLY_OK : no_memory(err);
 }
 
 static tally_status add(struct tl_config *config, const struct source *source,
@@ -137,6 +202,7 @@ static tally_status add(struct tl_config *config, const struct source *source,
     }
     *entry = (struct tl_config_entry){ .key = key,
                                        .name = copy_text(&config->arena, source->name),
+                                       .path = source->path,
                                        .origin = source->origin,
                                        .where = source->where };
     if (entry->name == NULL) {
@@ -146,21 +212,7 @@ static tally_status add(struct tl_config *config, const struct source *source,
         entry->map =
             (struct tl_str){ .text = entry->name + (source->name.len - rest.len), .len = rest.len };
     }
-    if (source->value.text == NULL) {
-        if (!is_list(key)) {
-            return tl_fail(err, TALLY_EINVAL, "%s: '%.80s' takes one value, not a list",
-                           source->where, entry->name);
-        }
-        tl_assert(source->item != NULL); /* only files have lists */
-        if (join(&config->arena, entry, source->item) != TALLY_OK) {
-            return no_memory(err);
-        }
-    } else {
-        entry->value = copy_text(&config->arena, source->value);
-        if (entry->value == NULL || (is_list(key) && split(&config->arena, entry) != TALLY_OK)) {
-            return no_memory(err);
-        }
-    }
+    TL_TRY(add_value(config, source, entry, err));
     put_entry(config, entry);
     return TALLY_OK;
 }
@@ -215,9 +267,11 @@ static tally_status add_file(struct tl_config *config, const char *path, struct 
                        cause.message);
     }
     for (; item != NULL; item = item->next) {
-        struct source source = { .name = item->key, .value = item->value, .item = item };
-        source.origin = place(&config->arena, path, item->line, 0);
-        source.where = place(&config->arena, path, item->line, item->column);
+        struct source source = {
+            .name = item->key, .value = item->value, .item = item, .path = path
+        };
+        source.origin = place(&config->arena, path, item->place.line, 0);
+        source.where = place(&config->arena, path, item->place.line, item->place.column);
         if (source.origin == NULL || source.where == NULL) {
             return no_memory(err);
         }
@@ -264,7 +318,7 @@ static tally_status apply_all(struct tl_config *config, struct tally_error *err)
          entry = entry->next) {
         TL_TRY(tl_config_apply(config, entry, err));
     }
-    return TALLY_OK;
+    return tl_policy_read(&config->policy, config, err);
 }
 
 tally_status tl_config_read(struct tl_config *config, const char *path, struct tl_str text,
@@ -281,12 +335,14 @@ tally_status tl_config_read(struct tl_config *config, const char *path, struct t
     TL_TRY(apply_all(&fresh, err));
     *config = fresh;
     tl_arena_init(&fresh.arena, 0); /* given away */
+    fresh.policy = NULL;
     return TALLY_OK;
 }
 
 void tl_config_release(struct tl_config *config)
 {
     if (config != NULL) {
+        tl_policy_release(config->policy);
         tl_arena_release(&config->arena);
         *config = (struct tl_config){ .arena = { 0 } };
     }

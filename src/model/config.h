@@ -27,9 +27,14 @@ struct tl_config {
     size_t erasable_count;
     const struct tl_str *text_members; /* searched by `text`: "reason", "actor.name", ... */
     size_t text_member_count;
-    const struct tl_log_policy *policy; /* what is recorded of events that are logged */
-    uint32_t log_timeout_ms;            /* how long a call waits, unless it says otherwise */
-    size_t spool_bytes_max;             /* of one process */
+    struct tl_log_policy *policy; /* what is recorded of events that are logged; owned */
+    bool policy_enabled;
+    size_t policy_text_bytes;
+    struct tl_str route_dir; /* relative to the ledger's directory, or absolute */
+    size_t route_open_max;   /* ledgers open at a time */
+    bool route_create;       /* a ledger that is not there is made */
+    uint32_t log_timeout_ms; /* how long a call waits, unless it says otherwise */
+    size_t spool_bytes_max;  /* of one process */
     size_t spool_segment_bytes;
     uint32_t spool_sync_ms;          /* what is spooled is synced after at most so long; 0: never */
     uint32_t spool_segment_age_s;    /* a segment is closed after so long */

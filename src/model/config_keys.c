@@ -47,6 +47,40 @@ const struct tl_config_key tl_config_keys[] = {
       .fallback = "1000",
       .max = 3600000,
       .doc = "How long a call that logs may wait, unless it says otherwise." },
+    { .name = "policy.allow",
+      .kind = TL_CONFIG_ACTIONS,
+      .offset = TL_LIST_ALLOW,
+      .fallback = "all",
+      .doc = "Actions that are recorded: 'all', or names and patterns such as 'user.*'." },
+    { .name = "policy.deny",
+      .kind = TL_CONFIG_ACTIONS,
+      .offset = TL_LIST_DENY,
+      .fallback = "",
+      .doc = "Actions that are not recorded, although they are allowed." },
+    { .name = "policy.enabled",
+      .kind = TL_CONFIG_CHOICE,
+      .offset = offsetof(struct tl_config, policy_enabled),
+      .fallback = "true",
+      .words = { "false", "true" },
+      .doc = "Whether anything is recorded of what is logged: 'true' or 'false'." },
+    { .name = "policy.redact.keys",
+      .kind = TL_CONFIG_NAMES,
+      .fallback = "password,passwd,secret,token,api_key,apikey,authorization,auth,session_id,"
+                  "session_token,access_token,refresh_token,private_key,client_secret",
+      .doc = "Members whose values are masked, whatever the letter case of their names." },
+    { .name = "policy.redact.patterns",
+      .kind = TL_CONFIG_PATTERNS,
+      .fallback = "",
+      .doc = "Regular expressions whose matches in texts are masked." },
+    { .name = "policy.rules",
+      .kind = TL_CONFIG_RULES,
+      .doc = "How much of which events is recorded, and how; the first rule that matches." },
+    { .name = "policy.text_bytes",
+      .kind = TL_CONFIG_SIZE,
+      .offset = offsetof(struct tl_config, policy_text_bytes),
+      .fallback = "0",
+      .max = (int64_t)TL_EVENT_BYTES_MAX,
+      .doc = "Longer texts are cut; 0 for no bound, else 64 and more." },
     { .name = "retention.basis",
       .kind = TL_CONFIG_CHOICE,
       .offset = offsetof(struct tl_config, retention.by_occurred),
@@ -74,6 +108,24 @@ const struct tl_config_key tl_config_keys[] = {
       .offset = offsetof(struct tl_config, retention.default_days),
       .fallback = "365",
       .doc = "Days to keep events that no other rule covers; 0 or 'forever' keeps them." },
+    { .name = "route.create",
+      .kind = TL_CONFIG_CHOICE,
+      .offset = offsetof(struct tl_config, route_create),
+      .fallback = "no",
+      .words = { "no", "yes" },
+      .doc = "Whether a ledger that events are routed to is made if it is not there." },
+    { .name = "route.dir",
+      .kind = TL_CONFIG_TEXT,
+      .offset = offsetof(struct tl_config, route_dir),
+      .fallback = "ledgers",
+      .doc = "Where ledgers that events are routed to lie: absolute, or relative to the ledger." },
+    { .name = "route.open_max",
+      .kind = TL_CONFIG_SIZE,
+      .offset = offsetof(struct tl_config, route_open_max),
+      .fallback = "16",
+      .min = 1,
+      .max = 1024,
+      .doc = "How many ledgers that events are routed to are open at a time." },
     { .name = "search.text",
       .kind = TL_CONFIG_MEMBERS,
       .fallback = "reason,actor.name,targets.name",
@@ -126,12 +178,12 @@ const struct tl_config_key *tl_config_key_find(struct tl_str name, struct tl_str
     for (size_t i = 0; i < tl_config_key_count; i++) {
         const struct tl_config_key *key = &tl_config_keys[i];
         struct tl_str known = tl_str_of(key->name);
-        if (key->kind != TL_CONFIG_MAP) {
-            if (tl_str_equal(known, name)) {
-                return key;
-            }
-        } else if (name.len > known.len + 1 && tl_str_starts(name, known) &&
-                   name.text[known.len] == '.') {
+        bool has_entries = key->kind == TL_CONFIG_MAP || key->kind == TL_CONFIG_RULES;
+        if (key->kind != TL_CONFIG_MAP && tl_str_equal(known, name)) {
+            return key;
+        }
+        if (has_entries && name.len > known.len + 1 && tl_str_starts(name, known) &&
+            name.text[known.len] == '.') {
             *rest_out = (struct tl_str){ .text = name.text + known.len + 1,
                                          .len = name.len - known.len - 1 };
             return key;

@@ -229,6 +229,11 @@ tally_status tl_config_apply(struct tl_config *config, const struct tl_config_en
         return apply_list(config, entry, err);
     case TL_CONFIG_MAP:
         return apply_map(config, entry, err);
+    case TL_CONFIG_ACTIONS:
+    case TL_CONFIG_NAMES:
+    case TL_CONFIG_PATTERNS:
+    case TL_CONFIG_RULES:
+        return TALLY_OK; /* later, by tl_policy_read() */
     }
     return TALLY_OK;
 }

@@ -2,6 +2,8 @@
 
 #include "base/limits.h"
 #include "model/event_draft.h"
+#include "model/event_fast.h"
+#include "model/policy_parts.h"
 
 /* A tree may take many times the bytes of its text: an event that needs more is too large. */
 #define ARENA_BYTES_MAX   (16 * TL_INPUT_BYTES_MAX)
@@ -10,7 +12,7 @@
 /* What a reader keeps from one event to the next, beyond which it starts anew. */
 #define KEPT_BYTES_MAX ((size_t)8 << 20)
 
-static const struct tl_json_limits input_limits = {
+const struct tl_json_limits tl_event_input_limits = {
     .bytes_max = TL_INPUT_BYTES_MAX,
     .depth_max = TL_EVENT_DEPTH_MAX,
     .members_max = TL_EVENT_MEMBERS_MAX,
@@ -25,6 +27,7 @@ void tl_event_reader_init(struct tl_event_reader *reader, const struct tl_event_
     tl_arena_init(&reader->arena, ARENA_BYTES_MAX);
     tl_buf_init(&reader->scratch, SCRATCH_BYTES_MAX);
     tl_event_names_index(reader);
+    tl_event_fast_index(reader);
 }
 
 void tl_event_reader_release(struct tl_event_reader *reader)
@@ -34,6 +37,7 @@ void tl_event_reader_release(struct tl_event_reader *reader)
     }
     tl_arena_release(&reader->arena);
     tl_buf_release(&reader->scratch);
+    tl_policy_matcher_free(reader->matcher);
     *reader = (struct tl_event_reader){ 0 };
 }
 
@@ -56,8 +60,8 @@ static tally_status read_tree(struct tl_event_reader *reader, const struct tl_ev
 {
     struct tally_error cause = TALLY_ERROR_INIT;
     const struct tl_json *root = NULL;
-    tally_status status =
-        tl_json_read(&reader->arena, input->json, input->len, &input_limits, &root, &cause);
+    tally_status status = tl_json_read(&reader->arena, input->json, input->len,
+                                       &tl_event_input_limits, &root, &cause);
     if (status == TALLY_ENOMEM && reader->arena.bytes > ARENA_BYTES_MAX / 2) {
         return tl_refuse(err, "too_large", "", "the event is too large to be read");
     }
@@ -95,18 +99,56 @@ static void init_draft(struct tl_draft *draft, struct tl_event_reader *reader,
     draft->target_count = 0;
 }
 
-tally_status tl_event_canonical(struct tl_event_reader *reader, const struct tl_event_input *input,
-                                struct tl_buf *out, uint32_t *notes_out, struct tally_error *err)
+static struct tl_event_span span_of(const char *event, struct tl_str key)
 {
-    reset(reader);
+    if (key.len == 0) {
+        return (struct tl_event_span){ 0 };
+    }
+    return (struct tl_event_span){ .at = (uint32_t)(key.text - event), .len = (uint32_t)key.len };
+}
+
+/* What the sequencer will ask for, while the event is at hand. */
+static tally_status note_spans(struct tl_event_spans *spans, struct tl_str event)
+{
+    struct tl_event_keys keys;
+    TL_TRY(tl_event_keys_read(&keys, event.text, event.len));
+    spans->id = span_of(event.text, keys.id);
+    spans->action = span_of(event.text, keys.action);
+    spans->severity = span_of(event.text, keys.severity);
+    spans->tenant_id = span_of(event.text, keys.tenant_id);
+    spans->service = span_of(event.text, keys.service);
+    spans->occurred_at = span_of(event.text, keys.occurred_at);
+    return tl_time_parse(&spans->occurred_us, keys.occurred_at);
+}
+
+tally_status tl_event_draft(struct tl_event_reader *reader, const struct tl_event_input *input,
+                            struct tl_buf *out, uint32_t *notes_out, struct tally_error *err)
+{
     const struct tl_json *root = NULL;
+    tl_buf_clear(&reader->scratch);
     TL_TRY(read_tree(reader, input, &root, err));
     struct tl_draft draft;
     init_draft(&draft, reader, input, err);
     uint32_t notes = 0;
+    size_t start = out->len;
     TL_TRY(tl_draft_read(&draft, root));
     TL_TRY(tl_draft_finish(&draft, &notes));
+    if (input->policy != NULL && !input->own) {
+        TL_TRY(tl_draft_apply_policy(&draft, input->policy, &notes));
+    }
     TL_TRY(tl_draft_write(&draft, out, &notes));
+    struct tl_str event = { .text = out->data + start, .len = out->len - start };
+    tally_status status = note_spans(&reader->spans, event);
+    tl_assert(status == TALLY_OK); /* what was just written can be read */
     *notes_out = notes;
     return TALLY_OK;
+}
+
+tally_status tl_event_canonical(struct tl_event_reader *reader, const struct tl_event_input *input,
+                                struct tl_buf *out, uint32_t *notes_out, struct tally_error *err)
+{
+    bool simple = false;
+    reset(reader);
+    TL_TRY(tl_event_fast(reader, input, out, notes_out, &simple, err));
+    return simple ? TALLY_OK : tl_event_draft(reader, input, out, notes_out, err);
 }

@@ -24,7 +24,7 @@ struct tl_event_input {
     int64_t now_us;        /* occurred_at if absent */
     const uint8_t *random; /* 16 fresh random bytes, for a UUIDv7 if `id` is absent */
     bool own;              /* the ledger's own event: the reserved prefix "tally." is allowed */
-    const struct tl_log_policy *policy; /* NULL: everything is recorded as it is */
+    const struct tl_log_policy *policy; /* NULL, or own: everything is recorded as it is */
 };
 
 enum tl_event_notes {
@@ -41,6 +41,19 @@ enum tl_event_notes {
 typedef void tl_event_hash_fn(uint8_t out[32], const void *bytes, size_t len);
 
 #define TL_EVENT_NAME_SLOTS 256u
+#define TL_EVENT_FAST_SLOTS 32u
+
+/* Text in an event: from its byte `at` on; without a length, absent. */
+struct tl_event_span {
+    uint32_t at;
+    uint32_t len;
+};
+
+/* Where in a canonical event its keys are, between their quotes; see struct tl_event_keys. */
+struct tl_event_spans {
+    struct tl_event_span id, action, severity, tenant_id, service, occurred_at;
+    int64_t occurred_us;
+};
 
 /* Scratch memory for one thread, used again for each event. */
 struct tl_event_reader {
@@ -49,7 +62,10 @@ struct tl_event_reader {
     struct tl_arena arena;
     struct tl_buf scratch;
     uint8_t names[TL_EVENT_NAME_SLOTS]; /* where each name of the input is in the table of names */
+    uint8_t slots[TL_EVENT_FAST_SLOTS]; /* the same for the names of simple events */
+    struct tl_event_spans spans;        /* of the last event that was taken in */
     struct tl_log_policy_decision decision; /* on the last event, if there was a policy */
+    struct tl_policy_matcher *matcher;      /* for its expressions, from the first use on */
 };
 
 void tl_event_reader_init(struct tl_event_reader *reader, const struct tl_event_rules *rules,
@@ -110,6 +126,9 @@ struct tl_event_keys {
     struct tl_str id, action, severity, tenant_id, service, occurred_at;
 };
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len);
+
+/* The same, without looking for them, for an event and what tl_event_canonical() noted of it. */
+struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, const char *event);
 
 /* Rank of a severity: low 1 ... critical 4; 0 for anything else. */
 int tl_severity_rank(struct tl_str severity);

@@ -15,6 +15,9 @@
 #include "model/event.h"
 #include "model/fold.h"
 
+/* Of events handed in. */
+extern const struct tl_json_limits tl_event_input_limits;
+
 /* Every place that holds one text. The first target is here, because aliases lead to it. */
 enum tl_place {
     TL_PLACE_ACTION,
@@ -152,6 +155,16 @@ tally_status tl_draft_read(struct tl_draft *draft, const struct tl_json *root);
 
 /* Resolves what needs all members to be known, fills in defaults, and checks the whole. */
 tally_status tl_draft_finish(struct tl_draft *draft, uint32_t *notes_out);
+
+/*
+ * Applies a policy to a finished draft: reader->decision, severity, what is left out, masked or
+ * cut. Errors: TALLY_EDISABLED it is not recorded; TALLY_ENOMEM
+ */
+tally_status tl_draft_apply_policy(struct tl_draft *draft, const struct tl_log_policy *policy,
+                                   uint32_t *notes_out);
+
+/* How many containers are in each other: 0 for a scalar. */
+uint32_t tl_draft_depth(const struct tl_json *node);
 
 /* Appends the canonical text, trimmed if it must be; the rules say how large it may be. */
 tally_status tl_draft_write(struct tl_draft *draft, struct tl_buf *out, uint32_t *notes_out);

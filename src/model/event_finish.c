@@ -16,14 +16,14 @@ static void keep_big_integers(struct tl_json *first)
     }
 }
 
-static uint32_t depth_of(const struct tl_json *node)
+uint32_t tl_draft_depth(const struct tl_json *node)
 {
     if (node->type != TL_JSON_ARRAY && node->type != TL_JSON_OBJECT) {
         return 0;
     }
     uint32_t deepest = 0;
     for (const struct tl_json *child = node->first; child != NULL; child = child->next) {
-        uint32_t depth = depth_of(child);
+        uint32_t depth = tl_draft_depth(child);
         deepest = depth > deepest ? depth : deepest;
     }
     return deepest + 1;
@@ -82,7 +82,7 @@ static tally_status add_member(struct tl_draft *draft, struct tl_json *object, u
                      : tl_draft_refuse(draft, at, "alias_conflict",
                                        "this belongs into metadata, which holds another value");
     }
-    if (level + depth_of(value) > TL_EVENT_DEPTH_MAX) {
+    if (level + tl_draft_depth(value) > TL_EVENT_DEPTH_MAX) {
         return tl_draft_refuse(draft, at, "too_deep",
                                "moved into metadata, this is nested deeper than %u",
                                TL_EVENT_DEPTH_MAX);

@@ -316,3 +316,21 @@ tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, s
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK : status;
 }
+
+static struct tl_str key_at(const char *event, struct tl_event_span span)
+{
+    return span.len == 0 ? (struct tl_str){ 0 }
+                         : (struct tl_str){ .text = event + span.at, .len = span.len };
+}
+
+struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, const char *event)
+{
+    return (struct tl_event_keys){
+        .id = key_at(event, spans->id),
+        .action = key_at(event, spans->action),
+        .severity = key_at(event, spans->severity),
+        .tenant_id = key_at(event, spans->tenant_id),
+        .service = key_at(event, spans->service),
+        .occurred_at = key_at(event, spans->occurred_at),
+    };
+}

@@ -25,6 +25,7 @@ struct tl_log_policy_facts {
 };
 
 struct tl_log_policy_decision {
+    struct tl_str action; /* as in the facts; borrowed from them */
     bool allowed;  /* false: not recorded */
     bool unlisted; /* because no list names its action */
     enum tl_log_policy_level level;
@@ -32,12 +33,16 @@ struct tl_log_policy_decision {
     uint8_t delivery;       /* enum tally_delivery; 0: as the logger says */
 };
 
+/* An absent severity is "medium", as it will be in the event. */
 void tl_log_policy_decide(const struct tl_log_policy *policy,
                           const struct tl_log_policy_facts *facts,
                           struct tl_log_policy_decision *decision_out);
 
 /* Whether an action may be recorded, as far as the action alone decides. */
 bool tl_log_policy_may_record(const struct tl_log_policy *policy, struct tl_str action);
+
+/* Whether no event at all may be recorded: switched off, nothing is listed, or all is denied. */
+bool tl_log_policy_allows_nothing(const struct tl_log_policy *policy);
 
 /*
  * Whether a member's value is masked for its name, which is compared without case and as a whole.

@@ -12,8 +12,8 @@
 
 #define PATH_SIZE   4352u
 #define SUFFIX      ".ack"
-#define RUN_MAX     64u  /* slots written at once */
-#define SWEEP_AFTER 3600 /* seconds; nobody waits that long */
+#define RUN_MAX     64u /* slots written at once */
+#define SWEEP_AFTER 10  /* seconds: who waits looks more often */
 #define MAGIC       0x01544101u
 
 _Static_assert(TL_ACK_LEN == 8 * 12, "slots have no padding");
@@ -104,19 +104,34 @@ tally_status tl_ack_read(const char *dir, const char *segment, uint32_t index, s
     return TALLY_OK;
 }
 
+static bool is_there(const char *path)
+{
+    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    return fd >= 0;
+}
+
+static bool is_old(const char *path)
+{
+    struct stat st;
+    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    return fd >= 0 && tl_io->fstat(fd, &st) == 0 &&
+           tl_clock->wall_us() / 1000000 - st.st_mtime > SWEEP_AFTER;
+}
+
 static tally_status sweep_one(void *ctx, const char *name)
 {
     const char *dir = ctx;
     size_t len = strlen(name);
     char path[PATH_SIZE];
-    struct stat st;
-    if (len <= sizeof(SUFFIX) - 1 || strcmp(name + len - (sizeof(SUFFIX) - 1), SUFFIX) != 0 ||
-        snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path)) {
+    if (len < sizeof(SUFFIX) || strcmp(name + len - (sizeof(SUFFIX) - 1), SUFFIX) != 0 ||
+        snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path) || !is_old(path)) {
         return TALLY_OK;
     }
-    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd >= 0 && tl_io->fstat(fd, &st) == 0 &&
-        tl_clock->wall_us() / 1000000 - st.st_mtime > SWEEP_AFTER) {
+    size_t end = strlen(path) - (sizeof(SUFFIX) - 1);
+    path[end] = '\0';
+    bool segment_is_there = is_there(path);
+    path[end] = SUFFIX[0];
+    if (!segment_is_there) {
         (void)tl_io->unlink(path); /* seen again the next time */
     }
     return TALLY_OK;

@@ -29,7 +29,7 @@ void *yaml_realloc(void *ptr, size_t size)
 static void write_items(struct tl_buf *out, const struct tl_yaml_item *item)
 {
     for (; item != NULL; item = item->next) {
-        tl_buf_addf(out, "%u:%u ", item->line, item->column);
+        tl_buf_addf(out, "%u:%u ", item->place.line, item->place.column);
         tl_buf_add_str(out, item->key);
         tl_buf_add_char(out, '=');
         assert_true((item->values == NULL) == (item->value.text != NULL));
@@ -109,6 +109,8 @@ static void reads_settings_under_their_dotted_names(void **state)
     }
 }
 
+#define MIXED "the elements of a list must be texts, or all of them mappings"
+
 static void names_line_and_column_of_what_it_refuses(void **state)
 {
     (void)state;
@@ -131,8 +133,15 @@ static void names_line_and_column_of_what_it_refuses(void **state)
         { "a: {b: 1}\na.b: 2\n", "line 2, column 1: this key was given before" },
         { "a: {}\na: {b: 1}\n", "line 2, column 1: this key was given before" },
         { "a: {b: 1, \"b\": 2}\n", "line 1, column 11: this key was given before" },
-        { "a: [[1]]\n", "line 1, column 5: an element of a list must be text" },
-        { "a:\n- b: 1\n", "line 2, column 3: an element of a list must be text" },
+        { "a: [[1]]\n", "line 1, column 5: " MIXED },
+        { "a:\n- b\n- c: 1\n", "line 3, column 3: " MIXED },
+        { "a:\n- c: 1\n- b\n", "line 3, column 3: " MIXED },
+        { "a: [{b: 1}, [c]]\n", "line 1, column 13: " MIXED },
+        { "a.0: {b: 1}\na: [{}]\n", "line 2, column 5: this key was given before" },
+        { "a: [{b: 1}]\na.0.b: 1\n", "line 2, column 1: this key was given before" },
+        { "a: [{b: 1, b: 2}]\n", "line 1, column 12: this key was given before" },
+        { "a: [&x {b: 1}]\n", "line 1, column 5: anchors and aliases are not supported" },
+        { "a: [{b: 1}\n", "line 2, column 1: did not find expected ',' or ']'" },
         { "- a\n", "line 1, column 1: the file must hold keys and their values" },
         { "text\n", "line 1, column 1: the file must hold keys and their values" },
         { "---\n", "line 2, column 1: the file must hold keys and their values" },
@@ -157,9 +166,43 @@ static void names_line_and_column_of_what_it_refuses(void **state)
     }
 }
 
+static void numbers_the_mappings_of_a_list(void **state)
+{
+    (void)state;
+    static const char *const table[][2] = {
+        { "a:\n- b: 1\n  c: 2\n- b: 3\nd: 4\n",
+          "2:6 a.0.b=1\n3:6 a.0.c=2\n4:6 a.1.b=3\n5:4 d=4\n" },
+        { "a: {b: [{c: 1}, {}, {d: [x, y]}]}\n", "1:13 a.b.0.c=1\n1:25 a.b.2.d=[x][y]\n" },
+        { "a: [{b: {c: 1}, d: [{e: 2}]}]\nf: 3\n", "1:13 a.0.b.c=1\n1:25 a.0.d.0.e=2\n2:4 f=3\n" },
+        { "a: [{}]\n", "" },
+    };
+    for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {
+        check_reads(table[i][0], table[i][1]);
+    }
+}
+
+static void says_where_the_elements_of_a_list_stand(void **state)
+{
+    (void)state;
+    static const char text[] = "a:\n  - x\n  -   y\n";
+    struct tl_arena arena = { 0 };
+    const struct tl_yaml_item *item = NULL;
+    tl_arena_init(&arena, ARENA_BYTES);
+    check_ok(tl_yaml_read(&arena, text, strlen(text), &item, NULL));
+    assert_int_equal(item->count, 2);
+    assert_int_equal(item->places[0].line, 2);
+    assert_int_equal(item->places[0].column, 5);
+    assert_int_equal(item->places[1].line, 3);
+    assert_int_equal(item->places[1].column, 7);
+    tl_arena_release(&arena);
+}
+
 static void refuses_what_passes_a_bound(void **state)
 {
     (void)state;
+    static const char nested[] = "a: [{b: [{c: [{d: [{e: 1}]}]}]}]";
+    check_refuses(nested, strlen(nested), TALLY_ELIMIT,
+                  "line 1, column 20: too many mappings inside each other");
     static const char deep[] = "a: {b: {c: {d: {e: {f: {g: {h: {i: 1}}}}}}}}";
     check_refuses(deep, strlen(deep), TALLY_ELIMIT,
                   "line 1, column 32: too many mappings inside each other");
@@ -170,6 +213,13 @@ static void refuses_what_passes_a_bound(void **state)
         tl_buf_addf(&text, "k%u:\n", i);
     }
     check_refuses(text.data, text.len, TALLY_ELIMIT, "line 4097, column 1: too many keys");
+
+    tl_buf_clear(&text);
+    tl_buf_add_text(&text, "k:\n");
+    for (unsigned i = 0; i < TL_YAML_KEYS_MAX; i++) {
+        tl_buf_add_text(&text, "- {}\n");
+    }
+    check_refuses(text.data, text.len, TALLY_ELIMIT, "line 4097, column 3: too many keys");
 
     tl_buf_clear(&text);
     while (text.len <= TL_CONFIG_BYTES_MAX) {
@@ -215,6 +265,7 @@ static void reports_that_it_is_out_of_memory(void **state)
     for (unsigned i = 0; i < 500; i++) {
         tl_buf_addf(&text, "k%u: [a, b]\n", i);
     }
+    tl_buf_add_text(&text, "l:\n- {a: 1}\n- {a: 2}\n");
     char *sample = tl_buf_take(&text, NULL);
     assert_true(fault_each_alloc(read_sample, sample) > 100); /* most of them in libyaml */
 
@@ -233,6 +284,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_settings_under_their_dotted_names),
         cmocka_unit_test(names_line_and_column_of_what_it_refuses),
+        cmocka_unit_test(numbers_the_mappings_of_a_list),
+        cmocka_unit_test(says_where_the_elements_of_a_list_stand),
         cmocka_unit_test(refuses_what_passes_a_bound),
         cmocka_unit_test(brackets_without_end_are_refused_at_once),
         cmocka_unit_test(reports_that_it_is_out_of_memory),

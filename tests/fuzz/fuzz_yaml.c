@@ -11,16 +11,17 @@ static void check_text(struct tl_str text)
 static void check_item(const struct tl_yaml_item *item)
 {
     check_text(item->key);
-    tl_assert(item->key.len > 0 && item->line > 0 && item->column > 0);
+    tl_assert(item->key.len > 0 && item->place.line > 0 && item->place.column > 0);
     if (item->values == NULL) {
         check_text(item->value);
         tl_assert(item->count == 0);
     }
     for (size_t i = 0; i < item->count; i++) {
         check_text(item->values[i]);
+        tl_assert(item->places[i].line >= item->place.line && item->places[i].column > 0);
     }
     for (const struct tl_yaml_item *next = item->next; next != NULL; next = next->next) {
-        tl_assert(next->line >= item->line);
+        tl_assert(next->place.line >= item->place.line);
         tl_assert(!tl_str_equal(next->key, item->key));
     }
 }

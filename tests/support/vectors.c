@@ -1,5 +1,6 @@
 #include "vectors.h"
 
+#include <dirent.h>
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -21,6 +22,25 @@ struct tl_str vectors_read(struct tl_arena *arena, const char *name)
     assert_int_equal(fread(text, 1, (size_t)size + 1, file), size);
     (void)fclose(file);
     return (struct tl_str){ .text = text, .len = (size_t)size };
+}
+
+void vectors_each(struct tl_arena *arena, const char *folder, void (*run)(struct tl_str text))
+{
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/%s", VECTORS_DIR, folder);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    size_t count = 0;
+    const struct dirent *entry;
+    while ((entry = readdir(dir)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            (void)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+            run(vectors_read(arena, path));
+            count++;
+        }
+    }
+    (void)closedir(dir);
+    assert_true(count > 0);
 }
 
 const struct tl_json *vectors_section(struct tl_arena *arena, const char *section)

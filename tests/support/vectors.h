@@ -11,6 +11,9 @@
 /* Reads a whole file; it lives in the arena. */
 struct tl_str vectors_read(struct tl_arena *arena, const char *name);
 
+/* Calls `run` with each file of a folder, of which there must be some. */
+void vectors_each(struct tl_arena *arena, const char *folder, void (*run)(struct tl_str text));
+
 /* Reads evidence.json and returns one of its sections. */
 const struct tl_json *vectors_section(struct tl_arena *arena, const char *section);
 

@@ -1,0 +1,245 @@
+/* Seals what lies in the spool: the events of all processes, and the gaps they tell of. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "codec/json.h"
+#include "ledger/carry.h"
+#include "ledger/entry.h"
+#include "ledger/ledger.h"
+#include "spool/ack.h"
+
+#define TAKE_BYTES_MAX ((size_t)16 << 20)
+#define ACKS_MAX       64u
+#define PAUSE_US       50000    /* after a failure, doubled up to 4 times */
+#define SWEEP_US       10000000 /* old answers are looked for so often */
+
+static const char *const loss_words[TL_DRAIN_LOSSES] = {
+    [TL_DRAIN_IN_FLIGHT] = "writer ended before it had written",
+    [TL_DRAIN_TORN] = "writer ended while it was writing",
+    [TL_DRAIN_DAMAGED] = "spool damaged",
+    [TL_DRAIN_REFUSED] = "id taken by another event",
+};
+
+/* What other processes wrote is looked at once more: the ledger never seals what its own
+ * verification would call wrong. */
+static bool is_foreign(const struct tl_drain_item *item)
+{
+    return item->segment->inherited || item->segment->header.pid != (uint32_t)getpid();
+}
+
+static tally_status prepare(const struct tally_ledger *ledger, const struct tl_drain_item *item,
+                            struct tl_entry *entry, struct tally_receipt *receipt)
+{
+    const struct tl_spool_record *record = &item->record;
+    if (is_foreign(item)) {
+        TL_TRY(tl_json_check_canonical(record->text, record->len, NULL));
+    }
+    *receipt = (struct tally_receipt){ .status = TALLY_EIO };
+    const struct tl_str text = { .text = record->text, .len = record->len };
+    return tl_entry_prepare(entry, receipt, &ledger->config, text, record->flags);
+}
+
+static void count_loss(struct tl_drain_item *item, enum tl_drain_loss loss)
+{
+    struct tl_drain_count *lost = &item->segment->lost[loss];
+    lost->exact = lost->exact || lost->count == 0;
+    lost->count++;
+}
+
+/* Prepares the events among the items; those that are none are counted as damage. */
+static size_t gather(struct tally_ledger *ledger, size_t count)
+{
+    struct tl_role *role = &ledger->role;
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct tl_drain_item *item = &role->items[i];
+        if (item->record.kind != TL_SPOOL_EVENT) {
+            continue;
+        }
+        if (prepare(ledger, item, &role->entries[n], &role->receipts[n]) == TALLY_OK) {
+            role->origins[n++] = (uint32_t)i;
+        } else {
+            count_loss(item, TL_DRAIN_DAMAGED);
+        }
+    }
+    return n;
+}
+
+/* Answers those who wait. One who gets no answer finds the segment gone and asks again. */
+static void send_acks(const struct tally_ledger *ledger, const struct tl_drain_segment *segment,
+                      const struct tl_ack *acks, size_t count)
+{
+    if (count > 0) {
+        (void)tl_ack_write(ledger->paths.spool, segment->name, acks, count, NULL);
+    }
+}
+
+static void answer_waiting(const struct tally_ledger *ledger, size_t n)
+{
+    const struct tl_role *role = &ledger->role;
+    struct tl_ack acks[ACKS_MAX];
+    size_t count = 0;
+    const struct tl_drain_segment *segment = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct tl_drain_item *item = &role->items[role->origins[i]];
+        if (item->record.delivery != TALLY_DELIVERY_STRICT) {
+            continue;
+        }
+        if (item->segment != segment || count == ACKS_MAX) {
+            send_acks(ledger, segment, acks, count);
+            segment = item->segment;
+            count = 0;
+        }
+        const struct tally_receipt *receipt = &role->receipts[i];
+        acks[count] = (struct tl_ack){ .index = item->record.index,
+                                       .status = receipt->status,
+                                       .flags = receipt->flags,
+                                       .seq = receipt->seq,
+                                       .recorded_us = receipt->recorded_us,
+                                       .checkpoint_size = receipt->checkpoint_size };
+        memcpy(acks[count].leaf_hash, receipt->leaf_hash, sizeof(acks[count].leaf_hash));
+        count++;
+    }
+    send_acks(ledger, segment, acks, count);
+}
+
+static tally_status seal_events(struct tally_ledger *ledger, size_t n, struct tally_error *err)
+{
+    struct tl_role *role = &ledger->role;
+    if (n == 0) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_sequencer_append(role->sequencer, role->entries, n, err));
+    answer_waiting(ledger, n);
+    for (size_t i = 0; i < n; i++) {
+        struct tl_drain_item *item = &role->items[role->origins[i]];
+        /* Who waits is told; nobody else is. */
+        if (role->receipts[i].status == TALLY_ECONFLICT &&
+            item->record.delivery != TALLY_DELIVERY_STRICT) {
+            count_loss(item, TL_DRAIN_REFUSED);
+        }
+    }
+    return TALLY_OK;
+}
+
+static tally_status declare_gaps(struct tally_ledger *ledger, size_t count, struct tally_error *err)
+{
+    struct tl_role *role = &ledger->role;
+    for (size_t i = 0; i < count; i++) {
+        struct tl_drain_item *item = &role->items[i];
+        struct tl_gap gap;
+        if (item->record.kind != TL_SPOOL_GAP) {
+            continue;
+        }
+        if (tl_gap_read(&gap, item->record.text, item->record.len) != TALLY_OK) {
+            count_loss(item, TL_DRAIN_DAMAGED);
+            continue;
+        }
+        TL_TRY(tl_gap_declare(ledger, &gap, item->segment->inherited || role->recheck, err));
+    }
+    return TALLY_OK;
+}
+
+/* Declares what a segment that has ended has lost. What was declared is not again if this fails. */
+static tally_status declare_losses(struct tally_ledger *ledger, struct tl_drain_segment *segment,
+                                   struct tally_error *err)
+{
+    for (enum tl_drain_loss loss = TL_DRAIN_IN_FLIGHT; loss < TL_DRAIN_LOSSES; loss++) {
+        struct tl_drain_count *lost = &segment->lost[loss];
+        if (lost->count == 0) {
+            continue;
+        }
+        int64_t from_us = segment->from_us != 0 ? segment->from_us : segment->header.created_us;
+        struct tl_gap gap = { .count = lost->count,
+                              .exact = lost->exact,
+                              .from_us = from_us,
+                              .to_us = segment->to_us > from_us ? segment->to_us : from_us };
+        (void)snprintf(gap.reason, sizeof(gap.reason), "%s", loss_words[loss]);
+        (void)snprintf(gap.source, sizeof(gap.source), "spool/%s", segment->name);
+        TL_TRY(tl_gap_declare(ledger, &gap, segment->inherited || ledger->role.recheck, err));
+        lost->count = 0;
+    }
+    return TALLY_OK;
+}
+
+static tally_status serve_taken(struct tally_ledger *ledger, size_t count, struct tally_error *err)
+{
+    size_t n = gather(ledger, count);
+    TL_TRY(seal_events(ledger, n, err));
+    TL_TRY(declare_gaps(ledger, count, err));
+    return tl_carry(ledger, count, err);
+}
+
+static tally_status finish_ended(struct tally_ledger *ledger, bool *any_out,
+                                 struct tally_error *err)
+{
+    struct tl_drain_segment *segment = NULL;
+    while ((segment = tl_drain_ended(ledger->role.drain)) != NULL) {
+        if (tl_carry_holds(&ledger->role, segment)) {
+            break; /* for some seconds at most */
+        }
+        TL_TRY(declare_losses(ledger, segment, err));
+        tl_drain_finish(ledger->role.drain, segment);
+        *any_out = true;
+    }
+    return TALLY_OK;
+}
+
+/* What was taken is durable, here or in the ledgers it was carried to; or it is taken again. */
+static void settle(struct tl_role *role, tally_status status)
+{
+    if (status == TALLY_OK) {
+        tl_drain_commit(role->drain);
+    } else {
+        tl_drain_rollback(role->drain);
+    }
+    tl_carry_settle(role, status == TALLY_OK);
+}
+
+static tally_status serve_once(struct tally_ledger *ledger, bool *any_out, struct tally_error *err)
+{
+    struct tl_role *role = &ledger->role;
+    size_t count = 0;
+    size_t max = tl_carry_room(role);
+    if (max > 0) {
+        TL_TRY(tl_drain_take(role->drain, role->items, max, TAKE_BYTES_MAX, &count, err));
+    }
+    if (count > 0 || tl_carry_is_due(role)) {
+        tally_status status = serve_taken(ledger, count, err);
+        settle(role, status);
+        TL_TRY(status);
+        *any_out = count > 0;
+    }
+    return finish_ended(ledger, any_out, err);
+}
+
+bool tl_drain_serve(struct tally_ledger *ledger)
+{
+    struct tl_role *role = &ledger->role;
+    struct tally_error error = TALLY_ERROR_INIT;
+    bool any = false;
+    int64_t now = tl_clock->steady_us();
+    if (now < role->drain_again_us) {
+        return false;
+    }
+    if (now - role->swept_us > SWEEP_US) {
+        role->swept_us = now;
+        tl_ack_sweep(ledger->paths.spool);
+    }
+    tally_status status = serve_once(ledger, &any, &error);
+    if (status != TALLY_OK) {
+        role->recheck = true;
+        uint32_t doublings = role->failures < 4 ? role->failures : 4;
+        role->drain_again_us = now + ((int64_t)PAUSE_US << doublings);
+        role->failures++;
+        tl_trouble_note(ledger, &error);
+        return false;
+    }
+    if (any && role->failures > 0) {
+        role->failures = 0;
+        role->recheck = false;
+        tl_trouble_clear(ledger);
+    }
+    return any;
+}

@@ -1,0 +1,180 @@
+/*
+ * Appending without being the sequencer: the event goes into the spool as strict, and the sequencer
+ * answers beside the segment (spool/ack.h). Needs neither store nor index, so that it works in the
+ * child of a fork.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "ledger/ledger.h"
+#include "spool/ack.h"
+
+#define PAUSE_MIN_US 200 /* between two looks for an answer */
+#define PAUSE_MAX_US 4000
+#define DOUBT_US     200000  /* how often it is asked whether an answer can still come */
+#define NOBODY_US    5000000 /* nobody has held the lock for so long: nobody will answer */
+
+/* Waiting for answers. */
+struct wait {
+    struct tally_ledger *ledger;
+    int64_t until_us;
+    int64_t pause_us;
+    int64_t doubted_us;
+    int64_t nobody_since_us; /* 0: somebody holds the lock */
+};
+
+static void sleep_us(int64_t us)
+{
+    const struct timespec time = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+    (void)nanosleep(&time, NULL); /* a signal only shortens it */
+}
+
+static bool segment_is_there(const struct tally_ledger *ledger, const char *segment)
+{
+    char path[TL_PATH_SIZE + TL_SPOOL_NAME_SIZE];
+    (void)snprintf(path, sizeof(path), "%s/%s", ledger->paths.spool, segment);
+    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    return fd >= 0;
+}
+
+/* Whether there is no use in waiting any longer. */
+static tally_status doubt(struct wait *wait, const char *segment, int64_t now,
+                          struct tally_error *err)
+{
+    if (now - wait->doubted_us < DOUBT_US) {
+        return TALLY_OK;
+    }
+    wait->doubted_us = now;
+    if (!segment_is_there(wait->ledger, segment)) {
+        return tl_fail(err, TALLY_EIO,
+                       "the answer of the sequencer was lost; append again, with the same ids");
+    }
+    if (tl_lock_is_held(wait->ledger->paths.lock)) {
+        wait->nobody_since_us = 0;
+    } else if (wait->nobody_since_us == 0) {
+        wait->nobody_since_us = now;
+    } else if (now - wait->nobody_since_us > NOBODY_US) {
+        return tl_fail(err, TALLY_EBUSY,
+                       "it is in the spool, but no process records: 'tally doctor' says why");
+    }
+    return TALLY_OK;
+}
+
+static tally_status await(struct wait *wait, const struct tl_spool_place *place,
+                          struct tally_receipt *receipt, struct tally_error *err)
+{
+    struct tl_ack ack;
+    for (;;) {
+        tally_status status =
+            tl_ack_read(wait->ledger->paths.spool, place->segment, place->index, &ack);
+        if (status == TALLY_OK) {
+            break;
+        }
+        int64_t now = tl_clock->steady_us();
+        if (now >= wait->until_us) {
+            return tl_fail(err, TALLY_EBUSY, "it is in the spool, but was not recorded in time");
+        }
+        bool gone = false;
+        status = doubt(wait, place->segment, now, err);
+        gone = status == TALLY_EIO;
+        /* The answer is there before the segment goes: one more look. */
+        if (gone && tl_ack_read(wait->ledger->paths.spool, place->segment, place->index, &ack) ==
+                        TALLY_OK) {
+            break;
+        }
+        TL_TRY(status);
+        int64_t left = wait->until_us - now;
+        sleep_us(left < wait->pause_us ? left : wait->pause_us);
+        wait->pause_us = wait->pause_us * 2 < PAUSE_MAX_US ? wait->pause_us * 2 : PAUSE_MAX_US;
+    }
+    receipt->status = (tally_status)ack.status;
+    receipt->level = ack.status == TALLY_OK ? TALLY_LEVEL_RECORDED : TALLY_LEVEL_NONE;
+    receipt->flags |= ack.flags;
+    receipt->seq = ack.seq;
+    receipt->recorded_us = ack.recorded_us;
+    receipt->checkpoint_size = ack.checkpoint_size;
+    memcpy(receipt->leaf_hash, ack.leaf_hash, sizeof(receipt->leaf_hash));
+    return TALLY_OK;
+}
+
+tally_status tl_follow_await(struct tally_ledger *ledger, const struct tl_spool_place *place,
+                             int64_t until_us, struct tally_receipt *receipt,
+                             struct tally_error *err)
+{
+    struct wait wait = { .ledger = ledger,
+                         .until_us = until_us,
+                         .pause_us = PAUSE_MIN_US,
+                         .doubted_us = tl_clock->steady_us() };
+    tl_sequence_wake(ledger);
+    return await(&wait, place, receipt, err);
+}
+
+static tally_status spool_entry(struct tally_ledger *ledger, struct tl_buf *room,
+                                const struct tl_entry *entry, enum tally_delivery delivery,
+                                int64_t until_us, struct tl_spool_place *place_out,
+                                struct tally_error *err)
+{
+    if (entry->len > TL_SPOOL_TEXT_MAX) {
+        return tl_fail(err, TALLY_ELIMIT, "the event is too long for the spool");
+    }
+    uint32_t span = tl_spool_span((uint32_t)entry->len);
+    tl_buf_clear(room);
+    char *at = tl_buf_reserve(room, span);
+    if (at == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    memcpy(at + TL_SPOOL_HEADER_LEN, entry->event, entry->len);
+    uint32_t flags = (entry->by_occurred ? TL_SPOOL_BY_OCCURRED : 0u) |
+                     (entry->time_is_ours ? TL_SPOOL_TIME_IS_OURS : 0u);
+    const struct tl_spool_record record = { .kind = TL_SPOOL_EVENT,
+                                            .delivery = (uint8_t)delivery,
+                                            .flags = (uint16_t)flags,
+                                            .time_us = tl_clock->wall_us(),
+                                            .len = (uint32_t)entry->len };
+    return tl_spool_write(ledger->spool, &record, (uint8_t *)at, TL_SPOOL_QUEUED, until_us,
+                          place_out, err);
+}
+
+tally_status tl_follow_spool(struct tally_ledger *ledger, const struct tl_entry *entry,
+                             struct tally_error *err)
+{
+    struct tl_buf room;
+    struct tl_spool_place place;
+    tl_buf_init(&room, 2 * (size_t)TL_SPOOL_TEXT_MAX);
+    tally_status status = spool_entry(ledger, &room, entry, TALLY_DELIVERY_DURABLE, 0, &place, err);
+    tl_buf_release(&room);
+    return status;
+}
+
+/* Places are kept one for each entry, so that all are written before the first is waited for. */
+tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entries, size_t count,
+                              int64_t until_us, struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep)
+    struct tl_spool_place *places = tl_alloc_array(count, sizeof(*places));
+    if (places == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    struct tl_buf room;
+    tl_buf_init(&room, 2 * (size_t)TL_SPOOL_TEXT_MAX);
+    tally_status status = TALLY_OK;
+    for (size_t i = 0; i < count && status == TALLY_OK; i++) {
+        status = spool_entry(ledger, &room, &entries[i], TALLY_DELIVERY_STRICT, until_us,
+                             &places[i], err);
+    }
+    tl_buf_release(&room);
+    TL_TRY(status);
+
+    struct wait wait = { .ledger = ledger,
+                         .until_us = until_us,
+                         .pause_us = PAUSE_MIN_US,
+                         .doubted_us = tl_clock->steady_us() };
+    tl_sequence_wake(ledger);
+    for (size_t i = 0; i < count; i++) {
+        TL_TRY(await(&wait, &places[i], entries[i].receipt, err));
+    }
+    return TALLY_OK;
+}

@@ -1,0 +1,133 @@
+/* What a logger records by itself: changes of its policy, and actions that no list names. */
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "codec/json.h"
+#include "crypto/crypto.h"
+#include "ledger/logger.h"
+
+#define FLUSH_EVERY_US ((int64_t)3600 * 1000000)
+#define POLICY_MEMBER  "\"sha256\":\""
+
+static void log_own(struct tally_logger *logger, struct tl_buf *json)
+{
+    const struct tl_log_call call = {
+        .json = json->data, .len = json->len, .own = true, .options = TALLY_LOG_OPTIONS_INIT
+    };
+    if (tl_buf_status(json) == TALLY_OK) {
+        (void)tl_logger_log(logger, &call, NULL); /* a loss is counted and told there */
+    }
+}
+
+/* Begins an event of the ledger about itself, up to its metadata. */
+static void begin_own(struct tl_buf *json, const struct tally_logger *logger, const char *action)
+{
+    tl_buf_add_text(json, "{\"action\":");
+    tl_json_write_string(json, tl_str_of(action));
+    tl_buf_add_text(json, ",\"actor\":{\"type\":\"system\",\"id\":\"tally\"},\"targets\":[{"
+                          "\"type\":\"ledger\",\"id\":");
+    tl_json_write_string(
+        json, tl_str_of(logger->ledger->origin[0] != '\0' ? logger->ledger->origin : "unknown"));
+    tl_buf_add_text(json, "}],\"source\":{\"service\":\"tally\"},\"metadata\":");
+}
+
+/* Whether the newest policy in the ledger is the one with this hash. What cannot be read is no
+ * reason not to record it. */
+static bool is_recorded(struct tally_logger *logger, const char *hex)
+{
+    const struct tally_condition conditions[] = { { "action", "tally.policy.change" } };
+    struct tally_query query = TALLY_QUERY_INIT;
+    query.conditions = conditions;
+    query.condition_count = TL_ARRAY_LEN(conditions);
+    query.limit = 1;
+    struct tally_page *page = NULL;
+    if (tally_find(logger->ledger, &query, &page, NULL) != TALLY_OK) {
+        return false;
+    }
+    char wanted[sizeof(POLICY_MEMBER) + 64];
+    memcpy(wanted, POLICY_MEMBER, sizeof(POLICY_MEMBER) - 1);
+    memcpy(wanted + sizeof(POLICY_MEMBER) - 1, hex, 64);
+    bool found = page->count == 1 && page->items[0].event != NULL &&
+                 memmem(page->items[0].event, page->items[0].event_len, wanted,
+                        sizeof(POLICY_MEMBER) - 1 + 64) != NULL;
+    tally_page_free(page);
+    return found;
+}
+
+void tl_logger_note_policy(struct tally_logger *logger)
+{
+    struct tl_buf json;
+    struct tl_swap_use use;
+    uint8_t digest[TL_SHA256_LEN];
+    char hex[2 * TL_SHA256_LEN + 1];
+    tl_buf_init(&json, 2 * TL_CONFIG_BYTES_MAX);
+    begin_own(&json, logger, "tally.policy.change");
+
+    const struct tl_config *config = tl_swap_enter(&logger->swap, &use);
+    struct tl_str text = tl_log_policy_text(config->policy);
+    tl_sha256(digest, text.text, text.len);
+    tl_hex_encode(hex, digest, sizeof(digest));
+    tl_buf_add_text(&json, "{\"policy\":");
+    tl_buf_add_str(&json, text);
+    tl_swap_leave(&logger->swap, &use);
+
+    tl_buf_add_text(&json, "," POLICY_MEMBER);
+    tl_buf_add_text(&json, hex);
+    tl_buf_add_text(&json, "\"}}");
+    if (!is_recorded(logger, hex)) {
+        log_own(logger, &json);
+    }
+    tl_buf_release(&json);
+}
+
+void tl_logger_note_unlisted(struct tally_logger *logger, struct tl_str action)
+{
+    struct tl_unlisted *unlisted = &logger->unlisted;
+    int64_t now = tl_clock->wall_us();
+    tl_counter_add(&logger->counts.unlisted, 1);
+    char name[sizeof(unlisted->actions[0].action)];
+    tl_str_copy(name, sizeof(name), action);
+    tl_mutex_lock(&unlisted->mu);
+    size_t i = 0;
+    while (i < unlisted->count && strcmp(unlisted->actions[i].action, name) != 0) {
+        i++;
+    }
+    if (i == TL_UNLISTED_MAX) {
+        i = TL_UNLISTED_MAX - 1;
+        memcpy(unlisted->actions[i].action, "*", sizeof("*"));
+    } else if (i == unlisted->count) {
+        memcpy(unlisted->actions[i].action, name, sizeof(name));
+        unlisted->actions[i].count = 0;
+        unlisted->count++;
+    }
+    unlisted->actions[i].count++;
+    unlisted->since_us = unlisted->since_us == 0 ? now : unlisted->since_us;
+    bool due = now - unlisted->since_us > FLUSH_EVERY_US;
+    tl_mutex_unlock(&unlisted->mu);
+    if (due) {
+        tl_logger_flush_unlisted(logger);
+    }
+}
+
+void tl_logger_flush_unlisted(struct tally_logger *logger)
+{
+    struct tl_unlisted *unlisted = &logger->unlisted;
+    struct tl_buf json;
+    tl_buf_init(&json, TL_CONFIG_BYTES_MAX);
+    begin_own(&json, logger, "tally.policy.unlisted");
+    tl_buf_add_text(&json, "{\"actions\":{");
+    tl_mutex_lock(&unlisted->mu);
+    size_t count = unlisted->count;
+    for (size_t i = 0; i < count; i++) {
+        tl_json_write_string(&json, tl_str_of(unlisted->actions[i].action));
+        tl_buf_addf(&json, ":%llu%s", (unsigned long long)unlisted->actions[i].count,
+                    i + 1 < count ? "," : "");
+    }
+    unlisted->count = 0;
+    unlisted->since_us = 0;
+    tl_mutex_unlock(&unlisted->mu);
+    tl_buf_add_text(&json, "}}}");
+    if (count > 0) {
+        log_own(logger, &json);
+    }
+    tl_buf_release(&json);
+}
