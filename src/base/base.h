@@ -61,8 +61,9 @@ void tl_freep(void *ptr_to_ptr); /* for TL_CLEANUP: frees the pointer and sets i
 tally_status tl_fail(struct tally_error *err, tally_status status, const char *fmt, ...)
     TL_PRINTF(3, 4);
 
-/* Passes on a failure with all its details; returns its status. */
-tally_status tl_fail_with(struct tally_error *err, const struct tally_error *cause);
+/* Passes on `status` with the details that `cause` holds, if any. */
+tally_status tl_fail_with(struct tally_error *err, tally_status status,
+                          const struct tally_error *cause);
 
 /* The same, with the errno of the system call that failed. */
 tally_status tl_fail_errno(struct tally_error *err, tally_status status, int os_errno,

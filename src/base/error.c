@@ -73,13 +73,15 @@ tally_status tl_fail(struct tally_error *err, tally_status status, const char *f
     return status;
 }
 
-tally_status tl_fail_with(struct tally_error *err, const struct tally_error *cause)
+tally_status tl_fail_with(struct tally_error *err, tally_status status,
+                          const struct tally_error *cause)
 {
-    tl_assert(cause->status != TALLY_OK);
+    tl_assert(status != TALLY_OK);
     if (err != NULL && err->status == TALLY_OK) {
         *err = *cause;
+        err->status = status;
     }
-    return cause->status;
+    return status;
 }
 
 tally_status tl_fail_errno(struct tally_error *err, tally_status status, int os_errno,

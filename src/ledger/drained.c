@@ -233,7 +233,7 @@ bool tl_drain_serve(struct tally_ledger *ledger)
         uint32_t doublings = role->failures < 4 ? role->failures : 4;
         role->drain_again_us = now + ((int64_t)PAUSE_US << doublings);
         role->failures++;
-        tl_trouble_note(ledger, &error);
+        tl_trouble_note(ledger, status, &error);
         return false;
     }
     if (any && role->failures > 0) {

@@ -279,7 +279,7 @@ static tally_status wait_here(struct tally_ledger *ledger, uint64_t end, bool *e
         error = state->index_error;
     }
     tl_mutex_unlock(&state->mu);
-    return error.status == TALLY_OK ? TALLY_OK : tl_fail_with(err, &error);
+    return error.status == TALLY_OK ? TALLY_OK : tl_fail_with(err, error.status, &error);
 }
 
 static tally_status head_and_position(struct tally_ledger *ledger, uint64_t *size_out,

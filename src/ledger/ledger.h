@@ -184,7 +184,8 @@ tally_status tl_follow_await(struct tally_ledger *ledger, const struct tl_spool_
                              struct tally_error *err);
 
 /* trouble.c: why nothing is recorded, for people and for tally_activity_read(). */
-void tl_trouble_note(struct tally_ledger *ledger, const struct tally_error *error);
+void tl_trouble_note(struct tally_ledger *ledger, tally_status status,
+                     const struct tally_error *error);
 void tl_trouble_clear(struct tally_ledger *ledger);
 
 /* forked.c: a ledger in the child of the process that opened it can be logged to, and closed. */

@@ -187,10 +187,9 @@ static tally_status keep(struct progress *progress, struct tally_error *err)
     if (logger->ledger->spool == NULL) {
         tally_status status = append_in_memory(progress, &why);
         if (status != TALLY_OK && status != TALLY_ECONFLICT) {
-            why.status = status;
-            tl_logger_lose(logger, &why);
+            tl_logger_lose(logger, status, &why);
         }
-        return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, &why);
+        return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
     }
     int64_t until_us = 0;
     if (progress->record.delivery != TALLY_DELIVERY_BEST_EFFORT) {
@@ -199,9 +198,8 @@ static tally_status keep(struct progress *progress, struct tally_error *err)
     struct tl_spool_place place = { .level = TL_SPOOL_NONE };
     tally_status status = spool(progress, until_us, &place, &why);
     if (place.level == TL_SPOOL_NONE) {
-        why.status = status;
-        tl_logger_lose(logger, &why);
-        return tl_fail_with(err, &why);
+        tl_logger_lose(logger, status, &why);
+        return tl_fail_with(err, status, &why);
     }
     if (progress->call->receipt != NULL) {
         progress->call->receipt->level = (enum tally_level)place.level;
@@ -214,7 +212,7 @@ static tally_status keep(struct progress *progress, struct tally_error *err)
         tl_losses_pass_on(logger->ledger); /* no thread does it here */
     }
     if (status == TALLY_OK || status == TALLY_ECONFLICT) {
-        return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, &why);
+        return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
     }
     tl_counter_add(&logger->counts.late, 1);
     return tl_fail(err, TALLY_EBUSY, "%s", why.message);
@@ -243,18 +241,17 @@ static tally_status log_with(struct progress *progress, struct tally_error *err)
     if (status == TALLY_OK && logger->options.route != NULL && !progress->call->own) {
         status = tl_route_apply(logger, progress->context, &progress->record, &why);
     }
-    why.status = status;
     if (status == TALLY_EDISABLED) {
         tl_counter_add(&counts->disabled, 1);
         return tl_fail(err, TALLY_EDISABLED, "the policy does not record this event");
     }
     if (status == TALLY_EREFUSED) {
         tl_counter_add(&counts->refused, 1);
-        return tl_fail_with(err, &why);
+        return tl_fail_with(err, status, &why);
     }
     if (status != TALLY_OK) {
-        tl_logger_lose(logger, &why);
-        return tl_fail_with(err, &why);
+        tl_logger_lose(logger, status, &why);
+        return tl_fail_with(err, status, &why);
     }
     count_notes(logger, progress->notes);
     status = keep(progress, err);
@@ -286,8 +283,8 @@ tally_status tl_logger_log(struct tally_logger *logger, const struct tl_log_call
     if (context == NULL) {
         struct tally_error why = TALLY_ERROR_INIT;
         (void)tl_fail(&why, TALLY_ENOMEM, "out of memory");
-        tl_logger_lose(logger, &why);
-        return tl_fail_with(err, &why);
+        tl_logger_lose(logger, TALLY_ENOMEM, &why);
+        return tl_fail_with(err, TALLY_ENOMEM, &why);
     }
     progress.context = context;
     tally_status status = log_with(&progress, err);

@@ -79,19 +79,18 @@ tally_status tally_log_event(struct tally_logger *logger, struct tally_event *ev
     if (status == TALLY_OK) {
         return tally_log_text(logger, text, len, options, receipt_out, err);
     }
-    why.status = status;
     struct use use = enter(logger);
     if (use.logger == NULL) {
         status = refuse_disabled(err);
     } else if (status == TALLY_ENOMEM) {
         tl_counter_add(&use.logger->counts.logged, 1);
-        tl_logger_lose(use.logger, &why);
+        tl_logger_lose(use.logger, status, &why);
     } else {
         tl_counter_add(&use.logger->counts.logged, 1);
         tl_counter_add(&use.logger->counts.refused, 1);
     }
     leave(&use);
-    return status == TALLY_EDISABLED ? status : tl_fail_with(err, &why);
+    return status == TALLY_EDISABLED ? status : tl_fail_with(err, status, &why);
 }
 
 tally_status tally_log(struct tally_logger *logger, struct tally_event *event)

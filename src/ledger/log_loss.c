@@ -6,9 +6,9 @@
 
 #define WARN_EVERY_US 10000000
 
-static enum tl_loss_cause cause_of(const struct tally_error *why)
+static enum tl_loss_cause cause_of(tally_status status, int os_errno)
 {
-    switch (why->status) {
+    switch (status) {
     case TALLY_ELIMIT:
         return TL_LOSS_SPOOL_FULL;
     case TALLY_ENOMEM:
@@ -26,7 +26,7 @@ static enum tl_loss_cause cause_of(const struct tally_error *why)
     case TALLY_EDISABLED:
         break;
     }
-    return why->os_errno == ENOSPC || why->os_errno == EDQUOT ? TL_LOSS_DISK_FULL : TL_LOSS_DISK;
+    return os_errno == ENOSPC || os_errno == EDQUOT ? TL_LOSS_DISK_FULL : TL_LOSS_DISK;
 }
 
 /* Whether it is time for another line. */
@@ -42,12 +42,12 @@ static bool may_warn(struct tally_logger *logger)
     return due;
 }
 
-void tl_logger_lose(struct tally_logger *logger, const struct tally_error *why)
+void tl_logger_lose(struct tally_logger *logger, tally_status status, const struct tally_error *why)
 {
     tl_counter_add(&logger->counts.lost, 1);
-    tl_losses_add(&logger->ledger->losses, cause_of(why), tl_clock->wall_us());
+    tl_losses_add(&logger->ledger->losses, cause_of(status, why->os_errno), tl_clock->wall_us());
     const struct tally_loss loss = { .struct_size = sizeof(loss),
-                                     .status = why->status,
+                                     .status = status,
                                      .os_errno = why->os_errno,
                                      .lost = tl_counter_get(&logger->counts.lost),
                                      .message = why->message };
@@ -58,8 +58,7 @@ void tl_logger_lose(struct tally_logger *logger, const struct tally_error *why)
     if (options->on_warning != NULL && may_warn(logger)) {
         char fields[128];
         (void)snprintf(fields, sizeof(fields), "status=%s errno=%d lost=%llu",
-                       tally_status_name(why->status), why->os_errno,
-                       (unsigned long long)loss.lost);
+                       tally_status_name(status), why->os_errno, (unsigned long long)loss.lost);
         options->on_warning(options->on_warning_ctx, "audit.log_failed", fields);
     }
 }

@@ -86,7 +86,8 @@ void tl_logger_note_unlisted(struct tally_logger *logger, struct tl_str action);
 void tl_logger_flush_unlisted(struct tally_logger *logger);
 
 /* log_loss.c: counts, tells and declares an event that is lost. */
-void tl_logger_lose(struct tally_logger *logger, const struct tally_error *why);
+void tl_logger_lose(struct tally_logger *logger, tally_status status,
+                    const struct tally_error *why);
 
 /* activity.c: events of the process `pid`, or of all (0), that are in the spool and not recorded. */
 tally_status tl_count_unrecorded(struct tally_ledger *ledger, uint32_t pid, uint64_t *count_out,

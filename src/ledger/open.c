@@ -369,13 +369,13 @@ static tally_status open_for_writing(struct tally_ledger *ledger, struct tally_e
     if (status == TALLY_OK) {
         tl_trouble_clear(ledger);
     } else if (!elsewhere && !ledger->unattended) {
-        return tl_fail_with(err, &why);
+        return tl_fail_with(err, status, &why);
     } else if (!elsewhere) {
-        tl_trouble_note(ledger, &why);
+        tl_trouble_note(ledger, status, &why);
     }
     status = open_for_reading(ledger, &why);
     if (status != TALLY_OK && !ledger->unattended) {
-        return tl_fail_with(err, &why);
+        return tl_fail_with(err, status, &why);
     }
     return open_spool(ledger, err);
 }

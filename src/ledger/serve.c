@@ -140,7 +140,7 @@ static void seek_role(struct tally_ledger *ledger)
     }
     role->failures++;
     role->try_again_us = now + pause_after(role);
-    tl_trouble_note(ledger, &error);
+    tl_trouble_note(ledger, status, &error);
 }
 
 /* A sequencer that refuses everything gives the lock back: another one, here or elsewhere, starts
@@ -164,7 +164,7 @@ static void leave_broken_role(struct tally_ledger *ledger)
     ledger->role.failures++;
     ledger->role.try_again_us =
         ledger->unattended ? tl_clock->steady_us() + pause_after(&ledger->role) : INT64_MAX;
-    tl_trouble_note(ledger, &error);
+    tl_trouble_note(ledger, broken, &error);
 }
 
 static bool serve(struct tally_ledger *ledger)

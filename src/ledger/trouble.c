@@ -15,10 +15,11 @@ static bool replace(struct tally_ledger *ledger, const char *text)
 }
 
 /* The file is for other processes; a disk that cannot take it shows by itself. */
-void tl_trouble_note(struct tally_ledger *ledger, const struct tally_error *error)
+void tl_trouble_note(struct tally_ledger *ledger, tally_status status,
+                     const struct tally_error *error)
 {
     char text[256];
-    const char *name = tally_status_name(error->status);
+    const char *name = tally_status_name(status);
     (void)snprintf(text, sizeof(text), "%s: %.200s", name, error->message);
     if (replace(ledger, text) && !ledger->paths.memory) {
         (void)tl_io_replace_file(ledger->paths.trouble, text, strlen(text), 0600, NULL);
