@@ -51,7 +51,7 @@ struct tally_diagnosis {
 typedef void tally_diagnosis_fn(void *ctx, const struct tally_diagnosis *diagnosis);
 
 /*
- * Looks at configuration, permissions, keys, store, index, disk and clock of the ledger at
+ * Looks at configuration, permissions, keys, store, index, disk, clock and logging of the ledger at
  * options->uri, and calls `fn` for each check made. Changes nothing; works while a writer is
  * active. It is no verification. *worst_out is the worst health seen.
  */

@@ -13,4 +13,7 @@ struct tl_clock_ops {
 extern const struct tl_clock_ops tl_clock_system;
 extern const struct tl_clock_ops *tl_clock; /* in use; set by tests only, before threads start */
 
+/* For benchmarks, which measure the real thing: nanoseconds since some moment, never stepping back. */
+int64_t tl_clock_stopwatch_ns(void);
+
 #endif /* TL_BASE_CLOCK_H */

@@ -22,7 +22,7 @@ tally_status tl_bench_dir_make(char out[4096], const char *parent, struct tally_
     return TALLY_OK;
 }
 
-/* Calls `fn` for each file below `path`, two levels deep, and for the directories after them. */
+/* Calls `fn` for each file below `path`, `depth` levels deep, and for the directories after them. */
 static void each_entry(const char *path, int depth,
                        void (*fn)(void *ctx, const char *path, const struct stat *st), void *ctx)
 {
@@ -55,7 +55,7 @@ static void remove_entry(void *ctx, const char *path, const struct stat *st)
 
 void tl_bench_dir_remove(const char *path)
 {
-    each_entry(path, 2, remove_entry, NULL);
+    each_entry(path, 3, remove_entry, NULL);
     (void)rmdir(path); /* as above */
 }
 
@@ -68,7 +68,7 @@ static void add_bytes(void *ctx, const char *path, const struct stat *st)
 uint64_t tl_bench_dir_bytes(const char *path)
 {
     uint64_t bytes = 0;
-    each_entry(path, 2, add_bytes, &bytes);
+    each_entry(path, 3, add_bytes, &bytes);
     return bytes;
 }
 

@@ -121,3 +121,14 @@ tally_status tl_baseline_insert(struct tl_baseline *baseline, struct tl_bench_ev
     }
     return run(baseline, "COMMIT", err);
 }
+
+tally_status tl_baseline_relax(struct tl_baseline *baseline, struct tally_error *err)
+{
+    return run(baseline, "PRAGMA synchronous=NORMAL", err);
+}
+
+tally_status tl_baseline_insert_alone(struct tl_baseline *baseline,
+                                      const struct tl_bench_event *event, struct tally_error *err)
+{
+    return insert(baseline, event, err);
+}

@@ -25,4 +25,11 @@ void tl_baseline_close(struct tl_baseline *baseline); /* NULL is allowed */
 tally_status tl_baseline_insert(struct tl_baseline *baseline, struct tl_bench_event *events,
                                 size_t count, struct tally_error *err);
 
+/* From now on a commit does not wait for the disk: synchronous=NORMAL. */
+tally_status tl_baseline_relax(struct tl_baseline *baseline, struct tally_error *err);
+
+/* Inserts one event, which is a transaction of its own. */
+tally_status tl_baseline_insert_alone(struct tl_baseline *baseline,
+                                      const struct tl_bench_event *event, struct tally_error *err);
+
 #endif /* TL_CLI_BENCH_BASELINE_H */

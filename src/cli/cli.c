@@ -192,27 +192,42 @@ static void say_way_out(const struct tl_cli *cli, tally_status status, char *out
     }
 }
 
-enum tl_exit tl_cli_open(struct tl_cli *cli, bool writable, struct tally_ledger **ledger_out)
+enum tl_exit tl_cli_fail_open(const struct tl_cli *cli, tally_status status,
+                              const struct tally_error *err)
 {
-    struct tally_options options = tl_cli_options(cli);
-    options.writable = writable ? 1 : 0;
-    struct tally_error err = TALLY_ERROR_INIT;
-    tally_status status = tally_open(ledger_out, &options, &err);
-    if (status == TALLY_OK) {
-        return TL_EXIT_OK;
-    }
     char way_out[160];
     say_way_out(cli, status, way_out, sizeof(way_out));
-    struct tally_error told = err;
+    struct tally_error told = *err;
     told.status = TALLY_OK;
     told.message[0] = '\0';
-    (void)tl_fail_errno(&told, status, err.os_errno, "cannot open ledger '%.60s': %.140s%s",
-                        cli->ledger, err.message, way_out); /* the same status again */
+    (void)tl_fail_errno(&told, status, err->os_errno, "cannot open ledger '%.60s': %.140s%s",
+                        cli->ledger, err->message, way_out); /* the same status again */
     enum tl_exit exit_status = tl_cli_fail(cli, &told);
     if (status == TALLY_EINVAL) {
         return TL_EXIT_CONFIG;
     }
     return status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
+}
+
+static enum tl_exit open_ledger(struct tl_cli *cli, int writable, int unattended,
+                                struct tally_ledger **ledger_out)
+{
+    struct tally_options options = tl_cli_options(cli);
+    options.writable = writable;
+    options.unattended = unattended;
+    struct tally_error err = TALLY_ERROR_INIT;
+    tally_status status = tally_open(ledger_out, &options, &err);
+    return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail_open(cli, status, &err);
+}
+
+enum tl_exit tl_cli_open(struct tl_cli *cli, bool writable, struct tally_ledger **ledger_out)
+{
+    return open_ledger(cli, writable ? 1 : 0, 0, ledger_out);
+}
+
+enum tl_exit tl_cli_open_unattended(struct tl_cli *cli, struct tally_ledger **ledger_out)
+{
+    return open_ledger(cli, 1, 1, ledger_out);
 }
 
 void tl_ledger_closep(struct tally_ledger **ledger)

@@ -66,6 +66,13 @@ struct tally_options tl_cli_options(const struct tl_cli *cli);
 /* Opens the ledger; a failure is told, with the way out of it. */
 enum tl_exit tl_cli_open(struct tl_cli *cli, bool writable, struct tally_ledger **ledger_out);
 
+/* The same for writing, even if the ledger cannot take records now: they wait in its spool. */
+enum tl_exit tl_cli_open_unattended(struct tl_cli *cli, struct tally_ledger **ledger_out);
+
+/* Tells why a ledger cannot be opened or looked at, with the way out. */
+enum tl_exit tl_cli_fail_open(const struct tl_cli *cli, tally_status status,
+                              const struct tally_error *err);
+
 /* For TL_CLEANUP. */
 void tl_ledger_closep(struct tally_ledger **ledger);
 void tl_page_freep(struct tally_page **page);

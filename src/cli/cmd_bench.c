@@ -4,11 +4,17 @@
 #include "cli/cmd.h"
 
 static const struct tl_opt opts[] = {
-    { "events", 0, "N", "how many events to make up (default 1000000)" },
+    { "events", 0, "N", "how many events to make up (default 1000000; log: 100000)" },
     { "dir", 0, "DIR", "where to work; what is made there is removed (default: here)" },
     { "ids", 0, "v7|v4", "ingest: ids in order of time, or random" },
-    { "alone", 0, NULL, "ingest: without the tables to compare with" },
+    { "alone", 0, NULL, "ingest, log: without what they are compared with" },
     { "no-index", 0, NULL, "verify: leave the search index out" },
+    { "threads", 0, "N", "log: threads that log (default 1)" },
+    { "pace", 0, "N", "log: events a second in the paced run (default 10000; 0: no such run)" },
+    { "seconds", 0, "N", "log: how long the paced run takes (default 5)" },
+    { "class", 0, "best_effort|durable|strict", "log: the delivery class (default durable)" },
+    { "timeout-ms", 0, "N", "log: the bound of a call (default 1000)" },
+    { "into", 0, "DIR", "log: into this ledger, which stays, perhaps beside another process" },
     { 0 },
 };
 
@@ -20,6 +26,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     } kinds[] = {
         { "ingest", tl_bench_ingest },
         { "find", tl_bench_find },
+        { "log", tl_bench_log },
         { "verify", tl_bench_verify },
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(kinds); i++) {
@@ -27,19 +34,24 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
             return kinds[i].run(cli, args);
         }
     }
-    return tl_cli_usage(cli, "there is no benchmark '%s': ingest, find or verify", args->rest[0]);
+    return tl_cli_usage(cli, "there is no benchmark '%s': ingest, find, log or verify",
+                        args->rest[0]);
 }
 
 const struct tl_cmd tl_cmd_bench = {
     .name = "bench",
     .summary = "measure speed on this machine",
-    .arguments = "ingest|find|verify",
-    .about = "ingest  events recorded and indexed in a second, beside the same events in a plain\n"
-             "        SQLite table and in an ordinary audit table with six indexes\n"
-             "find    latency of a first page, for each filter alone and for pairs\n"
-             "verify  records checked in a second by one thread, and peak memory\n",
+    .arguments = "ingest|find|log|verify",
+    .about =
+        "ingest  events recorded and indexed in a second, beside the same events in a plain\n"
+        "        SQLite table and in an ordinary audit table with six indexes\n"
+        "find    latency of a first page, for each filter alone and for pairs\n"
+        "log     how long a call of tally_log() takes, in a burst and at a pace, beside fprintf\n"
+        "        with fflush, syslog and an SQLite INSERT for each event\n"
+        "verify  records checked in a second by one thread, and peak memory\n",
     .examples = "tally bench ingest --events 2000000 --json\n"
-                "tally bench find --events 1000000\n",
+                "tally bench find --events 1000000\n"
+                "tally bench log --threads 4 --events 200000 --json\n",
     .opts = opts,
     .rest_min = 1,
     .rest_max = 1,

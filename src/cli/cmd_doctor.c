@@ -63,15 +63,15 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     tl_js_open(&rounds.js, NULL, '{');
     tl_js_open(&rounds.js, "checks", '[');
     enum tally_health worst = TALLY_HEALTH_OK;
-    if (tally_doctor(&options, add, &rounds, &worst, &err) != TALLY_OK) {
-        return tl_cli_fail(cli, &err);
+    tally_status status = tally_doctor(&options, add, &rounds, &worst, &err);
+    if (status != TALLY_OK) {
+        return tl_cli_fail_open(cli, status, &err);
     }
     tl_js_close(&rounds.js, ']');
     tl_js_text(&rounds.js, "worst", name_of(worst));
     tl_js_close(&rounds.js, '}');
     bool as_json = cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON;
-    tally_status status =
-        as_json ? tl_js_print(&rounds.js, stdout, &err) : tl_table_print(&rounds.table, &err);
+    status = as_json ? tl_js_print(&rounds.js, stdout, &err) : tl_table_print(&rounds.table, &err);
     if (status != TALLY_OK) {
         return tl_cli_fail(cli, &err);
     }
@@ -80,7 +80,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 
 const struct tl_cmd tl_cmd_doctor = {
     .name = "doctor",
-    .summary = "look at configuration, permissions, keys, disk, clock and index",
+    .summary = "look at configuration, keys, disk, clock, index and what waits to be recorded",
     .arguments = "",
     .about = "Changes nothing, and is no verification. Exit status 1 if something is in error.\n",
     .examples = "tally doctor\n",

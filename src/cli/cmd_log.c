@@ -3,10 +3,18 @@
 
 #include "base/limits.h"
 #include "cli/cmd.h"
+#include "cli/logging.h"
 #include "cli/out.h"
 #include "codec/json.h"
 
+#define OWN_OPTS 4u /* of the call; all others are of the event */
+
 static const struct tl_opt opts[] = {
+    { "class", 0, "best_effort|durable|strict",
+      "what may happen if it cannot be taken at once; strict, or durable with --ack" },
+    { "ack", 0, "queued|synced|recorded", "what to wait for; recorded" },
+    { "timeout-ms", 0, "N", "how long to wait at most; 30000" },
+    { "stdin", 0, NULL, "an event in each line of stdin, until its end" },
     { "action", 0, "ACTION", "what was done: user.role.update" },
     { "id", 0, "ID", "the event's own id: the same one again is not recorded twice" },
     { "occurred-at", 0, "TIME", "when, RFC 3339; now if not given" },
@@ -170,65 +178,11 @@ static tally_status make_event(struct tl_js *js, const struct tl_args *args,
     return tl_buf_status(&js->buf);
 }
 
-static const char *level_name(enum tally_level level)
-{
-    switch (level) {
-    case TALLY_LEVEL_NONE:
-        return "NONE";
-    case TALLY_LEVEL_QUEUED:
-        return "QUEUED";
-    case TALLY_LEVEL_SYNCED:
-        return "SYNCED";
-    case TALLY_LEVEL_RECORDED:
-        return "RECORDED";
-    case TALLY_LEVEL_ANCHORED:
-        return "ANCHORED";
-    }
-    return "NONE";
-}
-
-static tally_status print_receipt(const struct tl_cli *cli, const struct tally_receipt *receipt,
-                                  const char *origin, struct tally_error *err)
-{
-    bool duplicate = (receipt->flags & (uint32_t)TALLY_RECEIPT_DUPLICATE) != 0;
-    if (cli->view == TL_VIEW_TABLE || cli->view == TL_VIEW_CSV) {
-        static const struct tl_column columns[] = {
-            { "seq", true }, { "id", false }, { "level", false }, { "duplicate", false }
-        };
-        TL_CLEANUP(tl_table_release) struct tl_table table = { 0 };
-        tl_table_init(&table, cli, columns, TL_ARRAY_LEN(columns));
-        table.whole = true;
-        tl_table_u64(&table, receipt->seq);
-        tl_table_text(&table, receipt->id);
-        tl_table_text(&table, level_name(receipt->level));
-        tl_table_text(&table, duplicate ? "yes" : "no");
-        return tl_table_print(&table, err);
-    }
-    TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
-    tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_text(&js, "id", receipt->id);
-    tl_js_text(&js, "level", level_name(receipt->level));
-    tl_js_u64(&js, "seq", receipt->seq);
-    tl_js_text(&js, "origin", origin);
-    tl_js_time(&js, "recorded_at", receipt->recorded_us);
-    tl_js_hex(&js, "leaf_hash", receipt->leaf_hash, sizeof(receipt->leaf_hash));
-    tl_js_bool(&js, "duplicate", duplicate);
-    if ((receipt->flags & (uint32_t)TALLY_RECEIPT_ID_GENERATED) != 0) {
-        tl_js_bool(&js, "id_generated", true);
-    }
-    if ((receipt->flags & (uint32_t)TALLY_RECEIPT_TRIMMED) != 0) {
-        tl_js_bool(&js, "trimmed", true);
-    }
-    tl_js_close(&js, '}');
-    return tl_js_print(&js, stdout, err);
-}
-
 static bool has_event_options(const struct tl_args *args)
 {
     for (size_t i = 0; i < args->given_count; i++) {
         const struct tl_opt *opt = args->given[i].opt;
-        if (opt >= opts && opt < opts + TL_ARRAY_LEN(opts)) {
+        if (opt >= opts + OWN_OPTS && opt < opts + TL_ARRAY_LEN(opts)) {
             return true;
         }
     }
@@ -258,8 +212,21 @@ static tally_status read_event(struct tl_js *js, const struct tl_args *args,
     return tl_buf_status(&js->buf);
 }
 
+static enum tl_exit run_stdin(struct tl_cli *cli, const struct tl_args *args)
+{
+    if (has_event_options(args) || args->rest_count > 0) {
+        return tl_cli_usage(cli, "with '--stdin' events come from there alone");
+    }
+    TL_CLEANUP(tl_logging_close) struct tl_logging logging = { 0 };
+    enum tl_exit exit_status = tl_logging_open(&logging, cli, args);
+    return exit_status == TL_EXIT_OK ? tl_logging_stdin(&logging) : exit_status;
+}
+
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
+    if (tl_args_has(args, "stdin")) {
+        return run_stdin(cli, args);
+    }
     struct tally_error err = TALLY_ERROR_INIT;
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
@@ -268,31 +235,28 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         (void)tl_fail(&err, status, "out of memory"); /* unless there is a reason already */
         return tl_cli_fail(cli, &err);
     }
-    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
-    enum tl_exit exit_status = tl_cli_open(cli, true, &ledger);
+    TL_CLEANUP(tl_logging_close) struct tl_logging logging = { 0 };
+    enum tl_exit exit_status = tl_logging_open(&logging, cli, args);
     if (exit_status != TL_EXIT_OK) {
         return exit_status;
     }
-    struct tally_receipt receipt = { 0 };
     const char *text = js.buf.data == NULL ? "" : js.buf.data;
-    if (tally_append(ledger, text, js.buf.len, &receipt, &err) != TALLY_OK ||
-        print_receipt(cli, &receipt, tally_origin(ledger), &err) != TALLY_OK) {
-        return tl_cli_fail(cli, &err);
-    }
-    return TL_EXIT_OK;
+    return tl_logging_one(&logging, (struct tl_str){ text, js.buf.len });
 }
 
 const struct tl_cmd tl_cmd_log = {
     .name = "log",
     .summary = "record one event",
     .arguments = "[JSON|-]",
-    .about =
-        "The event comes from options, from the argument, or from stdin. Prints its receipt.\n",
+    .about = "The event comes from options, from the argument, or from stdin. Prints its receipt.\n"
+             "strict waits until it is recorded, or fails; durable waits for room in the spool;\n"
+             "best_effort never waits. Exit status 6: it is in the spool, but was not in time.\n",
     .examples =
         "tally log --action user.login --actor-id u1 --ip 192.0.2.7\n"
         "tally log '{\"action\":\"invoice.approve\",\"actor\":{\"id\":\"u1\"}}'\n"
         "tally log --action user.role.update --actor-id u1 --target-type User --target-id u2 \\\n"
-        "    --old-values-json '{\"role\":\"member\"}' --new-values-json '{\"role\":\"admin\"}'\n",
+        "    --old-values-json '{\"role\":\"member\"}' --new-values-json '{\"role\":\"admin\"}'\n"
+        "my-program | tally log --stdin --class durable\n",
     .opts = opts,
     .rest_max = 1,
     .run = run,

@@ -34,6 +34,9 @@ static struct problem problem_of(const struct tally_error *err)
     case TALLY_ENOTSUP:
         return (struct problem){ "not_supported", "This ledger cannot do that", 501 };
     case TALLY_ELIMIT:
+        if (strcmp(err->code, "spool_full") == 0) {
+            return (struct problem){ "spool_full", "The spool is full", 503 };
+        }
         return (struct problem){ "too_large", "A limit was reached", 413 };
     case TALLY_ECONFLICT:
         return (struct problem){ "id_conflict", "The place is taken", 409 };

@@ -85,13 +85,15 @@ bool tl_json_tidy_init(struct tl_json_tidy *tidy, struct tl_buf *scratch,
         memcpy(copy, text, len);
     }
     memset(copy + len, NOTHING, padded - len);
-    quotes[windows] = 1;
+    memset(quotes + windows, 0xff, sizeof(*quotes)); /* as many as any failing reader may ask for */
     odd[windows] = 0;
     tidy->plain = map_text(quotes, odd, copy, windows);
     tidy->text = copy;
     tidy->len = len;
     tidy->quotes = quotes;
     tidy->odd = odd;
+    tidy->window = 0;
+    tidy->quotes_left = quotes[0];
     tidy->limits = limits;
     tidy->spare = copy + padded;
     tidy->to = tidy->spare + padded;

@@ -33,13 +33,15 @@ struct tl_json_tidy {
     size_t len;
     const uint64_t *quotes; /* a bit for each byte that opens or closes a string */
     const uint64_t *odd;    /* for each byte below U+0020, backslash, or byte of more than ASCII */
+    size_t window;          /* the word of `quotes` that is being read, */
+    uint64_t quotes_left;   /* and what is left of it */
     bool plain;             /* there is no odd byte */
     const struct tl_json_limits *limits;
 
     char *to;        /* where the next canonical text goes */
     const char *end; /* of the room for it */
-    size_t run;  /* inside a value: the first byte of the text that is not there yet */
-    char *spare; /* room for sorting */
+    size_t run;      /* inside a value: the first byte of the text that is not there yet */
+    char *spare;     /* room for sorting */
     size_t entry_count;
     struct tl_json_tidy_entry entries[TL_JSON_TIDY_ENTRIES];
 
@@ -79,27 +81,33 @@ static inline bool tl_json_tidy_has_odd(const struct tl_json_tidy *tidy, size_t 
     return (odd & before_end) != 0;
 }
 
+/* Steps to the next quote. They are met in order, so that none need be looked for: to know where a
+ * string ends, nothing need be known of the one before. */
+static inline size_t tl_json_tidy_quote(struct tl_json_tidy *tidy)
+{
+    uint64_t left = tidy->quotes_left;
+    while (left == 0) {
+        tidy->window++;
+        left = tidy->quotes[tidy->window]; /* there is one after the end */
+    }
+    tidy->quotes_left = left & (left - 1);
+    return tidy->window * 64 + (size_t)__builtin_ctzll(left);
+}
+
 /* Reads a string that is canonical, whose text is then what lies between the quotes. */
-static inline size_t tl_json_tidy_string(const struct tl_json_tidy *tidy, size_t at,
-                                         bool *escaped_out)
+static inline size_t tl_json_tidy_string(struct tl_json_tidy *tidy, size_t at, bool *escaped_out)
 {
     *escaped_out = false;
-    if (tidy->text[at] != '"') {
+    if (tidy->text[at] != '"' || tl_json_tidy_quote(tidy) != at) {
         return 0;
     }
-    size_t from = at + 1;
-    size_t i = from / 64;
-    uint64_t quotes = tidy->quotes[i] & ~(uint64_t)0 << from % 64;
-    while (quotes == 0) {
-        quotes = tidy->quotes[++i]; /* there is one after the end */
-    }
-    size_t end = i * 64 + (size_t)__builtin_ctzll(quotes);
+    size_t end = tl_json_tidy_quote(tidy);
     if (end >= tidy->len) {
         return 0;
     }
-    return tidy->plain || !tl_json_tidy_has_odd(tidy, from, end)
+    return tidy->plain || !tl_json_tidy_has_odd(tidy, at + 1, end)
                ? end + 1
-               : tl_json_tidy_odd_string(tidy, from, end, escaped_out);
+               : tl_json_tidy_odd_string(tidy, at + 1, end, escaped_out);
 }
 
 /* Returns the first byte from text[at] on that is no white space; not for use inside values. */

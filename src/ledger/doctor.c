@@ -1,4 +1,6 @@
 /* tally_doctor(): looks at what a ledger needs from its surroundings. */
+#include "ledger/doctor.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -165,7 +167,13 @@ static void look_at_writer(struct visit *visit)
     }
 }
 
-static void look_around(struct visit *visit)
+static void say_of_logging(void *ctx, const char *check, enum tally_health health, const char *what,
+                           const char *advice)
+{
+    say(ctx, check, health, what, advice);
+}
+
+static void look_around(struct visit *visit, const struct tally_options *options)
 {
     say(visit, "configuration", TALLY_HEALTH_OK, "the configuration can be read", "");
     look_at_permissions(visit);
@@ -175,6 +183,7 @@ static void look_around(struct visit *visit)
     look_at_disk(visit);
     look_at_clock(visit);
     look_at_writer(visit);
+    tl_doctor_logging(options, visit->config.policy, say_of_logging, visit);
 }
 
 tally_status tally_doctor(const struct tally_options *options, tally_diagnosis_fn *fn, void *ctx,
@@ -203,7 +212,7 @@ tally_status tally_doctor(const struct tally_options *options, tally_diagnosis_f
         status = tl_fail_errno(err, TALLY_ENOTFOUND, errno, "there is no ledger at '%s'",
                                visit->paths.dir);
     } else {
-        look_around(visit);
+        look_around(visit, options);
         *worst_out = visit->worst;
     }
     tl_config_release(&visit->config);

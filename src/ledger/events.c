@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "codec/json.h"
-#include "codec/time.h"
 #include "crypto/crypto.h"
 
 #define EVENTS_BYTES_MAX ((size_t)64 << 20)
@@ -122,7 +121,9 @@ static tally_status derive_id(struct tally_events *events, size_t start)
     tl_buf_add(&events->text, hex, 32);
     tl_buf_add_char(&events->text, '"');
     tl_buf_add_str(&events->text, tl_buf_str(scratch));
-    return tl_buf_status(&events->text);
+    TL_TRY(tl_buf_status(&events->text));
+    return tl_event_spans_read(&events->reader.spans, events->text.data + start,
+                               events->text.len - start);
 }
 
 /* Appends the id's text, unescaped and with a NUL, to `ids`. */
@@ -137,12 +138,12 @@ static tally_status keep_id(struct tally_events *events, struct tl_str raw)
     return tl_buf_status(&events->ids);
 }
 
-/* Reads, while the event is at hand, what the sequencer needs of it. */
+/* Keeps, while the event is at hand, what the sequencer needs of it. */
 static tally_status read_keys(struct tally_events *events, struct tl_events_item *item,
                               struct tally_error *err)
 {
-    struct tl_event_keys keys;
-    TL_TRY(tl_event_keys_read(&keys, events->text.data + item->offset, item->len));
+    const struct tl_event_spans *spans = &events->reader.spans;
+    struct tl_event_keys keys = tl_event_spans_keys(spans, events->text.data + item->offset);
     item->id_offset = events->ids.len;
     TL_TRY(keep_id(events, keys.id));
     const struct tl_str id = { .text = events->ids.data + item->id_offset,
@@ -152,7 +153,8 @@ static tally_status read_keys(struct tally_events *events, struct tl_events_item
         return tl_refuse(err, "bad_value", "/id", "the nil UUID cannot be an id");
     }
     item->days = tl_retention_days(&events->ledger->config.retention, &keys);
-    return tl_time_parse(&item->occurred_us, keys.occurred_at);
+    item->occurred_us = spans->occurred_us;
+    return TALLY_OK;
 }
 
 static tally_status add(struct tally_events *events, const char *json, size_t len, uint32_t flags,

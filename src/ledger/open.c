@@ -277,8 +277,8 @@ void tally_close(struct tally_ledger *ledger)
     tl_sequence_stop(ledger);
     tl_spool_close(ledger->spool);
     struct tally_store *memory_store = ledger->paths.memory ? ledger->role.store : NULL;
+    tl_readers_close(ledger); /* the one who writes is last, and tidies up the store's files */
     tl_role_drop(ledger, true);
-    tl_readers_close(ledger);
     tl_store_close(memory_store);
     tl_config_release(&ledger->config);
     tl_arena_release(&ledger->options_arena);

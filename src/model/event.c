@@ -99,28 +99,6 @@ static void init_draft(struct tl_draft *draft, struct tl_event_reader *reader,
     draft->target_count = 0;
 }
 
-static struct tl_event_span span_of(const char *event, struct tl_str key)
-{
-    if (key.len == 0) {
-        return (struct tl_event_span){ 0 };
-    }
-    return (struct tl_event_span){ .at = (uint32_t)(key.text - event), .len = (uint32_t)key.len };
-}
-
-/* What the sequencer will ask for, while the event is at hand. */
-static tally_status note_spans(struct tl_event_spans *spans, struct tl_str event)
-{
-    struct tl_event_keys keys;
-    TL_TRY(tl_event_keys_read(&keys, event.text, event.len));
-    spans->id = span_of(event.text, keys.id);
-    spans->action = span_of(event.text, keys.action);
-    spans->severity = span_of(event.text, keys.severity);
-    spans->tenant_id = span_of(event.text, keys.tenant_id);
-    spans->service = span_of(event.text, keys.service);
-    spans->occurred_at = span_of(event.text, keys.occurred_at);
-    return tl_time_parse(&spans->occurred_us, keys.occurred_at);
-}
-
 tally_status tl_event_draft(struct tl_event_reader *reader, const struct tl_event_input *input,
                             struct tl_buf *out, uint32_t *notes_out, struct tally_error *err)
 {
@@ -130,16 +108,12 @@ tally_status tl_event_draft(struct tl_event_reader *reader, const struct tl_even
     struct tl_draft draft;
     init_draft(&draft, reader, input, err);
     uint32_t notes = 0;
-    size_t start = out->len;
     TL_TRY(tl_draft_read(&draft, root));
     TL_TRY(tl_draft_finish(&draft, &notes));
     if (input->policy != NULL && !input->own) {
         TL_TRY(tl_draft_apply_policy(&draft, input->policy, &notes));
     }
     TL_TRY(tl_draft_write(&draft, out, &notes));
-    struct tl_str event = { .text = out->data + start, .len = out->len - start };
-    tally_status status = note_spans(&reader->spans, event);
-    tl_assert(status == TALLY_OK); /* what was just written can be read */
     *notes_out = notes;
     return TALLY_OK;
 }

@@ -127,7 +127,11 @@ struct tl_event_keys {
 };
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len);
 
-/* The same, without looking for them, for an event and what tl_event_canonical() noted of it. */
+/* Notes where they are, as tl_event_canonical() does. Errors: the same, and TALLY_EINVAL if
+ * occurred_at is no time */
+tally_status tl_event_spans_read(struct tl_event_spans *spans, const char *event, size_t len);
+
+/* The keys of an event of which this was noted. */
 struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, const char *event);
 
 /* Rank of a severity: low 1 ... critical 4; 0 for anything else. */

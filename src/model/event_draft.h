@@ -166,7 +166,8 @@ tally_status tl_draft_apply_policy(struct tl_draft *draft, const struct tl_log_p
 /* How many containers are in each other: 0 for a scalar. */
 uint32_t tl_draft_depth(const struct tl_json *node);
 
-/* Appends the canonical text, trimmed if it must be; the rules say how large it may be. */
+/* Appends the canonical text, trimmed if it must be; the rules say how large it may be. Notes where
+ * its keys are in draft->reader->spans. */
 tally_status tl_draft_write(struct tl_draft *draft, struct tl_buf *out, uint32_t *notes_out);
 
 /* Puts the value at `at` into a place, unless it is empty: normalised, and without conflict. */

@@ -334,3 +334,25 @@ struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, con
         .occurred_at = key_at(event, spans->occurred_at),
     };
 }
+
+static struct tl_event_span span_in(const char *event, struct tl_str key)
+{
+    if (key.len == 0) {
+        return (struct tl_event_span){ 0 };
+    }
+    return (struct tl_event_span){ .at = (uint32_t)(key.text - event), .len = (uint32_t)key.len };
+}
+
+tally_status tl_event_spans_read(struct tl_event_spans *spans, const char *event, size_t len)
+{
+    struct tl_event_keys keys;
+    TL_TRY(tl_event_keys_read(&keys, event, len));
+    TL_TRY(tl_time_parse(&spans->occurred_us, keys.occurred_at));
+    spans->id = span_in(event, keys.id);
+    spans->action = span_in(event, keys.action);
+    spans->severity = span_in(event, keys.severity);
+    spans->tenant_id = span_in(event, keys.tenant_id);
+    spans->service = span_in(event, keys.service);
+    spans->occurred_at = span_in(event, keys.occurred_at);
+    return TALLY_OK;
+}

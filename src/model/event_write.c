@@ -19,6 +19,7 @@ struct piece {
 struct writing {
     const struct tl_draft *draft;
     struct tl_buf *out;
+    struct tl_event_spans *spans;
     struct piece pieces[TL_FREE_COUNT];
     bool trimmed;
 };
@@ -97,6 +98,39 @@ static void write_text(struct tl_buf *out, struct tl_str label, struct tl_str va
     }
 }
 
+/* Where the caller wants to know of a text, or NULL. */
+static struct tl_event_span *span_of(struct tl_event_spans *spans, unsigned place)
+{
+    switch (place) {
+    case TL_PLACE_ACTION:
+        return &spans->action;
+    case TL_PLACE_ID:
+        return &spans->id;
+    case TL_PLACE_OCCURRED_AT:
+        return &spans->occurred_at;
+    case TL_PLACE_SERVICE:
+        return &spans->service;
+    case TL_PLACE_SEVERITY:
+        return &spans->severity;
+    case TL_PLACE_TENANT_ID:
+        return &spans->tenant_id;
+    default:
+        return NULL;
+    }
+}
+
+static void write_place(struct writing *w, const struct step *step, char *before)
+{
+    size_t start = w->out->len + step->label.len + 2; /* after a comma and a quote */
+    write_text(w->out, step->label, w->draft->text[step->arg], before);
+    struct tl_event_span *span = span_of(w->spans, step->arg);
+    if (span != NULL) {
+        bool written = w->out->len > start;
+        span->at = written ? (uint32_t)start : 0;
+        span->len = written ? (uint32_t)(w->out->len - 1 - start) : 0;
+    }
+}
+
 static void write_group(struct writing *w, const struct step *group, char *before)
 {
     char inner = '{';
@@ -105,7 +139,7 @@ static void write_group(struct writing *w, const struct step *group, char *befor
         if (value.len > 0 && inner == '{') {
             write_label(w->out, group->label, before);
         }
-        write_text(w->out, step->label, value, &inner);
+        write_place(w, step, &inner);
     }
     if (inner != '{') {
         tl_buf_add_char(w->out, '}');
@@ -202,7 +236,7 @@ static void write_all(struct writing *w)
     for (const struct step *step = steps; step < steps + TL_ARRAY_LEN(steps); step++) {
         switch (step->kind) {
         case STEP_TEXT:
-            write_text(w->out, step->label, w->draft->text[step->arg], &before);
+            write_place(w, step, &before);
             break;
         case STEP_GROUP:
             write_group(w, step, &before);
@@ -253,7 +287,7 @@ tally_status tl_draft_write(struct tl_draft *draft, struct tl_buf *out, uint32_t
 {
     const struct tl_event_rules *rules = draft->reader->rules;
     struct tl_buf *scratch = &draft->reader->scratch;
-    struct writing w = { .draft = draft, .out = scratch };
+    struct writing w = { .draft = draft, .out = scratch, .spans = &draft->reader->spans };
     do {
         tl_buf_clear(scratch);
         write_all(&w);
@@ -271,6 +305,8 @@ tally_status tl_draft_write(struct tl_draft *draft, struct tl_buf *out, uint32_t
     if (tl_buf_status(out) != TALLY_OK) {
         return tl_fail(draft->err, tl_buf_status(out), "no room for an event");
     }
+    tally_status status = tl_time_parse(&w.spans->occurred_us, draft->text[TL_PLACE_OCCURRED_AT]);
+    tl_assert(status == TALLY_OK); /* it was formatted */
     *notes_out |= w.trimmed ? TL_EVENT_TRIMMED : 0;
     return TALLY_OK;
 }

@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "spool/file.h"
 #include "spool/reading.h"
+#include "spool/segment_file.h"
 
 #define BUFFER_LEN ((size_t)4 << 20)
 #define READ_MIN   ((size_t)4 << 10) /* where nothing came the last time */
@@ -87,7 +87,7 @@ static void free_source(struct tl_drain *drain, size_t i)
     tl_free(drain->sources[i]);
     drain->count--;
     memmove(drain->sources + i, drain->sources + i + 1,
-            (drain->count - i) * sizeof(*drain->sources));
+            (drain->count - i) * sizeof(struct source *));
 }
 
 tally_status tl_drain_open(struct tl_drain **drain_out, const char *dir, struct tally_error *err)
@@ -128,8 +128,8 @@ void tl_drain_close(struct tl_drain *drain)
  * writer that lives makes another one. */
 static void remove_new(struct tl_drain *drain, const char *name)
 {
-    TL_CLEANUP(tl_io_closep) int fd = tl_spool_file_open(&drain->dir, name);
-    if (fd >= 0 && tl_spool_file_is_final(fd)) {
+    TL_CLEANUP(tl_io_closep) int fd = tl_segment_file_open(&drain->dir, name);
+    if (fd >= 0 && tl_segment_file_is_final(fd)) {
         (void)tl_io->unlink(
             tl_spool_dir_path(&drain->dir, name)); /* else it stays, and is ignored */
     }
@@ -173,7 +173,7 @@ static tally_status add_source(struct tl_drain *drain, size_t place, const char 
     source->segment.lost[TL_DRAIN_REFUSED].exact = true;
     source->want = READ_FIRST;
     memmove(drain->sources + place + 1, drain->sources + place,
-            (drain->count - place) * sizeof(*drain->sources));
+            (drain->count - place) * sizeof(struct source *));
     drain->sources[place] = source;
     drain->count++;
     return TALLY_OK;
@@ -251,7 +251,7 @@ static bool open_source(struct tl_drain *drain, struct source *source, const str
     if (drain->open_count >= FILES_MAX && drain->opened_last != NULL) {
         close_source(drain, drain->opened_last);
     }
-    source->fd = tl_spool_file_open(&drain->dir, source->segment.name);
+    source->fd = tl_segment_file_open(&drain->dir, source->segment.name);
     if (source->fd >= 0) {
         drain->open_count++;
         drain->opened_last = source;
@@ -271,7 +271,7 @@ static tally_status check_all_zero(const struct source *source, bool *is_zero_ou
     size_t len = sizeof(block);
     bool is_zero = true;
     for (uint64_t offset = 0; is_zero && len == sizeof(block); offset += len) {
-        TL_TRY(tl_spool_file_read(source->fd, block, sizeof(block), offset, &len, NULL));
+        TL_TRY(tl_segment_file_read(source->fd, block, sizeof(block), offset, &len, NULL));
         is_zero = offset <= UINT32_MAX &&
                   (len == 0 || (block[0] == 0 && memcmp(block, block + 1, len - 1) == 0));
     }
@@ -304,14 +304,14 @@ static bool is_abandoned(struct source *source, const struct batch *batch)
         return false;
     }
     source->lock_us = batch->now_us + SCAN_US;
-    return tl_spool_file_is_final(source->fd);
+    return tl_segment_file_is_final(source->fd);
 }
 
 static tally_status read_header(struct source *source, struct tl_segment *header)
 {
     uint8_t bytes[TL_SEGMENT_HEADER_LEN];
     size_t len = 0;
-    TL_TRY(tl_spool_file_read(source->fd, bytes, sizeof(bytes), 0, &len, NULL));
+    TL_TRY(tl_segment_file_read(source->fd, bytes, sizeof(bytes), 0, &len, NULL));
     return len < sizeof(bytes) ? TALLY_ECORRUPT : tl_segment_decode(header, bytes, NULL);
 }
 
@@ -344,7 +344,7 @@ static tally_status start(struct source *source, const struct batch *batch)
 static tally_status become_final(struct tl_drain *drain, struct source *source)
 {
     uint64_t size = 0;
-    TL_TRY(tl_spool_file_size(source->fd, &size, NULL));
+    TL_TRY(tl_segment_file_size(source->fd, &size, NULL));
     tl_reading_is_final(&source->reading, size);
     source->want = READ_MAX;
     drain->window.source = NULL;
@@ -374,8 +374,8 @@ static tally_status fill(struct tl_drain *drain, struct source *source, struct b
     }
     size_t got = 0;
     window->source = NULL; /* until it is read, the window holds nothing */
-    TL_TRY(tl_spool_file_read(source->fd, drain->buffer + drain->used, len < room ? len : room,
-                              reading->mark.offset, &got, NULL));
+    TL_TRY(tl_segment_file_read(source->fd, drain->buffer + drain->used, len < room ? len : room,
+                                reading->mark.offset, &got, NULL));
     *window = (struct window){
         .source = source, .at = drain->used, .end = drain->used + got, .is_new = true
     };

@@ -3,7 +3,8 @@
  *
  * One at a time per directory: who holds the ledger's lock. Confined to one thread. It keeps no
  * position on disk: after a crash segments are read from their start again, and events that are
- * recorded already are known by their ids.
+ * recorded already are known by their ids. docs/spool-format.md says what counts as which loss, and
+ * who removes what.
  */
 #ifndef TL_SPOOL_DRAIN_H
 #define TL_SPOOL_DRAIN_H
@@ -15,7 +16,7 @@
 /* Why records of a segment are missing or unusable. */
 enum tl_drain_loss {
     TL_DRAIN_IN_FLIGHT = 1, /* space was reserved, and its writer ended before writing there */
-    TL_DRAIN_TORN,          /* a record was written in part */
+    TL_DRAIN_TORN,          /* a header without a text that fits it */
     TL_DRAIN_DAMAGED,       /* bytes that are no record: moved to quarantine, not removed */
     TL_DRAIN_REFUSED,       /* counted by the caller: the ledger cannot take the record */
     TL_DRAIN_LOSSES
@@ -32,7 +33,8 @@ struct tl_drain_segment {
     struct tl_segment header;
     bool inherited; /* was there when the drain was opened: parts may have been dealt with before */
     int64_t from_us, to_us; /* of the records read so far: when the first and last were handed in */
-    struct tl_drain_count lost[TL_DRAIN_LOSSES]; /* TL_DRAIN_REFUSED is the caller's to count */
+    struct tl_drain_count lost[TL_DRAIN_LOSSES]; /* TL_DRAIN_REFUSED is the caller's to count, and
+                                                    neither commit nor rollback touches it */
 };
 
 struct tl_drain_item {
@@ -84,7 +86,8 @@ struct tl_spool_segment_view {
 };
 typedef tally_status tl_spool_view_fn(void *ctx, const struct tl_spool_segment_view *view);
 
-/* Calls `fn` for each segment, oldest first; a status other than TALLY_OK ends it. A directory that
+/* Calls `fn` for each segment, oldest first, of which void records are left out, as are files that
+ * vanish meanwhile, that are still being made, or that are none; a status other than TALLY_OK ends it. A directory that
  * is not there has none. Errors: those of fn; TALLY_EIO, TALLY_ENOMEM */
 tally_status tl_spool_each_segment(const char *dir, tl_spool_view_fn *fn, void *ctx,
                                    struct tally_error *err);

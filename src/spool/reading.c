@@ -120,8 +120,8 @@ static size_t count_zeros(const uint8_t *bytes, size_t len)
     return len - at < TL_SPOOL_ALIGN && is_zero(bytes + at, len - at) ? len : at;
 }
 
-/* Whether a record, `offset` being that in the file, was clearly cut short: it ends at the end of a
- * sector and before the end of its text, and nothing is missing before that. */
+/* Whether a record, `offset` being that in the file, was clearly cut short: nothing is missing up to
+ * the end of a sector within it, and everything is after that. */
 static bool is_cut_short(const uint8_t *bytes, size_t len, uint64_t offset, uint32_t text_len)
 {
     size_t end = len;
@@ -129,8 +129,11 @@ static bool is_cut_short(const uint8_t *bytes, size_t len, uint64_t offset, uint
         end--;
     }
     size_t text = TL_SPOOL_HEADER_LEN;
-    return (offset + end) % SECTOR == 0 && end < text + text_len &&
-           (end <= text || memchr(bytes + text, 0, end - text) == NULL);
+    size_t to_sector = (SECTOR - (offset + end) % SECTOR) % SECTOR;
+    if (end <= text) {
+        return end + to_sector <= text; /* fields of a header may end in zeros */
+    }
+    return to_sector == 0 && end < text + text_len && memchr(bytes + text, 0, end - text) == NULL;
 }
 
 /* A place with the header of a record that is not whole. Returns false if the header says what

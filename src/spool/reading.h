@@ -12,7 +12,7 @@
 #define TL_READING_SPAN_MAX (TL_SPOOL_HEADER_LEN + TL_SPOOL_TEXT_MAX)
 
 /* The bytes from a place that is not whole that are needed to find what comes after it. */
-#define TL_READING_WINDOW (2 * TL_READING_SPAN_MAX)
+#define TL_READING_WINDOW ((size_t)2 * TL_READING_SPAN_MAX)
 _Static_assert(TL_READING_SPAN_MAX % TL_SPOOL_ALIGN == 0, "windows are aligned");
 
 struct tl_reading_mark {

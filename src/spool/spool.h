@@ -21,7 +21,8 @@ struct tl_spool;
 struct tl_spool_options {
     const char *dir;           /* exists; copied */
     uint32_t segment_bytes;    /* 64 KiB to 256 MiB; raised if the largest record would not fit */
-    uint64_t bytes_max;        /* of this spool's segments that are still there */
+    uint64_t bytes_max;        /* of this spool's segments that are still there; one may always be,
+                                  and never more than 4,096 */
     uint32_t sync_interval_ms; /* what was written is synced after at most so long; 0: never */
     uint32_t segment_age_ms; /* a segment that holds something is closed after so long; 0: never */
     void (*on_write)(void *ctx); /* once after tl_spool_arm(); on a writer's thread; may be NULL */
@@ -30,7 +31,8 @@ struct tl_spool_options {
 
 /*
  * Takes no disk space yet: the first write makes the first segment, and starts the thread.
- * Errors: TALLY_EINVAL an option is out of range; TALLY_ENOMEM
+ * Removes what processes left that died while they made a segment.
+ * Errors: TALLY_EINVAL an option is out of range; TALLY_EIO no such directory; TALLY_ENOMEM
  */
 tally_status tl_spool_open(struct tl_spool **spool_out, const struct tl_spool_options *options,
                            struct tally_error *err);
@@ -53,14 +55,16 @@ struct tl_spool_place {
  * Writes one record, index excepted, whose text lies at room + TL_SPOOL_HEADER_LEN; room has
  * tl_spool_span() bytes and is changed. Waits for space, and for the disk if `level` is
  * TL_SPOOL_SYNCED, until tl_clock->steady_us() is `until_us`; a time that is past means not to wait.
- * place_out->level is what was reached, also on failure: TL_SPOOL_NONE says that the record will never be
- * seen by a reader.
+ * Making a segment is a part of writing: up to 50 ms are spent even then, if another thread is at it.
+ * place_out->level is what was reached, also on failure: TL_SPOOL_NONE says that the record will
+ * never be seen by a reader.
  *
  * Errors: TALLY_ELIMIT the spool has bytes_max and the reader did not make room in time
- *         TALLY_EIO    the disk is full (err->os_errno ENOSPC) or fails; another segment was tried
+ *         TALLY_EIO    the disk is full (err->os_errno ENOSPC), fails, or does not answer in time
+ *                      (ETIMEDOUT); another segment was tried. For 20 ms other writes that need a
+ *                      new segment fail at once. Or: written, but it could not be synced
  *         TALLY_EBUSY  written, but not synced in time
  *         TALLY_EINVAL the text is longer than TL_SPOOL_TEXT_MAX
- *         TALLY_ENOMEM
  */
 tally_status tl_spool_write(struct tl_spool *spool, const struct tl_spool_record *record,
                             uint8_t *room, enum tl_spool_level level, int64_t until_us,
@@ -68,7 +72,8 @@ tally_status tl_spool_write(struct tl_spool *spool, const struct tl_spool_record
 
 /*
  * Makes everything that was written before the call survive power loss; waits at most until
- * `until_us`. Errors: TALLY_EBUSY not in time; TALLY_EIO
+ * `until_us`. Errors: TALLY_EBUSY not in time; TALLY_EIO, also, once, if something that was written
+ * before could be neither synced nor copied, and was closed for the reader as it is
  */
 tally_status tl_spool_sync(struct tl_spool *spool, int64_t until_us, struct tally_error *err);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/io.h"
-#include "spool/file.h"
+#include "spool/segment_file.h"
 
 /* Larger than any segment: a file of this size is none. */
 #define FILE_BYTES_MAX ((uint64_t)1 << 30)
@@ -97,7 +97,7 @@ static tally_status read_whole(int fd, uint64_t size, uint8_t **bytes_out, size_
     if (bytes == NULL) {
         return TALLY_ENOMEM;
     }
-    TL_TRY(tl_spool_file_read(fd, bytes, (size_t)size, 0, len_out, NULL));
+    TL_TRY(tl_segment_file_read(fd, bytes, (size_t)size, 0, len_out, NULL));
     *bytes_out = TL_TAKE(bytes);
     return TALLY_OK;
 }
@@ -111,8 +111,8 @@ static tally_status view_file(int fd, struct tl_spool_segment_view *view, tl_spo
                               void *ctx)
 {
     uint64_t size = 0;
-    view->is_live = !tl_spool_file_is_final(fd); /* before it is read */
-    TL_TRY(tl_spool_file_size(fd, &size, NULL));
+    view->is_live = !tl_segment_file_is_final(fd); /* before it is read */
+    TL_TRY(tl_segment_file_size(fd, &size, NULL));
     if (size > FILE_BYTES_MAX) {
         view->has_damage = true;
         return fn(ctx, view);
@@ -155,7 +155,7 @@ tally_status tl_spool_each_segment(const char *dir, tl_spool_view_fn *fn, void *
         qsort(names.names, names.count, sizeof(*names.names), compare_names);
     }
     for (size_t i = 0; i < names.count; i++) {
-        TL_CLEANUP(tl_io_closep) int fd = tl_spool_file_open(&paths, names.names[i]);
+        TL_CLEANUP(tl_io_closep) int fd = tl_segment_file_open(&paths, names.names[i]);
         if (fd < 0 && (errno == ENOENT || errno == EINVAL || errno == ELOOP)) {
             continue; /* recorded and removed by now, or nothing of ours */
         }

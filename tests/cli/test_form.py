@@ -8,7 +8,7 @@ import unittest
 from harness import TALLY, Case, main
 
 COMMANDS = ("bench checkpoint completion config count doctor drill export find get help import init "
-            "log proof reindex stats tail verify version").split()
+            "log proof reindex stats status tail verify version").split()
 ESCAPE = "\x1b"
 
 

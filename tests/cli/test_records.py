@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import unittest
 
 from harness import TALLY, Case, main
@@ -85,20 +84,6 @@ class Log(Case):
         self.tally("log", "--metadata-json", "{", "--action", "a", want=7)
         self.tally("log", "--action", "a", '{"action":"a"}', want=3)
         self.assertEqual(self.tally("count").out, "0\n")
-
-    def test_a_second_writer_is_told_to_wait(self):
-        self.init()
-        with subprocess.Popen([TALLY, "-C", self.ledger, "import", "-"], stdin=subprocess.PIPE,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as writer:
-            writer.stdin.write(b'{"action":"a.b"}\n')
-            writer.stdin.flush()
-            deadline = time.time() + 30
-            while self.tally("count").out != "1\n" and time.time() < deadline:
-                time.sleep(0.05)
-            self.assertIn("try again", self.tally("log", '{"action":"a"}', want=5).err)
-            writer.stdin.close()
-            writer.wait(30)
-        self.log()
 
 
 class Read(Case):

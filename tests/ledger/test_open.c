@@ -88,21 +88,6 @@ static void what_is_there_is_not_made_again(void **state)
     tally_close(ledger);
 }
 
-static void a_second_writer_appends_through_the_first_one(void **state)
-{
-    (void)state;
-    struct tally_ledger *first = site_open(&site);
-    struct tally_ledger *second = site_open(&site);
-    append_some(second, "b", 2);
-    append_some(first, "a", 1);
-    assert_int_equal(site_count(second), 4); /* the first leaf is GENESIS */
-    tally_close(first);
-    append_some(second, "c", 1); /* which is the sequencer now */
-    assert_true(site_count(second) >= 5);
-    tally_close(second);
-    (void)site_verify(&site);
-}
-
 static void readers_are_not_held_up_by_a_writer(void **state)
 {
     (void)state;
@@ -413,7 +398,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_ledger_that_is_not_there_is_not_made),
         CASE(what_is_there_is_not_made_again),
-        CASE(a_second_writer_appends_through_the_first_one),
         CASE(readers_are_not_held_up_by_a_writer),
         CASE(an_orderly_stop_is_told_from_a_crash),
         CASE(an_epoch_ends_at_a_batch_boundary),

@@ -1,4 +1,4 @@
-#include "spool/file.h"
+#include "spool/segment_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,7 @@ bool tl_spool_is_new_name(const char *name)
            has_suffix(tl_str_of(name), TL_STR(TL_SPOOL_SUFFIX TL_SEGMENT_NEW_SUFFIX));
 }
 
-int tl_spool_file_open(struct tl_spool_dir *dir, const char *name)
+int tl_segment_file_open(struct tl_spool_dir *dir, const char *name)
 {
     /* Without O_NONBLOCK, a pipe of this name would wait for a writer that never comes. */
     int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
@@ -83,7 +83,7 @@ int tl_spool_file_open(struct tl_spool_dir *dir, const char *name)
     return fd;
 }
 
-tally_status tl_spool_file_size(int fd, uint64_t *size_out, struct tally_error *err)
+tally_status tl_segment_file_size(int fd, uint64_t *size_out, struct tally_error *err)
 {
     struct stat st;
     if (tl_io->fstat(fd, &st) != 0) {
@@ -93,7 +93,7 @@ tally_status tl_spool_file_size(int fd, uint64_t *size_out, struct tally_error *
     return TALLY_OK;
 }
 
-bool tl_spool_file_is_final(int fd)
+bool tl_segment_file_is_final(int fd)
 {
     /* Shared, so that those who ask do not take each other for the writer. */
     if (tl_io->flock(fd, LOCK_SH | LOCK_NB) != 0) {
@@ -103,8 +103,8 @@ bool tl_spool_file_is_final(int fd)
     return true;
 }
 
-tally_status tl_spool_file_read(int fd, uint8_t *out, size_t len, uint64_t offset, size_t *len_out,
-                                struct tally_error *err)
+tally_status tl_segment_file_read(int fd, uint8_t *out, size_t len, uint64_t offset,
+                                  size_t *len_out, struct tally_error *err)
 {
     size_t done = 0;
     while (done < len) {

@@ -1,6 +1,6 @@
-/* spool/file.h - segments as files of a directory, for those who read them. */
-#ifndef TL_SPOOL_FILE_H
-#define TL_SPOOL_FILE_H
+/* spool/segment_file.h - segments as files of a directory, for those who read them. */
+#ifndef TL_SPOOL_SEGMENT_FILE_H
+#define TL_SPOOL_SEGMENT_FILE_H
 
 #include "spool/drain.h"
 
@@ -24,20 +24,20 @@ bool tl_spool_is_new_name(const char *name);
 
 /* Opens a segment for reading; negative with errno after a failure, EINVAL for what is no regular
  * file. */
-int tl_spool_file_open(struct tl_spool_dir *dir, const char *name);
+int tl_segment_file_open(struct tl_spool_dir *dir, const char *name);
 
 /* Errors: TALLY_EIO */
-tally_status tl_spool_file_size(int fd, uint64_t *size_out, struct tally_error *err);
+tally_status tl_segment_file_size(int fd, uint64_t *size_out, struct tally_error *err);
 
 /*
  * Whether nobody holds the segment locked: then its writer is gone and it will never change. Who
  * wants to know what is in it reads it after that, again if need be: what the writer wrote before
  * it went is there then.
  */
-bool tl_spool_file_is_final(int fd);
+bool tl_segment_file_is_final(int fd);
 
 /* Reads up to `len` bytes; fewer only if the file ends there. Errors: TALLY_EIO */
-tally_status tl_spool_file_read(int fd, uint8_t *out, size_t len, uint64_t offset, size_t *len_out,
-                                struct tally_error *err);
+tally_status tl_segment_file_read(int fd, uint8_t *out, size_t len, uint64_t offset,
+                                  size_t *len_out, struct tally_error *err);
 
-#endif /* TL_SPOOL_FILE_H */
+#endif /* TL_SPOOL_SEGMENT_FILE_H */

@@ -1,0 +1,18 @@
+/* ledger/doctor.h - the part of tally_doctor() that looks at logging. */
+#ifndef TL_LEDGER_DOCTOR_H
+#define TL_LEDGER_DOCTOR_H
+
+#include <tally/config.h>
+
+#include "base/base.h"
+#include "model/policy.h"
+
+/* Told of each check that was made. */
+typedef void tl_doctor_say_fn(void *ctx, const char *check, enum tally_health health,
+                              const char *what, const char *advice);
+
+/* Looks at spool, sequencer, losses and policy of the ledger at options->uri, which is there. */
+void tl_doctor_logging(const struct tally_options *options, const struct tl_log_policy *policy,
+                       tl_doctor_say_fn *say, void *ctx);
+
+#endif /* TL_LEDGER_DOCTOR_H */
