@@ -4,9 +4,9 @@
  * usage: prefork LEDGER SOCKET WORKERS
  *
  * The parent opens ledger and logger before it forks. Each worker goes on with the same two handles:
- * after fork() they are its own, with nothing shared and nothing to reopen. One of the processes
- * records what all of them have put into the spool. That is the parent, as long as it lives; without
- * it a worker takes over within a second, and nobody has to tell it.
+ * after fork() they are its own, with nothing shared and nothing to reopen. The parent records what
+ * all of them put into the spool. If it is killed, workers go on logging as if nothing had happened,
+ * and whoever opens the ledger next records that, most likely this server, started again.
  *
  * A request is a line "USER DOCUMENT" on the Unix socket, its answer "printed by PID". Killed workers
  * are replaced. SIGTERM ends a process, and the parent's ends all.
@@ -173,7 +173,7 @@ static sigset_t handle_signals(void)
     sigemptyset(&ours);
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &ours, &outside);
+    pthread_sigmask(SIG_BLOCK, &ours, &outside);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGCHLD, &action, NULL);
     return outside;
