@@ -52,9 +52,7 @@ static void in_child(void *ctx) TL_NO_ANALYSIS
     ledger->index_runs = false;
     ledger->readers.base = NULL;
     ledger->readers.count = 0;
-    memset(ledger->losses.pending, 0, sizeof(ledger->losses.pending));
-    ledger->losses.pending_total = 0;
-    ledger->losses.handed_over = 0;
+    tl_losses_forget(&ledger->losses);
 }
 
 void tl_ledger_watch_forks(struct tally_ledger *ledger)
