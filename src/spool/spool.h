@@ -80,6 +80,9 @@ tally_status tl_spool_sync(struct tl_spool *spool, int64_t until_us, struct tall
 /* Closes the segment in use, if it holds anything, so that the reader can finish and remove it. */
 void tl_spool_rotate(struct tl_spool *spool);
 
+/* Allows one segment beyond bytes_max, for what has to be said before the end. */
+void tl_spool_lift(struct tl_spool *spool);
+
 /* Whether the reader has removed every segment that this spool ever closed, and the one in use is
  * empty. Looks at the directory. */
 bool tl_spool_is_drained(struct tl_spool *spool);
