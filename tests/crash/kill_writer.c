@@ -174,16 +174,20 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; kinds[i] != '\0' && slot + i < ORACLE_SLOTS; i++) {
         const char *leisurely = strchr(slow_kinds, kinds[i]);
-        writers[i] =
-            (struct writer){ .ledger = ledger,
-                             .logger = logger,
-                             .oracle = rig.oracle,
-                             .slot = slot + i,
-                             .kind = leisurely != NULL ? kinds_of_slow[leisurely - slow_kinds]
-                                                       : kinds[i],
-                             .pause_us = leisurely != NULL ? PAUSE_US * LEISURE : PAUSE_US,
-                             .random = seed + i,
-                             .ack_first = has_word(argc, argv, "ack-first") };
+        char kind = kinds[i];
+        uint64_t pause_us = PAUSE_US;
+        if (leisurely != NULL) {
+            kind = kinds_of_slow[leisurely - slow_kinds];
+            pause_us *= LEISURE;
+        }
+        writers[i] = (struct writer){ .ledger = ledger,
+                                      .logger = logger,
+                                      .oracle = rig.oracle,
+                                      .slot = slot + i,
+                                      .kind = kind,
+                                      .pause_us = pause_us,
+                                      .random = seed + i,
+                                      .ack_first = has_word(argc, argv, "ack-first") };
         if (pthread_create(&writers[i].thread, NULL, keep_writing, &writers[i]) != 0) {
             return 1;
         }
