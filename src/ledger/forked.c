@@ -29,11 +29,11 @@ static void in_parent(void *ctx) TL_NO_ANALYSIS
 static void in_child(void *ctx) TL_NO_ANALYSIS
 {
     struct tally_ledger *ledger = ctx;
-    tl_mutex_unlock(&ledger->readers.mu);
+    tl_mutex_renew(&ledger->readers.mu);
     tl_mutex_renew(&ledger->state.mu);
-    tl_mutex_unlock(&ledger->losses.mu);
+    tl_mutex_renew(&ledger->losses.mu);
     tl_mutex_renew(&ledger->queue.mu);
-    /* Threads that waited here are not in this process; without memory waiting is all that breaks. */
+    /* Threads that waited here are not in this process. Takes no memory on Linux. */
     (void)tl_cond_init(&ledger->queue.work);
     (void)tl_cond_init(&ledger->queue.done);
     (void)tl_cond_init(&ledger->state.changed);
