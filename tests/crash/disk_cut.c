@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -194,6 +195,15 @@ static void open_images(struct cut *cut, const char *image)
     cut->size = st.st_size;
 }
 
+static bool is_good(const char *command)
+{
+    const char *const arguments[] = { "/bin/sh", "-c", command, NULL };
+    int status = 0;
+    pid_t pid = rig_start(arguments);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct cut cut;
@@ -219,7 +229,7 @@ int main(int argc, char **argv)
     for (; done < cuts && (bad == 0 || rig_number("DISK_CUT_STOP", "0") == 0); done++) {
         make_image(&cut, moments[done]);
         tell_oracle(&cut, moments[done], end, now);
-        if (system(argv[7]) != 0) {
+        if (!is_good(argv[7])) {
             (void)fprintf(stderr, "disk_cut: bad at operation %zu of %zu\n", moments[done],
                           cut.count);
             bad++;

@@ -160,6 +160,12 @@ static bool run(struct crowd *crowd, uint64_t kills)
     return good;
 }
 
+/* Of the takeovers sorted by time: milliseconds of one. */
+static double ms_of(const struct crowd *crowd, uint64_t index)
+{
+    return index < crowd->kills ? (double)crowd->takeover_us[index] / 1e3 : 0.0;
+}
+
 int main(int argc, char **argv)
 {
     static struct crowd crowd;
@@ -186,9 +192,7 @@ int main(int argc, char **argv)
         "\"takeover_ms_p99\":%.1f,\"takeover_ms_max\":%.1f,\"over_1s\":%llu,\"seconds\":%.1f}\n",
         (unsigned long long)seed, PROCESSES, (unsigned long long)count, good ? 0 : 1,
         (unsigned long long)crowd.events, (unsigned long long)crowd.declared,
-        count > 0 ? (double)crowd.takeover_us[count / 2] / 1e3 : 0.0,
-        count > 0 ? (double)crowd.takeover_us[(count - 1) * 99 / 100] / 1e3 : 0.0,
-        count > 0 ? (double)crowd.takeover_us[count - 1] / 1e3 : 0.0,
+        ms_of(&crowd, count / 2), ms_of(&crowd, count - count / 100 - 1), ms_of(&crowd, count - 1),
         (unsigned long long)crowd.slow, seconds);
     tl_free(crowd.takeover_us);
     rig_tear_down(&crowd.rig, good);

@@ -21,6 +21,9 @@
 #define PAUSE_US 1000u
 #define LEISURE  20u /* times as long */
 
+static const char slow_kinds[] = "QBSRU";
+static const char kinds_of_slow[] = "qbsru";
+
 struct writer {
     pthread_t thread;
     struct tally_ledger *ledger;
@@ -170,13 +173,19 @@ int main(int argc, char **argv)
         return 1;
     }
     for (unsigned i = 0; kinds[i] != '\0' && slot + i < ORACLE_SLOTS; i++) {
-        bool is_slow = kinds[i] >= 'A' && kinds[i] <= 'Z';
+        const char *leisurely = strchr(slow_kinds, kinds[i]);
+        char kind = kinds[i];
+        uint64_t pause_us = PAUSE_US;
+        if (leisurely != NULL) {
+            kind = kinds_of_slow[leisurely - slow_kinds];
+            pause_us *= LEISURE;
+        }
         writers[i] = (struct writer){ .ledger = ledger,
                                       .logger = logger,
                                       .oracle = rig.oracle,
                                       .slot = slot + i,
-                                      .kind = is_slow ? (char)(kinds[i] - 'A' + 'a') : kinds[i],
-                                      .pause_us = is_slow ? PAUSE_US * LEISURE : PAUSE_US,
+                                      .kind = kind,
+                                      .pause_us = pause_us,
                                       .random = seed + i,
                                       .ack_first = has_word(argc, argv, "ack-first") };
         if (pthread_create(&writers[i].thread, NULL, keep_writing, &writers[i]) != 0) {

@@ -173,7 +173,7 @@ pid_t rig_start(const char *const *arguments)
             (void)snprintf(texts[i], sizeof(texts[i]), "%s", arguments[i]);
             copies[i] = texts[i];
         }
-        (void)execv(copies[0], copies);
+        (void)execv(texts[0], copies);
         _exit(127);
     }
     return pid;

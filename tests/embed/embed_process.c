@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FORKS      4u
-#define TAKEOVER_S 1
+#define FORKS       4u
+#define TAKEOVER_US 1000000
 
 /* The child of a fork uses the handles of its parent, first of all in strict calls. */
 static bool be_child(struct embed_app *app, unsigned i)
@@ -79,7 +79,7 @@ static bool take_over(struct rig *rig, unsigned slot)
     bool good = embed_log(&app, 'r', slot, 1, 1);
     int64_t took = oracle_now_us() - start;
     good = embed_log(&app, 'q', slot, 2, 50) && embed_close(&app) && good;
-    return good && (took < TAKEOVER_S * 1000000 || rig_complain("takeover", "later than 1 s"));
+    return good && (took < TAKEOVER_US || rig_complain("takeover", "later than 1 s"));
 }
 
 /* A child that never uses the library keeps nothing of its parent: not its lock, not its segments. */
