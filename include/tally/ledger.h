@@ -166,6 +166,8 @@ TALLY_API const char *tally_events_text(const struct tally_events *events, size_
  *         TALLY_EIO      the store failed. It is not known whether the events are there: appending
  *                        them again, with the same ids, is safe. err->os_errno ENOSPC: disk full
  *         TALLY_ECORRUPT another writer changed the ledger; this one stops for good
+ *         TALLY_EBUSY    no process has been able to record for 5 seconds. What is in the spool will
+ *                        be recorded; appending again, with the same ids, is safe
  *         TALLY_ENOMEM
  */
 TALLY_API tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
