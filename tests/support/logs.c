@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "codec/time.h"
+
 int64_t logs_now_ms(void)
 {
     struct timespec now;
@@ -93,18 +95,32 @@ void logs_flush(struct tally_logger *logger)
     assert_int_equal(left.events + left.unsynced + left.lost, 0);
 }
 
-/* The number behind "name": in a line of JSON. */
-static int64_t number_of(const char *line, const char *name)
+/* What stands behind "name": in a line of JSON. */
+static const char *member_of(const char *line, const char *name)
 {
     char wanted[32];
     (void)snprintf(wanted, sizeof(wanted), "\"%s\":", name);
     const char *at = strstr(line, wanted);
     assert_non_null(at);
-    int64_t value = 0;
-    for (at += strlen(wanted); *at >= '0' && *at <= '9'; at++) {
-        value = 10 * value + (*at - '0');
+    return at + strlen(wanted);
+}
+
+static uint64_t number_of(const char *line, const char *name)
+{
+    uint64_t value = 0;
+    for (const char *at = member_of(line, name); *at >= '0' && *at <= '9'; at++) {
+        value = 10 * value + (uint64_t)(*at - '0');
     }
     return value;
+}
+
+static int64_t time_of(const char *line, const char *name)
+{
+    const char *text = member_of(line, name);
+    int64_t us = 0;
+    assert_int_equal(text[0], '"');
+    check_ok(tl_time_parse(&us, (struct tl_str){ text + 1, strcspn(text + 1, "\"") }));
+    return us;
 }
 
 struct logs_gaps logs_gaps_of(struct tally_ledger *ledger, const char *reason)
@@ -125,10 +141,10 @@ struct logs_gaps logs_gaps_of(struct tally_ledger *ledger, const char *reason)
             continue;
         }
         gaps.records++;
-        gaps.events += (uint64_t)number_of(line, "count");
+        gaps.events += number_of(line, "count");
         gaps.exact = gaps.exact && strstr(line, "\"exact\":true") != NULL;
-        gaps.from_us = number_of(line, "from");
-        gaps.to_us = number_of(line, "to");
+        gaps.from_us = time_of(line, "from");
+        gaps.to_us = time_of(line, "to");
     }
     tally_page_free(page);
     return gaps;
