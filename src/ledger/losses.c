@@ -98,7 +98,7 @@ void tl_gap_new_source(char out[TL_GAP_SOURCE_SIZE])
 
 void tl_losses_pass_on(struct tally_ledger *ledger)
 {
-    if (tl_losses_pending(&ledger->losses) == 0) {
+    if (tl_losses_pending(&ledger->losses) == 0 || (!ledger->role.held && ledger->spool == NULL)) {
         return;
     }
     for (enum tl_loss_cause cause = 0; cause < TL_LOSS_CAUSES; cause++) {
