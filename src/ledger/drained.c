@@ -243,10 +243,10 @@ bool tl_drain_serve(struct tally_ledger *ledger)
         tl_trouble_note(ledger, status, &error);
         return false;
     }
-    if (any && role->failures > 0) {
+    if (role->failures > 0) {
         role->failures = 0;
-        role->recheck = false;
         tl_trouble_clear(ledger);
     }
+    role->recheck = role->recheck && !any;
     return any;
 }
