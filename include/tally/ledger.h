@@ -172,6 +172,8 @@ TALLY_API const char *tally_events_text(const struct tally_events *events, size_
  *                        safe. err->os_errno ENOSPC: disk full
  *         TALLY_EBUSY    they are in the spool, but no process has been the sequencer for 5 seconds
  *         TALLY_ECORRUPT another writer changed the ledger; this one stops for good
+ *         TALLY_EBUSY    no process has been able to record for 5 seconds. What is in the spool will
+ *                        be recorded; appending again, with the same ids, is safe
  *         TALLY_ENOMEM
  */
 TALLY_API tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,

@@ -29,8 +29,8 @@ struct tally_logger;
 /* What may happen to an event that cannot be taken at once. */
 enum tally_delivery {
     TALLY_DELIVERY_DEFAULT = 0, /* of the policy's rule, else of the logger: durable */
-    TALLY_DELIVERY_BEST_EFFORT =
-        1,                      /* never waits; dropped if the spool is full: counted, declared */
+    /* does not wait for room (5 ms at most while a segment is made); else dropped, and declared */
+    TALLY_DELIVERY_BEST_EFFORT = 1,
     TALLY_DELIVERY_DURABLE = 2, /* waits for room up to the bound; then fails: as above */
     TALLY_DELIVERY_STRICT = 3   /* waits up to the bound until it is RECORDED, or fails */
 };
@@ -180,16 +180,16 @@ TALLY_API tally_status tally_logger_set_policy(struct tally_logger *logger,
 /* What a logger has done, since it was made (in a forked child: since the fork). */
 struct tally_log_counters {
     size_t struct_size;
-    uint64_t logged;    /* events that were handed in */
-    uint64_t accepted;  /* of these: in the spool, or recorded */
-    uint64_t disabled;  /* not recorded because policy says so; `unlisted` among them */
-    uint64_t unlisted;  /* of an action that neither list names */
-    uint64_t refused;   /* broke a rule of the event model */
-    uint64_t lost;      /* told to on_loss */
-    uint64_t declared;  /* of these: handed over to be declared by GAP records */
-    uint64_t late;      /* in the spool, but not at their level in time */
-    uint64_t waited;    /* had to wait for room */
-    uint64_t masked;    /* had a value masked */
+    uint64_t logged;   /* events that were handed in */
+    uint64_t accepted; /* of these: in the spool, or recorded */
+    uint64_t disabled; /* not recorded because policy says so; `unlisted` among them */
+    uint64_t unlisted; /* of an action that neither list names */
+    uint64_t refused;  /* broke a rule of the event model, or, if strict, had an id that is taken */
+    uint64_t lost;     /* told to on_loss */
+    uint64_t declared; /* of these: handed over to be declared by GAP records */
+    uint64_t late;     /* in the spool, but not at their level in time */
+    uint64_t waited;   /* had to wait for room */
+    uint64_t masked;   /* had a value masked */
     uint64_t truncated; /* had a value cut */
     uint64_t unrouted;  /* the resolver had no usable name */
     uint64_t failed_syncs;

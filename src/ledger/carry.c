@@ -53,33 +53,61 @@ static tally_status add_routed(struct tally_ledger *ledger, size_t count, struct
     return TALLY_OK;
 }
 
-static void refuse(const struct tl_routed *routed)
+/* Appends the entries to this ledger; `first` and those after it are the results they are of. */
+static tally_status append_home(struct tl_role *role, struct tl_routed *first, size_t n,
+                                struct tally_error *err)
 {
-    struct tl_drain_segment *segment = routed->owner;
-    struct tl_drain_count *lost = &segment->lost[TL_DRAIN_REFUSED];
-    lost->exact = lost->exact || lost->count == 0;
-    lost->count++;
+    if (n == 0) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_sequencer_append(role->sequencer, role->entries, n, err));
+    struct tl_routed *routed = first;
+    uint32_t at = role->origins[0];
+    for (size_t i = 0; i < n; i++) {
+        while (at < role->origins[i]) {
+            routed = tl_router_next(role->router, routed);
+            at++;
+        }
+        if (role->receipts[i].status == TALLY_ECONFLICT) {
+            routed->end = TL_ROUTE_REFUSED;
+        }
+    }
+    return TALLY_OK;
+}
+
+static bool prepare_home(struct tally_ledger *ledger, const struct tl_routed *routed, size_t n)
+{
+    const struct tl_spool_record *record = &routed->record;
+    struct tl_role *role = &ledger->role;
+    role->receipts[n] = (struct tally_receipt){ .status = TALLY_EIO };
+    return tl_entry_prepare(&role->entries[n], &role->receipts[n], &ledger->config,
+                            (struct tl_str){ record->text, record->len },
+                            record->flags) == TALLY_OK;
 }
 
 /* Records the events that have to stay here, a batch at a time. */
 static tally_status record_home(struct tally_ledger *ledger, struct tally_error *err)
 {
     struct tl_role *role = &ledger->role;
+    struct tl_routed *routed = NULL;
+    struct tl_routed *first = NULL;
     size_t n = 0;
-    const struct tl_routed *routed = NULL;
-    while ((routed = tl_router_next(role->router, routed)) != NULL) {
-        const struct tl_str text = { .text = routed->record.text, .len = routed->record.len };
-        if (routed->end == TL_ROUTE_HOME &&
-            tl_entry_prepare(&role->entries[n], &role->receipts[n], &ledger->config, text,
-                             routed->record.flags) == TALLY_OK) {
-            n++;
+    for (uint32_t at = 0; (routed = tl_router_next(role->router, routed)) != NULL; at++) {
+        if (routed->end != TL_ROUTE_HOME) {
+            continue;
         }
+        if (!prepare_home(ledger, routed, n)) {
+            routed->end = TL_ROUTE_REFUSED;
+            continue;
+        }
+        first = n == 0 ? routed : first;
+        role->origins[n++] = at;
         if (n == TL_BATCH_EVENTS_MAX) {
-            TL_TRY(tl_sequencer_append(role->sequencer, role->entries, n, err));
+            TL_TRY(append_home(role, first, n, err));
             n = 0;
         }
     }
-    return n == 0 ? TALLY_OK : tl_sequencer_append(role->sequencer, role->entries, n, err);
+    return append_home(role, first, n, err);
 }
 
 /* Counted once all else has succeeded: a rollback gives the same results again. */
@@ -88,7 +116,8 @@ static void count_refused(struct tl_role *role)
     const struct tl_routed *routed = NULL;
     while ((routed = tl_router_next(role->router, routed)) != NULL) {
         if (routed->end == TL_ROUTE_REFUSED) {
-            refuse(routed);
+            struct tl_drain_segment *segment = routed->owner;
+            segment->lost[TL_DRAIN_REFUSED].count++;
         }
     }
 }

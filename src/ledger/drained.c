@@ -1,6 +1,5 @@
 /* Seals what lies in the spool: the events of all processes, and the gaps they tell of. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "codec/json.h"
@@ -19,35 +18,34 @@ static const char *const loss_words[TL_DRAIN_LOSSES] = {
     [TL_DRAIN_TORN] = "writer ended while it was writing",
     [TL_DRAIN_DAMAGED] = "spool damaged",
     [TL_DRAIN_REFUSED] = "id taken by another event",
+    [TL_DRAIN_UNFIT] = "neither event nor gap",
 };
 
-/* What other processes wrote is looked at once more: the ledger never seals what its own
+/* The text is looked at once more, whoever wrote it: the ledger never seals what its own
  * verification would call wrong. */
-static bool is_foreign(const struct tl_drain_item *item)
-{
-    return item->segment->inherited || item->segment->header.pid != (uint32_t)getpid();
-}
-
 static tally_status prepare(const struct tally_ledger *ledger, const struct tl_drain_item *item,
                             struct tl_entry *entry, struct tally_receipt *receipt)
 {
     const struct tl_spool_record *record = &item->record;
-    if (is_foreign(item)) {
-        TL_TRY(tl_json_check_canonical(record->text, record->len, NULL));
-    }
+    TL_TRY(tl_json_check_canonical(record->text, record->len, NULL));
     *receipt = (struct tally_receipt){ .status = TALLY_EIO };
     const struct tl_str text = { .text = record->text, .len = record->len };
     return tl_entry_prepare(entry, receipt, &ledger->config, text, record->flags);
 }
 
-static void count_loss(struct tl_drain_item *item, enum tl_drain_loss loss)
+/* Counted once all else has succeeded: after a rollback the same items come again. */
+static void count_losses(struct tl_role *role, size_t count)
 {
-    struct tl_drain_count *lost = &item->segment->lost[loss];
-    lost->exact = lost->exact || lost->count == 0;
-    lost->count++;
+    for (size_t i = 0; i < count; i++) {
+        const struct tl_drain_item *item = &role->items[i];
+        if (item->lost_as != 0) {
+            item->segment->lost[item->lost_as].count++;
+            item->segment->keep_aside |= item->lost_as == TL_DRAIN_UNFIT;
+        }
+    }
 }
 
-/* Prepares the events among the items; those that are none are counted as damage. */
+/* Prepares the events among the items. */
 static size_t gather(struct tally_ledger *ledger, size_t count)
 {
     struct tl_role *role = &ledger->role;
@@ -60,7 +58,7 @@ static size_t gather(struct tally_ledger *ledger, size_t count)
         if (prepare(ledger, item, &role->entries[n], &role->receipts[n]) == TALLY_OK) {
             role->origins[n++] = (uint32_t)i;
         } else {
-            count_loss(item, TL_DRAIN_DAMAGED);
+            item->lost_as = TL_DRAIN_UNFIT;
         }
     }
     return n;
@@ -117,7 +115,7 @@ static tally_status seal_events(struct tally_ledger *ledger, size_t n, struct ta
         /* Who waits is told; nobody else is. */
         if (role->receipts[i].status == TALLY_ECONFLICT &&
             item->record.delivery != TALLY_DELIVERY_STRICT) {
-            count_loss(item, TL_DRAIN_REFUSED);
+            item->lost_as = TL_DRAIN_REFUSED;
         }
     }
     return TALLY_OK;
@@ -133,7 +131,7 @@ static tally_status declare_gaps(struct tally_ledger *ledger, size_t count, stru
             continue;
         }
         if (tl_gap_read(&gap, item->record.text, item->record.len) != TALLY_OK) {
-            count_loss(item, TL_DRAIN_DAMAGED);
+            item->lost_as = TL_DRAIN_UNFIT;
             continue;
         }
         TL_TRY(tl_gap_declare(ledger, &gap, item->segment->inherited || role->recheck, err));
@@ -168,7 +166,9 @@ static tally_status serve_taken(struct tally_ledger *ledger, size_t count, struc
     size_t n = gather(ledger, count);
     TL_TRY(seal_events(ledger, n, err));
     TL_TRY(declare_gaps(ledger, count, err));
-    return tl_carry(ledger, count, err);
+    TL_TRY(tl_carry(ledger, count, err));
+    count_losses(&ledger->role, count);
+    return TALLY_OK;
 }
 
 static tally_status finish_ended(struct tally_ledger *ledger, bool *any_out,
@@ -236,10 +236,10 @@ bool tl_drain_serve(struct tally_ledger *ledger)
         tl_trouble_note(ledger, status, &error);
         return false;
     }
-    if (any && role->failures > 0) {
+    if (role->failures > 0) {
         role->failures = 0;
-        role->recheck = false;
         tl_trouble_clear(ledger);
     }
+    role->recheck = role->recheck && !any;
     return any;
 }

@@ -40,6 +40,17 @@ static bool segment_is_there(const struct tally_ledger *ledger, const char *segm
     return fd >= 0;
 }
 
+/* Whether there has been nobody for so long that there is no use in waiting for room or answers. */
+static bool is_deserted(struct wait *wait, int64_t now)
+{
+    if (tl_lock_is_held(wait->ledger->paths.lock)) {
+        wait->nobody_since_us = 0;
+    } else if (wait->nobody_since_us == 0) {
+        wait->nobody_since_us = now;
+    }
+    return wait->nobody_since_us != 0 && now - wait->nobody_since_us > NOBODY_US;
+}
+
 /* Whether there is no use in waiting any longer. */
 static tally_status doubt(struct wait *wait, const char *segment, int64_t now,
                           struct tally_error *err)
@@ -52,15 +63,10 @@ static tally_status doubt(struct wait *wait, const char *segment, int64_t now,
         return tl_fail(err, TALLY_EIO,
                        "the answer of the sequencer was lost; append again, with the same ids");
     }
-    if (tl_lock_is_held(wait->ledger->paths.lock)) {
-        wait->nobody_since_us = 0;
-    } else if (wait->nobody_since_us == 0) {
-        wait->nobody_since_us = now;
-    } else if (now - wait->nobody_since_us > NOBODY_US) {
-        return tl_fail(err, TALLY_EBUSY,
-                       "it is in the spool, but no process records: 'tally doctor' says why");
-    }
-    return TALLY_OK;
+    return is_deserted(wait, now)
+               ? tl_fail(err, TALLY_EBUSY,
+                         "it is in the spool, but no process records: 'tally doctor' says why")
+               : TALLY_OK;
 }
 
 static tally_status await(struct wait *wait, const struct tl_spool_place *place,
@@ -149,6 +155,28 @@ tally_status tl_follow_spool(struct tally_ledger *ledger, const struct tl_entry 
     return status;
 }
 
+/* Waits for room as long as there is somebody who may make some. */
+static tally_status spool_strict(struct wait *wait, struct tl_buf *room,
+                                 const struct tl_entry *entry, struct tl_spool_place *place_out,
+                                 struct tally_error *err)
+{
+    for (;;) {
+        struct tally_error why = TALLY_ERROR_INIT;
+        int64_t now = tl_clock->steady_us();
+        int64_t until_us = wait->until_us - now > DOUBT_US ? now + DOUBT_US : wait->until_us;
+        tally_status status = spool_entry(wait->ledger, room, entry, TALLY_DELIVERY_STRICT,
+                                          until_us, place_out, &why);
+        if (status != TALLY_ELIMIT || place_out->level != TL_SPOOL_NONE ||
+            until_us == wait->until_us) {
+            return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
+        }
+        if (is_deserted(wait, now)) {
+            return tl_fail(err, TALLY_EBUSY,
+                           "the spool is full, and no process records: 'tally doctor' says why");
+        }
+    }
+}
+
 /* Places are kept one for each entry, so that all are written before the first is waited for. */
 tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entries, size_t count,
                               int64_t until_us, struct tally_error *err)
@@ -161,17 +189,15 @@ tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entr
     struct tl_buf room;
     tl_buf_init(&room, 2 * (size_t)TL_SPOOL_TEXT_MAX);
     tally_status status = TALLY_OK;
-    for (size_t i = 0; i < count && status == TALLY_OK; i++) {
-        status = spool_entry(ledger, &room, &entries[i], TALLY_DELIVERY_STRICT, until_us,
-                             &places[i], err);
-    }
-    tl_buf_release(&room);
-    TL_TRY(status);
-
     struct wait wait = { .ledger = ledger,
                          .until_us = until_us,
                          .pause_us = PAUSE_MIN_US,
                          .doubted_us = tl_clock->steady_us() };
+    for (size_t i = 0; i < count && status == TALLY_OK; i++) {
+        status = spool_strict(&wait, &room, &entries[i], &places[i], err);
+    }
+    tl_buf_release(&room);
+    TL_TRY(status);
     tl_sequence_wake(ledger);
     for (size_t i = 0; i < count; i++) {
         TL_TRY(await(&wait, &places[i], entries[i].receipt, err));

@@ -74,6 +74,6 @@ tally_status tl_refuse_inherited(const struct tally_ledger *ledger, struct tally
     return tl_ledger_is_inherited(ledger)
                ? tl_fail(err, TALLY_ENOTSUP,
                          "the ledger was opened before fork(): the child can log to it, nothing "
-                         "else; open it after fork(), or in a program that is executed")
+                         "else; fork first, or execute a program")
                : TALLY_OK;
 }

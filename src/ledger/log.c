@@ -264,6 +264,8 @@ static tally_status log_with(struct progress *progress, struct tally_error *err)
     status = keep(progress, err);
     if (status == TALLY_OK || status == TALLY_EBUSY) {
         tl_counter_add(&counts->accepted, 1);
+    } else if (status == TALLY_ECONFLICT) {
+        tl_counter_add(&counts->refused, 1);
     }
     return status;
 }

@@ -129,14 +129,17 @@ tally_status tally_logger_set_policy(struct tally_logger *logger,
 
 static bool is_drained(struct tally_ledger *ledger)
 {
-    return tl_losses_pending(&ledger->losses) == 0 && tl_spool_is_drained(ledger->spool);
+    return tl_losses_pending(&ledger->losses) == 0 &&
+           (ledger->spool == NULL || tl_spool_is_drained(ledger->spool));
 }
 
 /* Waits until the sequencer, whoever it is, has recorded all that this process has spooled. */
 static tally_status wait_recorded(struct tally_ledger *ledger, int64_t until_us,
                                   struct tally_error *err)
 {
-    tl_spool_rotate(ledger->spool);
+    if (ledger->spool != NULL) {
+        tl_spool_rotate(ledger->spool);
+    }
     while (!is_drained(ledger)) {
         if (tl_clock->steady_us() >= until_us) {
             return tl_fail(err, TALLY_EBUSY,
@@ -175,14 +178,19 @@ tally_status tally_flush(struct tally_logger *logger, enum tally_level level, ui
     tally_status status = TALLY_OK;
     struct tally_left left = { .struct_size = sizeof(left) };
     struct tally_ledger *ledger = use.logger == NULL ? NULL : use.logger->ledger;
-    if (ledger != NULL && ledger->spool != NULL) {
+    if (ledger != NULL) {
+        struct tally_error why = TALLY_ERROR_INIT;
         int64_t until_us = tl_clock->steady_us() + (int64_t)timeout_ms * 1000;
-        tally_status synced = tl_spool_sync(ledger->spool, until_us, err);
+        tally_status synced =
+            ledger->spool == NULL ? TALLY_OK : tl_spool_sync(ledger->spool, until_us, &why);
         status = synced;
         if (level == TALLY_LEVEL_RECORDED) {
-            status = wait_recorded(ledger, until_us, err);
+            /* What is recorded need not be synced in the spool: another failure, or none. */
+            why = (struct tally_error)TALLY_ERROR_INIT;
+            status = wait_recorded(ledger, until_us, &why);
         }
         tell_left(ledger, synced, &left);
+        status = status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
     }
     leave(&use);
     if (left_out != NULL) {

@@ -46,6 +46,9 @@ void tl_logger_lose(struct tally_logger *logger, tally_status status, const stru
 {
     tl_counter_add(&logger->counts.lost, 1);
     tl_losses_add(&logger->ledger->losses, cause_of(status, why->os_errno), tl_clock->wall_us());
+    if (logger->ledger->spool == NULL) {
+        tl_sequence_wake(logger->ledger); /* it does not look by itself */
+    }
     const struct tally_loss loss = { .struct_size = sizeof(loss),
                                      .status = status,
                                      .os_errno = why->os_errno,

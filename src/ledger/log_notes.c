@@ -8,11 +8,12 @@
 #define FLUSH_EVERY_US ((int64_t)3600 * 1000000)
 #define POLICY_MEMBER  "\"sha256\":\""
 
-static void log_own(struct tally_logger *logger, struct tl_buf *json)
+static void log_own(struct tally_logger *logger, struct tl_buf *json, enum tally_delivery delivery)
 {
-    const struct tl_log_call call = {
+    struct tl_log_call call = {
         .json = json->data, .len = json->len, .own = true, .options = TALLY_LOG_OPTIONS_INIT
     };
+    call.options.delivery = delivery;
     if (tl_buf_status(json) == TALLY_OK) {
         (void)tl_logger_log(logger, &call, NULL); /* a loss is counted and told there */
     }
@@ -53,6 +54,18 @@ static bool is_recorded(struct tally_logger *logger, const char *hex)
     return found;
 }
 
+/* Whether a policy is to be recorded. The ledger is asked for the first one only: what was logged
+ * since then may still be in the spool. */
+static bool is_news(struct tally_logger *logger, const char *hex)
+{
+    tl_mutex_lock(&logger->policy.mu);
+    bool is_first = logger->policy.noted[0] == '\0';
+    bool is_known = strcmp(logger->policy.noted, hex) == 0;
+    memcpy(logger->policy.noted, hex, sizeof(logger->policy.noted));
+    tl_mutex_unlock(&logger->policy.mu);
+    return is_first ? !is_recorded(logger, hex) : !is_known;
+}
+
 void tl_logger_note_policy(struct tally_logger *logger)
 {
     struct tl_buf json;
@@ -73,8 +86,8 @@ void tl_logger_note_policy(struct tally_logger *logger)
     tl_buf_add_text(&json, "," POLICY_MEMBER);
     tl_buf_add_text(&json, hex);
     tl_buf_add_text(&json, "\"}}");
-    if (!is_recorded(logger, hex)) {
-        log_own(logger, &json);
+    if (is_news(logger, hex)) {
+        log_own(logger, &json, TALLY_DELIVERY_DURABLE);
     }
     tl_buf_release(&json);
 }
@@ -127,7 +140,8 @@ void tl_logger_flush_unlisted(struct tally_logger *logger)
     tl_mutex_unlock(&unlisted->mu);
     tl_buf_add_text(&json, "}}}");
     if (count > 0) {
-        log_own(logger, &json);
+        /* Some caller happens to do this, or closes: neither may be kept waiting. */
+        log_own(logger, &json, TALLY_DELIVERY_BEST_EFFORT);
     }
     tl_buf_release(&json);
 }

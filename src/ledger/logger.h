@@ -54,6 +54,7 @@ struct tally_logger {
     } warning;
     struct {
         struct tl_mutex mu; /* held while the policy is replaced */
+        char noted[65]; /* guarded by mu; SHA-256 of the one recorded last, as hex; "" at first */
     } policy;
 };
 

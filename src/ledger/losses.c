@@ -128,7 +128,7 @@ static bool begin_passing_on(struct tl_losses *losses)
 void tl_losses_pass_on(struct tally_ledger *ledger)
 {
     struct tl_losses *losses = &ledger->losses;
-    if (!begin_passing_on(losses)) {
+    if ((!ledger->role.held && ledger->spool == NULL) || !begin_passing_on(losses)) {
         return;
     }
     for (enum tl_loss_cause cause = 0; cause < TL_LOSS_CAUSES; cause++) {

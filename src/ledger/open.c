@@ -337,6 +337,22 @@ static tally_status open_for_reading(struct tally_ledger *ledger, struct tally_e
     return TALLY_OK;
 }
 
+/* The name, where the store cannot tell it: from the newest checkpoint that was published. */
+static void read_published_origin(struct tally_ledger *ledger)
+{
+    char path[TL_PATH_SIZE];
+    TL_CLEANUP(tl_freep) char *text = NULL;
+    size_t len = 0;
+    if (tl_path_join(path, ledger->paths.checkpoints, "newest", NULL) != TALLY_OK ||
+        tl_io_read_file(path, TL_CONFIG_BYTES_MAX, &text, &len, NULL) != TALLY_OK) {
+        return; /* then it has none */
+    }
+    const struct tl_str origin = { text, strcspn(text, "\n") };
+    if (tl_origin_is_valid(origin)) {
+        tl_str_copy(ledger->origin, sizeof(ledger->origin), origin);
+    }
+}
+
 static void on_spooled(void *ctx)
 {
     tl_sequence_wake(ctx);
@@ -377,6 +393,9 @@ static tally_status open_for_writing(struct tally_ledger *ledger, struct tally_e
     status = open_for_reading(ledger, &why);
     if (status != TALLY_OK && !ledger->unattended) {
         return tl_fail_with(err, status, &why);
+    }
+    if (status != TALLY_OK) {
+        read_published_origin(ledger);
     }
     return open_spool(ledger, err);
 }

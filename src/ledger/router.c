@@ -213,9 +213,9 @@ tally_status tl_router_add(struct tl_router *router, const struct tl_spool_recor
     return TALLY_OK;
 }
 
-const struct tl_routed *tl_router_next(const struct tl_router *router, const struct tl_routed *last)
+struct tl_routed *tl_router_next(const struct tl_router *router, const struct tl_routed *last)
 {
-    const struct tl_held *held = router->results.first;
+    struct tl_held *held = router->results.first;
     if (last != NULL) {
         held = ((const struct tl_held *)(const void *)last)->next;
     }

@@ -95,9 +95,9 @@ struct tl_routed {
     struct tl_spool_record record; /* kind EVENT; text with the tag, unless home is where it goes */
 };
 
-/* The result after `last`, NULL for the first; NULL if there are no more. */
-const struct tl_routed *tl_router_next(const struct tl_router *router,
-                                       const struct tl_routed *last);
+/* The result after `last`, NULL for the first; NULL if there are no more. The caller turns HOME into
+ * REFUSED if the home ledger does not take the event either. */
+struct tl_routed *tl_router_next(const struct tl_router *router, const struct tl_routed *last);
 
 /* The results that were given are dealt with, and what was added is not taken from the spool again.
  * To be called once all results were asked for. */

@@ -181,9 +181,7 @@ static bool serve(struct tally_ledger *ledger)
         }
         worked |= drained;
     }
-    if (ledger->spool != NULL) {
-        tl_losses_pass_on(ledger);
-    }
+    tl_losses_pass_on(ledger);
     if (ledger->role.held) {
         leave_broken_role(ledger);
     }

@@ -171,6 +171,7 @@ static tally_status add_source(struct tl_drain *drain, size_t place, const char 
     source->fd = -1;
     source->is_there = true;
     source->segment.lost[TL_DRAIN_REFUSED].exact = true;
+    source->segment.lost[TL_DRAIN_UNFIT].exact = true;
     source->want = READ_FIRST;
     memmove(drain->sources + place + 1, drain->sources + place,
             (drain->count - place) * sizeof(struct source *));
@@ -235,10 +236,8 @@ static void publish(struct source *source)
     const struct tl_reading_mark *mark = &source->reading.mark;
     source->segment.from_us = mark->from_us;
     source->segment.to_us = mark->to_us;
-    for (size_t i = 0; i < TL_DRAIN_LOSSES; i++) {
-        if (i != TL_DRAIN_REFUSED) {
-            source->segment.lost[i] = mark->lost[i];
-        }
+    for (size_t i = 0; i < TL_DRAIN_REFUSED; i++) {
+        source->segment.lost[i] = mark->lost[i];
     }
 }
 
@@ -513,7 +512,7 @@ static void remove_file(struct tl_drain *drain, size_t i, int64_t now_us)
     struct source *source = drain->sources[i];
     const char *from = tl_spool_dir_path(&drain->dir, source->segment.name);
     int rc = 0;
-    if (source->reading.mark.has_unknown) {
+    if (source->reading.mark.has_unknown || source->segment.keep_aside) {
         const char *dir = tl_spool_dir_path(&drain->quarantine, NULL);
         rc = tl_io_make_directory(dir, 0700, NULL) != TALLY_OK ? -1 : 0;
         if (rc == 0) {

@@ -18,7 +18,9 @@ enum tl_drain_loss {
     TL_DRAIN_IN_FLIGHT = 1, /* space was reserved, and its writer ended before writing there */
     TL_DRAIN_TORN,          /* a header without a text that fits it */
     TL_DRAIN_DAMAGED,       /* bytes that are no record: moved to quarantine, not removed */
-    TL_DRAIN_REFUSED,       /* counted by the caller: the ledger cannot take the record */
+    /* counted by the caller: */
+    TL_DRAIN_REFUSED, /* the ledger cannot take the record */
+    TL_DRAIN_UNFIT,   /* it is whole, but neither event nor gap: see keep_aside */
     TL_DRAIN_LOSSES
 };
 
@@ -33,13 +35,15 @@ struct tl_drain_segment {
     struct tl_segment header;
     bool inherited; /* was there when the drain was opened: parts may have been dealt with before */
     int64_t from_us, to_us; /* of the records read so far: when the first and last were handed in */
-    struct tl_drain_count lost[TL_DRAIN_LOSSES]; /* TL_DRAIN_REFUSED is the caller's to count, and
-                                                    neither commit nor rollback touches it */
+    struct tl_drain_count lost[TL_DRAIN_LOSSES]; /* what is the caller's to count is touched neither
+                                                    by commit nor by rollback */
+    bool keep_aside; /* the caller's: to quarantine, not to be removed */
 };
 
 struct tl_drain_item {
     struct tl_spool_record record; /* EVENT, GAP or ROUTED; text borrowed until the next take */
     struct tl_drain_segment *segment;
+    enum tl_drain_loss lost_as; /* for the caller: 0, until it finds that the record is lost */
 };
 
 struct tl_drain;
