@@ -52,6 +52,7 @@ static void in_child(void *ctx) TL_NO_ANALYSIS
     ledger->index_runs = false;
     ledger->readers.base = NULL;
     ledger->readers.count = 0;
+    memset(ledger->losses.doubts, 0, sizeof(ledger->losses.doubts));
     memset(ledger->losses.pending, 0, sizeof(ledger->losses.pending));
     ledger->losses.pending_total = 0;
     ledger->losses.handed_over = 0;

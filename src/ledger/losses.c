@@ -1,6 +1,7 @@
 #include "ledger/losses.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -64,25 +65,33 @@ uint64_t tl_losses_handed_over(struct tl_losses *losses)
     return count;
 }
 
-/* Takes what is pending for one cause; put_back() undoes it. */
-static struct tl_loss take(struct tl_losses *losses, enum tl_loss_cause cause)
+/* Takes what is to be declared next for one cause; settle() says what came of it. */
+static struct tl_doubt take(struct tl_losses *losses, enum tl_loss_cause cause, bool *known_out)
 {
     tl_mutex_lock(&losses->mu);
-    struct tl_loss loss = losses->pending[cause];
-    losses->pending[cause] = (struct tl_loss){ 0 };
+    struct tl_doubt taken = losses->doubts[cause];
+    *known_out = taken.loss.count > 0;
+    if (*known_out) {
+        losses->doubts[cause].loss.count = 0;
+    } else {
+        taken.loss = losses->pending[cause];
+        losses->pending[cause] = (struct tl_loss){ 0 };
+    }
     tl_mutex_unlock(&losses->mu);
-    return loss;
+    return taken;
 }
 
-static void settle(struct tl_losses *losses, enum tl_loss_cause cause, const struct tl_loss *loss,
-                   bool handed_over)
+static void settle(struct tl_losses *losses, enum tl_loss_cause cause, const struct tl_doubt *taken,
+                   bool handed_over, bool in_doubt)
 {
     tl_mutex_lock(&losses->mu);
     if (handed_over) {
-        losses->pending_total -= loss->count;
-        losses->handed_over += loss->count;
+        losses->pending_total -= taken->loss.count;
+        losses->handed_over += taken->loss.count;
+    } else if (in_doubt) {
+        losses->doubts[cause] = *taken;
     } else {
-        merge(&losses->pending[cause], loss);
+        merge(&losses->pending[cause], &taken->loss);
     }
     tl_mutex_unlock(&losses->mu);
 }
@@ -96,24 +105,40 @@ void tl_gap_new_source(char out[TL_GAP_SOURCE_SIZE])
     (void)snprintf(out, TL_GAP_SOURCE_SIZE, "log/%s", uuid);
 }
 
+/* Returns whether there may be more of this cause. A record whose sealing failed may be there all the
+ * same: it keeps its source, by which it is known again. */
+static bool pass_on(struct tally_ledger *ledger, enum tl_loss_cause cause)
+{
+    bool known = false;
+    struct tl_doubt taken = take(&ledger->losses, cause, &known);
+    if (taken.loss.count == 0) {
+        return false;
+    }
+    if (!known) {
+        tl_gap_new_source(taken.source);
+    }
+    struct tl_gap gap = { .count = taken.loss.count,
+                          .exact = true,
+                          .from_us = taken.loss.from_us,
+                          .to_us = taken.loss.to_us };
+    (void)snprintf(gap.reason, sizeof(gap.reason), "%s", cause_words[cause]);
+    memcpy(gap.source, taken.source, sizeof(gap.source));
+    bool held = ledger->role.held;
+    tally_status status =
+        held ? tl_gap_declare(ledger, &gap, known, NULL) : tl_gap_spool(ledger, &gap, 0, NULL);
+    settle(&ledger->losses, cause, &taken, status == TALLY_OK, held || known);
+    return status == TALLY_OK;
+}
+
 void tl_losses_pass_on(struct tally_ledger *ledger)
 {
     if (tl_losses_pending(&ledger->losses) == 0) {
         return;
     }
     for (enum tl_loss_cause cause = 0; cause < TL_LOSS_CAUSES; cause++) {
-        struct tl_loss loss = take(&ledger->losses, cause);
-        if (loss.count == 0) {
-            continue;
+        while (pass_on(ledger, cause)) {
+            /* what came to be lost after one in doubt */
         }
-        struct tl_gap gap = {
-            .count = loss.count, .exact = true, .from_us = loss.from_us, .to_us = loss.to_us
-        };
-        (void)snprintf(gap.reason, sizeof(gap.reason), "%s", cause_words[cause]);
-        tl_gap_new_source(gap.source);
-        tally_status status = ledger->role.held ? tl_gap_declare(ledger, &gap, false, NULL)
-                                                : tl_gap_spool(ledger, &gap, 0, NULL);
-        settle(&ledger->losses, cause, &loss, status == TALLY_OK);
     }
 }
 

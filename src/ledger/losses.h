@@ -27,13 +27,22 @@ struct tl_loss {
     int64_t from_us, to_us; /* when the first and the last were handed in */
 };
 
+#define TL_GAP_SOURCE_SIZE 96u
+
+/* A declaration that failed, although its record may be in the ledger: made again as the same. */
+struct tl_doubt {
+    struct tl_loss loss; /* count 0: there is none */
+    char source[TL_GAP_SOURCE_SIZE];
+};
+
 /* Internally synchronised. */
 struct tl_losses {
     struct tl_mutex mu;
     /* guarded by mu */
     struct tl_loss pending[TL_LOSS_CAUSES];
     uint64_t pending_total;
-    uint64_t handed_over; /* declared, or in the spool to be declared */
+    struct tl_doubt doubts[TL_LOSS_CAUSES]; /* part of pending_total */
+    uint64_t handed_over;                   /* declared, or in the spool to be declared */
 };
 
 tally_status tl_losses_init(struct tl_losses *losses);
@@ -48,7 +57,6 @@ struct tally_ledger;
 void tl_losses_pass_on(struct tally_ledger *ledger);
 
 /* A GAP on its way through the spool: canonical JSON. */
-#define TL_GAP_SOURCE_SIZE 96u
 struct tl_gap {
     uint64_t count;
     bool exact;
