@@ -20,7 +20,7 @@ static void *use_values(void *ctx)
 {
     struct tl_swap *swap = ctx;
     uintptr_t uses = 0;
-    while (!atomic_load(&stop)) {
+    do { /* once at least, however late it starts */
         struct tl_swap_use use;
         const int *value = tl_swap_enter(swap, &use);
         assert_non_null(value);
@@ -31,7 +31,7 @@ static void *use_values(void *ctx)
         assert_int_equal(*value, 1);
         tl_swap_leave(swap, &use);
         uses++;
-    }
+    } while (!atomic_load(&stop));
     return (void *)uses;
 }
 
