@@ -138,6 +138,7 @@ static struct request *begin(struct MHD_Connection *connection, struct tally_log
 }
 
 /* libmicrohttpd calls this when the headers are there, for each part of the body, and at its end. */
+/* NOLINTNEXTLINE(readability-function-size): it says how many parameters there are */
 static enum MHD_Result handle(void *logger, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *part,
                               size_t *part_len, void **state)

@@ -4,20 +4,20 @@
  * usage: prefork LEDGER SOCKET WORKERS
  *
  * The parent opens ledger and logger before it forks. Each worker goes on with the same two handles:
- * after fork() they are its own, with nothing shared and nothing to reopen. One of the processes
- * records what all of them have put into the spool. That is the parent, as long as it lives; without
- * it a worker takes over within a second, and nobody has to tell it.
+ * after fork() they are its own, with nothing shared and nothing to reopen. The parent records what
+ * all of them put into the spool. If it is killed, workers go on logging as if nothing had happened,
+ * and whoever opens the ledger next records that, most likely this server, started again.
  *
  * A request is a line "USER DOCUMENT" on the Unix socket, its answer "printed by PID". Killed workers
  * are replaced. SIGTERM ends a process, and the parent's ends all.
  */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -27,14 +27,9 @@
 
 #define WORKERS_MAX 64
 
-static volatile sig_atomic_t stop;
 static struct tally_ledger *ledger;
 static struct tally_logger *logger;
-
-static void on_signal(int number)
-{
-    stop = stop || number == SIGTERM;
-}
+static int signals; /* becomes readable when one comes: no code of ours runs in a handler */
 
 /* Answers one request. It is in the spool before the client hears of it. */
 static void serve(int client, struct tally_event *event)
@@ -61,18 +56,16 @@ static void serve(int client, struct tally_event *event)
     (void)dprintf(client, "printed by %d\n", (int)getpid());
 }
 
-/* Signals are let in during ppoll() alone, so that none comes between a look at `stop` and it. */
-static void work(int listener, const sigset_t *outside)
+/* Until SIGTERM. */
+static void work(int listener)
 {
     struct tally_event *event = NULL;
     if (tally_event_new(&event, NULL) != TALLY_OK) {
         return;
     }
-    struct pollfd ready = { .fd = listener, .events = POLLIN };
-    while (stop == 0) {
-        if (ppoll(&ready, 1, NULL, outside) < 0) {
-            continue;
-        }
+    struct pollfd ready[] = { { .fd = listener, .events = POLLIN },
+                              { .fd = signals, .events = POLLIN } };
+    while (poll(ready, 2, -1) >= 0 && ready[1].revents == 0) {
         int client = accept(listener, NULL, NULL); /* fails if another worker was faster */
         if (client >= 0) {
             const struct timeval patience = { .tv_sec = 1 };
@@ -95,11 +88,11 @@ static void finish(const char *who)
     (void)fflush(stdout);
 }
 
-static pid_t start_worker(int listener, const sigset_t *outside)
+static pid_t start_worker(int listener)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        work(listener, outside);
+        work(listener);
         finish("worker");
         _exit(0); /* what the parent has set up for its exit is not ours */
     }
@@ -111,7 +104,7 @@ static pid_t start_worker(int listener, const sigset_t *outside)
 }
 
 /* A dead worker is an event as well, and is replaced. */
-static void replace_dead(pid_t *workers, int count, int listener, const sigset_t *outside)
+static void replace_dead(pid_t *workers, int count, int listener)
 {
     int status = 0;
     pid_t pid = 0;
@@ -129,20 +122,20 @@ static void replace_dead(pid_t *workers, int count, int listener, const sigset_t
             tally_event_free(event);
         }
         for (int i = 0; i < count; i++) {
-            workers[i] = workers[i] == pid ? start_worker(listener, outside) : workers[i];
+            workers[i] = workers[i] == pid ? start_worker(listener) : workers[i];
         }
     }
 }
 
-static void supervise(int listener, int count, const sigset_t *outside)
+static void supervise(int listener, int count)
 {
     pid_t workers[WORKERS_MAX];
     for (int i = 0; i < count; i++) {
-        workers[i] = start_worker(listener, outside);
+        workers[i] = start_worker(listener);
     }
-    while (stop == 0) {
-        (void)ppoll(NULL, 0, NULL, outside); /* until a signal: a child's end, or ours */
-        replace_dead(workers, stop != 0 ? 0 : count, listener, outside);
+    struct signalfd_siginfo signal = { .ssi_signo = 0 };
+    while (read(signals, &signal, sizeof(signal)) > 0 && signal.ssi_signo != SIGTERM) {
+        replace_dead(workers, count, listener);
     }
     for (int i = 0; i < count; i++) {
         if (workers[i] > 0 && kill(workers[i], SIGTERM) == 0) {
@@ -164,19 +157,14 @@ static int listen_at(const char *path)
     return works ? listener : -1;
 }
 
-/* Blocks the signals that we handle; returns what was blocked before. */
-static sigset_t handle_signals(void)
+static int listen_to_signals(void)
 {
     sigset_t ours;
-    sigset_t outside;
-    const struct sigaction action = { .sa_handler = on_signal };
     sigemptyset(&ours);
     sigaddset(&ours, SIGTERM);
     sigaddset(&ours, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &ours, &outside);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGCHLD, &action, NULL);
-    return outside;
+    pthread_sigmask(SIG_BLOCK, &ours, NULL);
+    return signalfd(-1, &ours, SFD_CLOEXEC);
 }
 
 int main(int argc, char *argv[])
@@ -190,16 +178,17 @@ int main(int argc, char *argv[])
     options.uri = argv[1];
     options.writable = 1;
     options.unattended = 1;
-    const sigset_t outside = handle_signals();
+    signals = listen_to_signals();
     int listener = listen_at(argv[2]);
-    if (listener < 0 || tally_open(&ledger, &options, &err) != TALLY_OK ||
+    if (listener < 0 || signals < 0 || tally_open(&ledger, &options, &err) != TALLY_OK ||
         tally_logger_open(&logger, ledger, NULL, &err) != TALLY_OK) {
-        (void)fprintf(stderr, "prefork: %s\n", listener < 0 ? "cannot listen" : err.message);
+        (void)fprintf(stderr, "prefork: %s\n",
+                      err.message[0] == '\0' ? "cannot listen" : err.message);
         tally_close(ledger);
         return 1;
     }
     unsigned long count = strtoul(argv[3], NULL, 10);
-    supervise(listener, count < 1 || count > WORKERS_MAX ? 1 : (int)count, &outside);
+    supervise(listener, count < 1 || count > WORKERS_MAX ? 1 : (int)count);
     finish("parent");
     (void)close(listener);
     (void)unlink(argv[2]);

@@ -67,13 +67,13 @@ TALLY_API tally_status tally_init(const struct tally_options *options, const cha
                                   struct tally_init_result *result_out, struct tally_error *err);
 
 /*
- * Opens a ledger. For writing it first takes the lock, checks the newest checkpoint, the frontier
- * and the high-water mark, and records that it resumed. On success the caller owns *ledger_out and
- * ends it with tally_close().
+ * Opens a ledger. For writing it first tries for the lock. With it, it checks the newest checkpoint,
+ * the frontier and the high-water mark, and records that it resumed: this process is the sequencer.
+ * Without it, what is handed in goes through the spool, until the lock is free. On success the caller
+ * owns *ledger_out and ends it with tally_close().
  *
  * Errors: TALLY_ENOTFOUND there is no ledger at that place
  *         TALLY_EINVAL    an option or the configuration is wrong; err names it
- *         TALLY_EBUSY     another process, or another handle of this one, has it open for writing
  *         TALLY_ECORRUPT  the head does not fit its checkpoint, the keys or the high-water mark:
  *                         nothing is appended to a ledger that looks tampered with
  *         TALLY_EIO, TALLY_ENOMEM, TALLY_ENOTSUP
@@ -81,8 +81,11 @@ TALLY_API tally_status tally_init(const struct tally_options *options, const cha
 TALLY_API tally_status tally_open(struct tally_ledger **ledger_out,
                                   const struct tally_options *options, struct tally_error *err);
 
-/* Ends `ledger` once all that it accepted is recorded and indexed. NULL is allowed. No other thread
- * may be inside a call. */
+/*
+ * Ends `ledger`. What tally_append() accepted is recorded. What was logged is recorded and indexed if
+ * this process is the sequencer and that takes less than 5 seconds; else it stays in the spool. NULL
+ * is allowed. No other thread may be inside a call.
+ */
 TALLY_API void tally_close(struct tally_ledger *ledger);
 
 /* The name of the ledger; valid until it is closed. */
@@ -158,13 +161,16 @@ TALLY_API const char *tally_events_text(const struct tally_events *events, size_
 /*
  * Appends all events and waits until they are RECORDED. receipts_out has room for each. Events
  * whose id holds other bytes get a receipt with TALLY_ECONFLICT, and the rest goes on: TALLY_OK
- * means that every receipt is filled in. All events of one call are recorded, in order, in one
- * transaction. Blocks for as long as the store needs.
+ * means that every receipt is filled in. All events of one call are recorded in order; in one
+ * transaction if this process is the sequencer, else, through the spool, perhaps in several. Blocks
+ * for as long as the store and the sequencer need.
  *
  * Errors: TALLY_EINVAL   the ledger is open for reading only
  *         TALLY_ELIMIT   a memory store is full; nothing was recorded
- *         TALLY_EIO      the store failed. It is not known whether the events are there: appending
- *                        them again, with the same ids, is safe. err->os_errno ENOSPC: disk full
+ *         TALLY_EIO      store or spool failed, or the sequencer's answer was lost. It is not known
+ *                        whether the events are there: appending them again, with the same ids, is
+ *                        safe. err->os_errno ENOSPC: disk full
+ *         TALLY_EBUSY    they are in the spool, but no process has been the sequencer for 5 seconds
  *         TALLY_ECORRUPT another writer changed the ledger; this one stops for good
  *         TALLY_EBUSY    no process has been able to record for 5 seconds. What is in the spool will
  *                        be recorded; appending again, with the same ids, is safe
@@ -192,7 +198,8 @@ TALLY_API tally_status tally_record_act(struct tally_ledger *ledger, const char 
 
 /*
  * Declares in the ledger that `count` events were lost between two times, and why; `exact` 0 means
- * at least so many. The record is a GAP leaf.
+ * at least so many. The record is a GAP leaf. Returns once it is recorded or, if another process is
+ * the sequencer, in the spool.
  */
 TALLY_API tally_status tally_declare_gap(struct tally_ledger *ledger, uint64_t count, int exact,
                                          int64_t from_us, int64_t to_us, const char *reason,

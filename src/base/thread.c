@@ -24,6 +24,12 @@ void tl_mutex_unlock(struct tl_mutex *mu) TL_NO_ANALYSIS
     tl_assert(pthread_mutex_unlock(&mu->os) == 0);
 }
 
+void tl_mutex_renew(struct tl_mutex *mu) TL_NO_ANALYSIS
+{
+    tl_mutex_unlock(mu);
+    tl_assert(tl_mutex_init(mu) == TALLY_OK); /* takes no memory on Linux */
+}
+
 /* Timed waits follow the monotonic clock: a step of the wall clock must not stretch them. */
 tally_status tl_cond_init(struct tl_cond *cond)
 {

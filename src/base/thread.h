@@ -35,6 +35,10 @@ void tl_mutex_release(struct tl_mutex *mu);
 void tl_mutex_lock(struct tl_mutex *mu) TL_ACQUIRE(*mu);
 void tl_mutex_unlock(struct tl_mutex *mu) TL_RELEASE(*mu);
 
+/* In the child of a fork, for one that the thread which forked holds: makes it anew and free. To
+ * unlock it is not enough: threads of the parent that waited on a condition still count as users. */
+void tl_mutex_renew(struct tl_mutex *mu);
+
 tally_status tl_cond_init(struct tl_cond *cond);
 void tl_cond_release(struct tl_cond *cond);
 void tl_cond_signal(struct tl_cond *cond);

@@ -34,7 +34,7 @@ void tl_hmac_key_release(struct tl_hmac_key *key);
 void tl_hmac(const struct tl_hmac_key *key, const void *bytes, size_t len,
              uint8_t out[TL_SHA256_LEN]);
 
-/* Ed25519 (RFC 8032). Errors: TALLY_ENOMEM. */
+/* Ed25519 (RFC 8032). Errors: TALLY_ENOMEM, also when the program is at its end and OpenSSL gone. */
 tally_status tl_ed25519_public(uint8_t public_out[TL_ED25519_KEY_LEN],
                                const uint8_t seed[TL_ED25519_KEY_LEN]);
 tally_status tl_ed25519_sign(uint8_t sig_out[TL_ED25519_SIG_LEN],

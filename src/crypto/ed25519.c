@@ -1,6 +1,9 @@
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "base/fork.h"
+#include "base/thread.h"
 #include "crypto/crypto.h"
 
 static void free_keyp(EVP_PKEY **key)
@@ -62,37 +65,125 @@ static bool can_verify(void)
 }
 
 /*
+ * When a program calls exit(), OpenSSL frees what it works with, while our threads may be signing.
+ * So it tells us first: the signatures being made are waited for, and later ones fail. What they
+ * would have sealed stays in the spool.
+ */
+static struct {
+    pthread_once_t once;
+    struct tl_mutex mu;
+    struct tl_cond idle;
+    struct tl_fork_watch watch;
+    /* guarded by mu */
+    unsigned users;
+    bool gone; /* OpenSSL is being taken down */
+} gate = { .once = PTHREAD_ONCE_INIT,
+           .mu = { PTHREAD_MUTEX_INITIALIZER },
+           .idle = { PTHREAD_COND_INITIALIZER } };
+
+static void close_gate(void)
+{
+    tl_mutex_lock(&gate.mu);
+    gate.gone = true;
+    while (gate.users > 0) {
+        tl_cond_wait(&gate.idle, &gate.mu);
+    }
+    tl_mutex_unlock(&gate.mu);
+}
+
+static void prepare_fork(void *ctx) TL_NO_ANALYSIS
+{
+    (void)ctx;
+    tl_mutex_lock(&gate.mu);
+}
+
+static void fork_in_parent(void *ctx) TL_NO_ANALYSIS
+{
+    (void)ctx;
+    tl_mutex_unlock(&gate.mu);
+}
+
+/* Who was signing stayed behind. */
+static void fork_in_child(void *ctx) TL_NO_ANALYSIS
+{
+    (void)ctx;
+    gate.users = 0;
+    tl_mutex_renew(&gate.mu);
+    tl_assert(tl_cond_init(&gate.idle) == TALLY_OK); /* takes no memory on Linux */
+}
+
+static void make_gate(void)
+{
+    /* Without memory for it, exit() is as it would be without the gate. */
+    (void)OPENSSL_atexit(close_gate);
+    gate.watch = (struct tl_fork_watch){
+        .prepare = prepare_fork, .parent = fork_in_parent, .child = fork_in_child, .ctx = NULL
+    };
+    tl_fork_watch(&gate.watch);
+}
+
+static bool enter(void)
+{
+    tl_assert(pthread_once(&gate.once, make_gate) == 0);
+    tl_mutex_lock(&gate.mu);
+    bool open = !gate.gone;
+    gate.users += open ? 1 : 0;
+    tl_mutex_unlock(&gate.mu);
+    if (open) {
+        (void)ERR_set_mark();
+    }
+    return open;
+}
+
+static void leave(void)
+{
+    (void)ERR_pop_to_mark();
+    tl_mutex_lock(&gate.mu);
+    gate.users--;
+    if (gate.users == 0) {
+        tl_cond_broadcast(&gate.idle);
+    }
+    tl_mutex_unlock(&gate.mu);
+}
+
+/*
  * The queue of errors that OpenSSL keeps per thread belongs to the program that embeds us: each
  * function below drops what its calls add. (An empty queue has no mark, and is emptied again.)
  */
 tally_status tl_ed25519_public(uint8_t public_out[TL_ED25519_KEY_LEN],
                                const uint8_t seed[TL_ED25519_KEY_LEN])
 {
-    (void)ERR_set_mark();
+    if (!enter()) {
+        return TALLY_ENOMEM;
+    }
     bool done = derive_public(public_out, seed);
-    (void)ERR_pop_to_mark();
+    leave();
     return done ? TALLY_OK : TALLY_ENOMEM;
 }
 
 tally_status tl_ed25519_sign(uint8_t sig_out[TL_ED25519_SIG_LEN],
                              const uint8_t seed[TL_ED25519_KEY_LEN], const void *bytes, size_t len)
 {
-    (void)ERR_set_mark();
+    if (!enter()) {
+        return TALLY_ENOMEM;
+    }
     bool done = sign(sig_out, seed, bytes, len);
-    (void)ERR_pop_to_mark();
+    leave();
     return done ? TALLY_OK : TALLY_ENOMEM;
 }
 
 tally_status tl_ed25519_verify(bool *valid_out, const uint8_t public_key[TL_ED25519_KEY_LEN],
                                const void *bytes, size_t len, const uint8_t sig[TL_ED25519_SIG_LEN])
 {
-    (void)ERR_set_mark();
+    if (!enter()) {
+        return TALLY_ENOMEM;
+    }
     bool valid = verify(public_key, bytes, len, sig);
     /* Without memory OpenSSL says the same as of a bad signature: only a second "no" counts, and
      * only from a verifier that can say "yes". */
     bool checked = valid || can_verify();
     valid = valid || (checked && verify(public_key, bytes, len, sig));
-    (void)ERR_pop_to_mark();
+    leave();
     if (!checked) {
         return TALLY_ENOMEM;
     }

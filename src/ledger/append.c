@@ -18,8 +18,9 @@ static tally_status refuse_without_spool(const struct tally_ledger *ledger, stru
     return tl_fail(err, TALLY_EIO, "the sequencer has stopped");
 }
 
-tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
-                                 struct tally_receipt *receipts_out, struct tally_error *err)
+tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_events *events,
+                                    struct tally_receipt *receipts_out, int64_t until_us,
+                                    struct tally_error *err)
 {
     TL_TRY(refuse_reader(ledger, err));
     if (events->count == 0) {
@@ -46,9 +47,15 @@ tally_status tally_append_events(struct tally_ledger *ledger, struct tally_event
     tally_status status = TALLY_OK;
     if (!tl_queue_run(ledger, &request, &status, err)) {
         TL_TRY(refuse_without_spool(ledger, err));
-        status = tl_follow_append(ledger, events->entries, events->count, INT64_MAX, err);
+        status = tl_follow_append(ledger, events->entries, events->count, until_us, err);
     }
     return status;
+}
+
+tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
+                                 struct tally_receipt *receipts_out, struct tally_error *err)
+{
+    return tl_append_events_until(ledger, events, receipts_out, INT64_MAX, err);
 }
 
 static void events_freep(struct tally_events **events)

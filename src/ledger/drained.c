@@ -1,6 +1,5 @@
 /* Seals what lies in the spool: the events of all processes, and the gaps they tell of. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "codec/json.h"
@@ -22,20 +21,13 @@ static const char *const loss_words[TL_DRAIN_LOSSES] = {
     [TL_DRAIN_UNFIT] = "neither event nor gap",
 };
 
-/* What other processes wrote is looked at once more: the ledger never seals what its own
+/* The text is looked at once more, whoever wrote it: the ledger never seals what its own
  * verification would call wrong. */
-static bool is_foreign(const struct tl_drain_item *item)
-{
-    return item->segment->inherited || item->segment->header.pid != (uint32_t)getpid();
-}
-
 static tally_status prepare(const struct tally_ledger *ledger, const struct tl_drain_item *item,
                             struct tl_entry *entry, struct tally_receipt *receipt)
 {
     const struct tl_spool_record *record = &item->record;
-    if (is_foreign(item)) {
-        TL_TRY(tl_json_check_canonical(record->text, record->len, NULL));
-    }
+    TL_TRY(tl_json_check_canonical(record->text, record->len, NULL));
     *receipt = (struct tally_receipt){ .status = TALLY_EIO };
     const struct tl_str text = { .text = record->text, .len = record->len };
     return tl_entry_prepare(entry, receipt, &ledger->config, text, record->flags);
@@ -48,6 +40,7 @@ static void count_losses(struct tl_role *role, size_t count)
         const struct tl_drain_item *item = &role->items[i];
         if (item->lost_as != 0) {
             item->segment->lost[item->lost_as].count++;
+            item->segment->keep_aside |= item->lost_as == TL_DRAIN_UNFIT;
         }
     }
 }

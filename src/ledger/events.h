@@ -32,4 +32,10 @@ struct tally_events {
 tally_status tl_events_add(struct tally_events *events, const char *json, size_t len,
                            uint32_t flags, bool own, struct tally_error *err);
 
+/* append.c: tally_append_events() that, if another process is the sequencer, waits for it until
+ * `until_us` of the steady clock; then TALLY_EBUSY: the events are in the spool. */
+tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_events *events,
+                                    struct tally_receipt *receipts_out, int64_t until_us,
+                                    struct tally_error *err);
+
 #endif /* TL_LEDGER_EVENTS_H */

@@ -29,8 +29,11 @@ static void in_parent(void *ctx) TL_NO_ANALYSIS
 static void in_child(void *ctx) TL_NO_ANALYSIS
 {
     struct tally_ledger *ledger = ctx;
-    in_parent(ctx);
-    /* Threads that waited here are not in this process; without memory waiting is all that breaks. */
+    tl_mutex_renew(&ledger->readers.mu);
+    tl_mutex_renew(&ledger->state.mu);
+    tl_mutex_renew(&ledger->losses.mu);
+    tl_mutex_renew(&ledger->queue.mu);
+    /* Threads that waited here are not in this process. Takes no memory on Linux. */
     (void)tl_cond_init(&ledger->queue.work);
     (void)tl_cond_init(&ledger->queue.done);
     (void)tl_cond_init(&ledger->state.changed);
@@ -49,9 +52,7 @@ static void in_child(void *ctx) TL_NO_ANALYSIS
     ledger->index_runs = false;
     ledger->readers.base = NULL;
     ledger->readers.count = 0;
-    memset(ledger->losses.pending, 0, sizeof(ledger->losses.pending));
-    ledger->losses.pending_total = 0;
-    ledger->losses.handed_over = 0;
+    tl_losses_forget(&ledger->losses);
 }
 
 void tl_ledger_watch_forks(struct tally_ledger *ledger)
@@ -73,6 +74,6 @@ tally_status tl_refuse_inherited(const struct tally_ledger *ledger, struct tally
     return tl_ledger_is_inherited(ledger)
                ? tl_fail(err, TALLY_ENOTSUP,
                          "the ledger was opened before fork(): the child can log to it, nothing "
-                         "else; open it after fork(), or in a program that is executed")
+                         "else; fork first, or execute a program")
                : TALLY_OK;
 }

@@ -96,11 +96,18 @@ static void plan_record(struct progress *progress)
         ((progress->call->options.flags & TALLY_EVENT_RETAIN_OCCURRED) != 0 ? TL_SPOOL_BY_OCCURRED
                                                                             : 0u) |
         ((progress->notes & TL_EVENT_TIME_GENERATED) != 0 ? TL_SPOOL_TIME_IS_OURS : 0u);
-    bool recorded = progress->call->options.level == TALLY_LEVEL_RECORDED;
-    /* Who waits until it is RECORDED has to be answered, and that is what strict means there. */
+    enum tally_level level = progress->call->options.level;
+    uint8_t delivery = delivery_of(progress);
+    /* Who waits until it is RECORDED has to be answered, and that is what strict means there; who
+     * asks for less is not to be kept waiting for it. */
+    if (level == TALLY_LEVEL_RECORDED) {
+        delivery = TALLY_DELIVERY_STRICT;
+    } else if (level != TALLY_LEVEL_NONE && delivery == TALLY_DELIVERY_STRICT) {
+        delivery = TALLY_DELIVERY_DURABLE;
+    }
     progress->record = (struct tl_spool_record){
         .kind = TL_SPOOL_EVENT,
-        .delivery = recorded ? (uint8_t)TALLY_DELIVERY_STRICT : delivery_of(progress),
+        .delivery = delivery,
         .flags = (uint16_t)flags,
         .time_us = progress->now_us,
     };

@@ -28,6 +28,15 @@ void tl_losses_release(struct tl_losses *losses)
     tl_mutex_release(&losses->mu);
 }
 
+void tl_losses_forget(struct tl_losses *losses)
+{
+    memset(losses->pending, 0, sizeof(losses->pending));
+    memset(losses->attempts, 0, sizeof(losses->attempts));
+    losses->pending_total = 0;
+    losses->handed_over = 0;
+    losses->passing_on = false;
+}
+
 static void merge(struct tl_loss *into, const struct tl_loss *loss)
 {
     if (into->count == 0 || loss->from_us < into->from_us) {
@@ -64,29 +73,6 @@ uint64_t tl_losses_handed_over(struct tl_losses *losses)
     return count;
 }
 
-/* Takes what is pending for one cause; put_back() undoes it. */
-static struct tl_loss take(struct tl_losses *losses, enum tl_loss_cause cause)
-{
-    tl_mutex_lock(&losses->mu);
-    struct tl_loss loss = losses->pending[cause];
-    losses->pending[cause] = (struct tl_loss){ 0 };
-    tl_mutex_unlock(&losses->mu);
-    return loss;
-}
-
-static void settle(struct tl_losses *losses, enum tl_loss_cause cause, const struct tl_loss *loss,
-                   bool handed_over)
-{
-    tl_mutex_lock(&losses->mu);
-    if (handed_over) {
-        losses->pending_total -= loss->count;
-        losses->handed_over += loss->count;
-    } else {
-        merge(&losses->pending[cause], loss);
-    }
-    tl_mutex_unlock(&losses->mu);
-}
-
 void tl_gap_new_source(char out[TL_GAP_SOURCE_SIZE])
 {
     uint8_t random[TL_UUID_RANDOM_LEN];
@@ -96,25 +82,70 @@ void tl_gap_new_source(char out[TL_GAP_SOURCE_SIZE])
     (void)snprintf(out, TL_GAP_SOURCE_SIZE, "log/%s", uuid);
 }
 
+/* Makes what is pending for a cause the attempt, unless there is one; whether there is one then, and
+ * *again_out: it is not the first. */
+static bool begin_attempt(struct tl_losses *losses, enum tl_loss_cause cause, bool *again_out)
+{
+    struct tl_gap *attempt = &losses->attempts[cause];
+    *again_out = attempt->count > 0;
+    if (*again_out) {
+        return true;
+    }
+    tl_mutex_lock(&losses->mu);
+    struct tl_loss loss = losses->pending[cause];
+    losses->pending[cause] = (struct tl_loss){ 0 };
+    tl_mutex_unlock(&losses->mu);
+    if (loss.count == 0) {
+        return false;
+    }
+    *attempt = (struct tl_gap){
+        .count = loss.count, .exact = true, .from_us = loss.from_us, .to_us = loss.to_us
+    };
+    (void)snprintf(attempt->reason, sizeof(attempt->reason), "%s", cause_words[cause]);
+    tl_gap_new_source(attempt->source);
+    return true;
+}
+
+static void end_attempt(struct tl_losses *losses, enum tl_loss_cause cause)
+{
+    tl_mutex_lock(&losses->mu);
+    losses->pending_total -= losses->attempts[cause].count;
+    losses->handed_over += losses->attempts[cause].count;
+    tl_mutex_unlock(&losses->mu);
+    losses->attempts[cause].count = 0;
+}
+
+/* Whether there is something to pass on, and nobody else is at it. */
+static bool begin_passing_on(struct tl_losses *losses)
+{
+    tl_mutex_lock(&losses->mu);
+    bool begins = losses->pending_total > 0 && !losses->passing_on;
+    losses->passing_on = losses->passing_on || begins;
+    tl_mutex_unlock(&losses->mu);
+    return begins;
+}
+
 void tl_losses_pass_on(struct tally_ledger *ledger)
 {
-    if (tl_losses_pending(&ledger->losses) == 0 || (!ledger->role.held && ledger->spool == NULL)) {
+    struct tl_losses *losses = &ledger->losses;
+    if ((!ledger->role.held && ledger->spool == NULL) || !begin_passing_on(losses)) {
         return;
     }
     for (enum tl_loss_cause cause = 0; cause < TL_LOSS_CAUSES; cause++) {
-        struct tl_loss loss = take(&ledger->losses, cause);
-        if (loss.count == 0) {
+        bool again = false;
+        if (!begin_attempt(losses, cause, &again)) {
             continue;
         }
-        struct tl_gap gap = {
-            .count = loss.count, .exact = true, .from_us = loss.from_us, .to_us = loss.to_us
-        };
-        (void)snprintf(gap.reason, sizeof(gap.reason), "%s", cause_words[cause]);
-        tl_gap_new_source(gap.source);
-        tally_status status = ledger->role.held ? tl_gap_declare(ledger, &gap, false, NULL)
-                                                : tl_gap_spool(ledger, &gap, 0, NULL);
-        settle(&ledger->losses, cause, &loss, status == TALLY_OK);
+        const struct tl_gap *attempt = &losses->attempts[cause];
+        tally_status status = ledger->role.held ? tl_gap_declare(ledger, attempt, again, NULL)
+                                                : tl_gap_spool(ledger, attempt, 0, NULL);
+        if (status == TALLY_OK) {
+            end_attempt(losses, cause);
+        }
     }
+    tl_mutex_lock(&losses->mu);
+    losses->passing_on = false;
+    tl_mutex_unlock(&losses->mu);
 }
 
 tally_status tl_gap_write(struct tl_buf *out, const struct tl_gap *gap)
@@ -203,9 +234,10 @@ tally_status tl_gap_spool(struct tally_ledger *ledger, const struct tl_gap *gap,
                                             .delivery = TALLY_DELIVERY_DURABLE,
                                             .time_us = gap->to_us,
                                             .len = (uint32_t)(room.len - TL_SPOOL_HEADER_LEN) };
-    struct tl_spool_place place;
-    return tl_spool_write(ledger->spool, &record, (uint8_t *)memory, TL_SPOOL_QUEUED, until_us,
-                          &place, err);
+    struct tl_spool_place place = { .level = TL_SPOOL_NONE };
+    tally_status status = tl_spool_write(ledger->spool, &record, (uint8_t *)memory, TL_SPOOL_QUEUED,
+                                         until_us, &place, err);
+    return place.level == TL_SPOOL_NONE ? status : TALLY_OK;
 }
 
 /* Looks for `"source":"..."` in what a page shows of GAP records; no other text of it can look so,

@@ -27,26 +27,6 @@ struct tl_loss {
     int64_t from_us, to_us; /* when the first and the last were handed in */
 };
 
-/* Internally synchronised. */
-struct tl_losses {
-    struct tl_mutex mu;
-    /* guarded by mu */
-    struct tl_loss pending[TL_LOSS_CAUSES];
-    uint64_t pending_total;
-    uint64_t handed_over; /* declared, or in the spool to be declared */
-};
-
-tally_status tl_losses_init(struct tl_losses *losses);
-void tl_losses_release(struct tl_losses *losses);
-void tl_losses_add(struct tl_losses *losses, enum tl_loss_cause cause, int64_t time_us);
-uint64_t tl_losses_pending(struct tl_losses *losses);
-uint64_t tl_losses_handed_over(struct tl_losses *losses);
-
-struct tally_ledger;
-
-/* Called by `sequence`: declares what is pending, or spools it; what cannot be is kept. */
-void tl_losses_pass_on(struct tally_ledger *ledger);
-
 /* A GAP on its way through the spool: canonical JSON. */
 #define TL_GAP_SOURCE_SIZE 96u
 struct tl_gap {
@@ -56,6 +36,33 @@ struct tl_gap {
     char reason[96];
     char source[TL_GAP_SOURCE_SIZE]; /* never used again: tells whether it was declared before */
 };
+
+/* Internally synchronised. */
+struct tl_losses {
+    struct tl_mutex mu;
+    /* guarded by mu */
+    struct tl_loss pending[TL_LOSS_CAUSES];
+    uint64_t pending_total;
+    uint64_t handed_over; /* declared, or in the spool to be declared */
+    bool passing_on;      /* one thread at a time has `attempts` */
+    /* What was tried to be handed over and failed, nobody knows how far: it is tried again as it was,
+     * so that the ledger can tell whether it is declared. A count of 0: none. */
+    struct tl_gap attempts[TL_LOSS_CAUSES];
+};
+
+tally_status tl_losses_init(struct tl_losses *losses);
+void tl_losses_release(struct tl_losses *losses);
+/* In the child of a fork: what the parent lost is the parent's to tell. */
+void tl_losses_forget(struct tl_losses *losses);
+void tl_losses_add(struct tl_losses *losses, enum tl_loss_cause cause, int64_t time_us);
+uint64_t tl_losses_pending(struct tl_losses *losses);
+uint64_t tl_losses_handed_over(struct tl_losses *losses);
+
+struct tally_ledger;
+
+/* Called by `sequence`: declares what is pending, or spools it; what cannot be is kept. */
+void tl_losses_pass_on(struct tally_ledger *ledger);
+
 tally_status tl_gap_write(struct tl_buf *out, const struct tl_gap *gap);
 /* TALLY_ECORRUPT for anything that tl_gap_write() does not write. */
 tally_status tl_gap_read(struct tl_gap *gap, const char *text, size_t len);

@@ -389,6 +389,7 @@ static tally_status open_for_writing(struct tally_ledger *ledger, struct tally_e
     } else if (!elsewhere) {
         tl_trouble_note(ledger, status, &why);
     }
+    why = (struct tally_error)TALLY_ERROR_INIT;
     status = open_for_reading(ledger, &why);
     if (status != TALLY_OK && !ledger->unattended) {
         return tl_fail_with(err, status, &why);

@@ -11,7 +11,8 @@
 #define AWAY_MAX_US  INT64_C(10000000)
 #define PAUSE_MIN_US INT64_C(100000)
 #define PAUSE_MAX_US INT64_C(5000000)
-#define BUDGET_US    INT64_C(250000) /* of one call, for opening ledgers */
+#define BUDGET_US    INT64_C(250000)  /* of one call, for opening ledgers */
+#define APPEND_US    INT64_C(1000000) /* for the sequencer of another process to answer */
 #define WAITING_MAX  (TL_ROUTER_EVENTS_MAX / 2)
 
 void tl_router_close_route(struct tl_router *router, struct tl_route *route)
@@ -174,7 +175,8 @@ static tally_status append_batch(struct tl_router *router, struct tl_route *rout
     if (receipts == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate receipts");
     }
-    TL_TRY(tally_append_events(route->ledger, events, receipts, err));
+    int64_t until_us = tl_clock->steady_us() + APPEND_US;
+    TL_TRY(tl_append_events_until(route->ledger, events, receipts, until_us, err));
     for (size_t i = 0; i < events->count; i++) {
         bool is_taken = receipts[i].status == TALLY_ECONFLICT;
         tl_router_end(router, &route->events, &route->events.first,

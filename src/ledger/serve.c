@@ -273,8 +273,9 @@ void tl_sequence_stop(struct tally_ledger *ledger)
     tl_thread_join(ledger->sequence_thread);
     ledger->sequence_runs = false;
     if (ledger->spool != NULL) {
-        tl_losses_pass_on(ledger);
         drain_own_spool(ledger);
+        tl_spool_lift(ledger->spool); /* what was lost is told, even if nothing else fits */
+        tl_losses_pass_on(ledger);
     }
 }
 

@@ -102,7 +102,8 @@ void tl_log_policy_decide(const struct tl_log_policy *policy,
                           const struct tl_log_policy_facts *facts,
                           struct tl_log_policy_decision *decision_out)
 {
-    struct tl_log_policy_decision decision = { .allowed = policy->enabled };
+    struct tl_log_policy_decision decision = { .action = facts->action,
+                                               .allowed = policy->enabled };
     if (decision.allowed && !lists(&policy->allow, facts->action)) {
         decision.allowed = false;
         decision.unlisted = true;

@@ -117,6 +117,10 @@ static tally_status cut_text(struct masking *m, struct tl_json *node)
         len--; /* a character is kept whole or not at all */
     }
     text->text = (struct tl_str){ .text = node->text.text, .len = len };
+    TL_TRY(mask_matches(m, &text->text)); /* "x$" may match only now */
+    if (text->text.len > m->policy->text_bytes) {
+        text->text = mask;
+    }
     replace(node, TL_JSON_OBJECT, (struct tl_str){ 0 });
     add_last(node, &node->first, mark);
     add_last(mark, &add_last(mark, &add_last(mark, &mark->first, bytes)->next, sha256)->next, text);

@@ -91,9 +91,6 @@ void tl_policy_regex_free(struct tl_policy_regex *regex);
 /* What matching needs besides the expression: memory of its own, and how much may still be done. */
 struct tl_policy_matcher;
 
-/* Bytes of a text that expressions are tried on; longer ones are masked as a whole. */
-#define TL_POLICY_TEXT_MAX ((size_t)64 << 10)
-
 /* Errors: TALLY_ENOMEM */
 tally_status tl_policy_matcher_new(struct tl_policy_matcher **matcher_out);
 
@@ -106,7 +103,7 @@ void tl_policy_matcher_restart(struct tl_policy_matcher *matcher);
 /*
  * Masks every match of the policy's expressions in `text`, until none is left outside of masks.
  * *masked_out says whether there were any; then the new text is in `out`, else nothing is. A text
- * that cannot be looked at within bounds is masked as a whole.
+ * that takes too much work to look at is masked as a whole. `text` is not empty.
  *
  * Errors: TALLY_ENOMEM
  */

@@ -31,6 +31,7 @@ struct reading {
     struct tl_log_policy *policy;
     struct tl_policy_rule *rules;
     bool has_rule[TL_POLICY_RULES_MAX];
+    const struct tl_config_entry *last_rule;
     struct tally_error *err;
 };
 
@@ -208,7 +209,7 @@ static tally_status compile(struct reading *r, const struct tl_config_entry *ent
     }
     if (status != TALLY_OK) {
         char what[sizeof(cause.message) + 64];
-        (void)snprintf(what, sizeof(what), "has no regular expression at %zu: %s", index,
+        (void)snprintf(what, sizeof(what), "is no regular expression in element %zu: %s", index,
                        cause.message);
         return bad_element(r, entry, index, what);
     }
@@ -373,6 +374,7 @@ static tally_status read_entry(struct reading *r, const struct tl_config_entry *
     case TL_CONFIG_PATTERNS:
         return read_patterns(r, entry);
     case TL_CONFIG_RULES:
+        r->last_rule = entry;
         return entry->map.text == NULL ? read_rules(r, entry) : read_rule_member(r, entry);
     case TL_CONFIG_SIZE:
         if (strcmp(entry->key->name, "policy.text_bytes") == 0 && r->policy->text_bytes > 0 &&
@@ -398,7 +400,8 @@ static tally_status check_rules(struct reading *r)
 {
     for (size_t i = 0; i < r->policy->rule_count; i++) {
         if (!r->has_rule[i]) {
-            return tl_fail(r->err, TALLY_EINVAL, "'policy.rules': rule %zu is empty", i);
+            return tl_fail(r->err, TALLY_EINVAL, "%s: 'policy.rules', rule %zu is empty",
+                           r->last_rule->where, i);
         }
     }
     return TALLY_OK;

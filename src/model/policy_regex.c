@@ -1,24 +1,28 @@
 /*
  * Regular expressions of a policy, by PCRE2.
  *
- * Nobody who logs may wait for an expression. What one call of PCRE2 may do is limited, and grows
- * with the square of the length of its text; so this square is what a look at a text is charged,
- * and what an event may be charged is limited too. Where a limit ends the search, the text could
- * hold anything, and is masked.
+ * Nobody who logs may wait for an expression. PCRE2's own limits do not bound its time: they count
+ * backtracking, for each start anew, and not the characters that an item runs over. So expressions
+ * are compiled to call us before each item, and pay for the call and for every character since the
+ * one before. Where the budget ends the search, the text could hold anything, and is masked.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include "base/limits.h"
 #include "model/policy_parts.h"
 
-#define MATCHES_BASE    UINT32_C(10000) /* steps of one call, and so many for each byte: */
-#define MATCHES_BYTE    UINT32_C(4)
-#define MATCH_HEAP_KIB  4096u /* without a just-in-time compiler */
+#define MATCH_HEAP_KIB  4096u /* without machine code */
 #define JIT_STACK_FIRST ((size_t)32 << 10)
-#define JIT_STACK_MAX   ((size_t)512 << 10)
-#define WORK_MAX        (UINT64_C(1) << 33) /* of one event */
-#define WORK_MIN        UINT64_C(256)       /* of one look */
-#define ROUNDS_MAX      16u                 /* in which expressions may see each other's masks */
+#define JIT_STACK_MAX   ((size_t)2 << 20)
+
+/* In characters; what one event may cost is about a second. */
+#define WORK_OF_EVENT (UINT64_C(1) << 28)
+#define WORK_OF_TEXT  (UINT64_C(1) << 26)
+#define WORK_OF_LOOK  UINT64_C(64)
+#define WORK_OF_ITEM  UINT64_C(8)
+
+#define ROUNDS_MAX 16u /* in which expressions may see each other's masks */
 
 static const struct tl_str mask = { TL_POLICY_MASK, sizeof(TL_POLICY_MASK) - 1 };
 
@@ -31,7 +35,9 @@ struct tl_policy_matcher {
     pcre2_match_data *data;
     pcre2_jit_stack *stack; /* 64 KiB are all that some threads have */
     struct tl_buf other;    /* the text before the expression at hand */
-    uint64_t work;          /* that is left */
+    uint64_t event_work;    /* that is left */
+    uint64_t text_work;     /* likewise */
+    size_t at;              /* where the last item was tried */
 };
 
 static void *take_memory(size_t size, void *ctx)
@@ -72,14 +78,15 @@ tally_status tl_policy_regex_new(struct tl_policy_regex **regex_out, struct tl_s
     int code = 0;
     PCRE2_SIZE at = 0;
     regex->code = pcre2_compile((PCRE2_SPTR)text.text, text.len,
-                                PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, compile);
+                                PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C | PCRE2_AUTO_CALLOUT, &code,
+                                &at, compile);
     if (regex->code == NULL) {
         if (code == PCRE2_ERROR_HEAP_FAILED) {
             return tl_fail(err, TALLY_ENOMEM, "no memory for an expression");
         }
         PCRE2_UCHAR message[128];
         (void)pcre2_get_error_message(code, message, sizeof(message)); /* cut if it is longer */
-        return tl_fail(err, TALLY_EINVAL, "at byte %zu: %s", at, (const char *)message);
+        return tl_fail(err, TALLY_EINVAL, "%s at byte %zu", (const char *)message, at);
     }
     /* Where there is none, or it may not make code, expressions are interpreted. */
     (void)pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
@@ -111,6 +118,26 @@ static void free_matcher(struct tl_policy_matcher **matcher)
     tl_policy_matcher_free(*matcher);
 }
 
+/* Whether there is enough left for this work, which is then done. */
+static bool pay(struct tl_policy_matcher *matcher, uint64_t work)
+{
+    if (work > matcher->text_work) {
+        return false;
+    }
+    matcher->text_work -= work;
+    return true;
+}
+
+/* PCRE2 calls this before each item of an expression. */
+static int pay_item(pcre2_callout_block *block, void *ctx)
+{
+    struct tl_policy_matcher *matcher = ctx;
+    size_t at = block->current_position;
+    size_t moved = at > matcher->at ? at - matcher->at : matcher->at - at;
+    matcher->at = at;
+    return pay(matcher, moved + WORK_OF_ITEM) ? 0 : PCRE2_ERROR_CALLOUT;
+}
+
 tally_status tl_policy_matcher_new(struct tl_policy_matcher **matcher_out)
 {
     TL_CLEANUP(free_general)
@@ -120,13 +147,14 @@ tally_status tl_policy_matcher_new(struct tl_policy_matcher **matcher_out)
     if (general == NULL || matcher == NULL) {
         return TALLY_ENOMEM;
     }
-    tl_buf_init(&matcher->other, TL_POLICY_TEXT_MAX * mask.len); /* a mask for every byte */
+    tl_buf_init(&matcher->other, TL_INPUT_BYTES_MAX * mask.len); /* a mask for every byte */
     matcher->context = pcre2_match_context_create(general);
     matcher->data = pcre2_match_data_create(1, general);
     if (matcher->context == NULL || matcher->data == NULL) {
         return TALLY_ENOMEM;
     }
     (void)pcre2_set_heap_limit(matcher->context, MATCH_HEAP_KIB); /* never fails */
+    (void)pcre2_set_callout(matcher->context, pay_item, matcher); /* likewise */
     matcher->stack = pcre2_jit_stack_create(JIT_STACK_FIRST, JIT_STACK_MAX, general);
     int has_jit = 0;
     if (matcher->stack != NULL) {
@@ -140,7 +168,7 @@ tally_status tl_policy_matcher_new(struct tl_policy_matcher **matcher_out)
 
 void tl_policy_matcher_restart(struct tl_policy_matcher *matcher)
 {
-    matcher->work = WORK_MAX;
+    matcher->event_work = WORK_OF_EVENT;
 }
 
 enum look {
@@ -157,14 +185,10 @@ struct span {
 static enum look look(struct tl_policy_matcher *matcher, const struct tl_policy_regex *regex,
                       struct tl_str text, size_t from, struct span *span_out)
 {
-    uint64_t left = text.len - from;
-    uint64_t work = left * left + WORK_MIN;
-    if (work > matcher->work) {
+    if (!pay(matcher, WORK_OF_LOOK)) {
         return LOOK_UNKNOWN;
     }
-    matcher->work -= work;
-    uint32_t limit = MATCHES_BASE + MATCHES_BYTE * (uint32_t)left;
-    (void)pcre2_set_match_limit(matcher->context, limit); /* never fails */
+    matcher->at = from;
     int rc = pcre2_match(regex->code, (PCRE2_SPTR)text.text, text.len, from,
                          PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, matcher->data, matcher->context);
     if (rc == PCRE2_ERROR_NOMATCH) {
@@ -249,9 +273,6 @@ static enum look mask_round(const struct tl_log_policy *policy, struct tl_policy
         if (tl_buf_status(out) != TALLY_OK || tl_buf_status(&matcher->other) != TALLY_OK) {
             return LOOK_NO_MEMORY;
         }
-        if (matcher->other.len > TL_POLICY_TEXT_MAX) {
-            return LOOK_UNKNOWN;
-        }
     }
     return LOOK_NOTHING;
 }
@@ -260,19 +281,21 @@ tally_status tl_policy_mask_matches(const struct tl_log_policy *policy,
                                     struct tl_policy_matcher *matcher, struct tl_str text,
                                     struct tl_buf *out, bool *masked_out)
 {
-    enum look found = text.len > TL_POLICY_TEXT_MAX ? LOOK_UNKNOWN : LOOK_NOTHING;
+    uint64_t budget = matcher->event_work < WORK_OF_TEXT ? matcher->event_work : WORK_OF_TEXT;
+    enum look found = LOOK_NOTHING;
     bool masked = false;
-    bool changed = found == LOOK_NOTHING && text.len > 0;
+    bool changed = true;
+    tl_assert(text.len > 0);
+    matcher->text_work = budget;
     tl_buf_clear(&matcher->other);
-    if (changed) {
-        tl_buf_add_str(&matcher->other, text);
-    }
+    tl_buf_add_str(&matcher->other, text);
     for (unsigned round = 0; changed; round++) {
         changed = false;
         found = round < ROUNDS_MAX ? mask_round(policy, matcher, out, &changed) : LOOK_UNKNOWN;
         masked = masked || changed;
         changed = changed && found == LOOK_NOTHING;
     }
+    matcher->event_work -= budget - matcher->text_work;
     if (found == LOOK_NO_MEMORY) {
         return TALLY_ENOMEM;
     }

@@ -512,7 +512,7 @@ static void remove_file(struct tl_drain *drain, size_t i, int64_t now_us)
     struct source *source = drain->sources[i];
     const char *from = tl_spool_dir_path(&drain->dir, source->segment.name);
     int rc = 0;
-    if (source->reading.mark.has_unknown) {
+    if (source->reading.mark.has_unknown || source->segment.keep_aside) {
         const char *dir = tl_spool_dir_path(&drain->quarantine, NULL);
         rc = tl_io_make_directory(dir, 0700, NULL) != TALLY_OK ? -1 : 0;
         if (rc == 0) {

@@ -20,7 +20,7 @@ enum tl_drain_loss {
     TL_DRAIN_DAMAGED,       /* bytes that are no record: moved to quarantine, not removed */
     /* counted by the caller: */
     TL_DRAIN_REFUSED, /* the ledger cannot take the record */
-    TL_DRAIN_UNFIT,   /* it is whole, but neither an event nor a gap */
+    TL_DRAIN_UNFIT,   /* it is whole, but neither event nor gap: see keep_aside */
     TL_DRAIN_LOSSES
 };
 
@@ -37,6 +37,7 @@ struct tl_drain_segment {
     int64_t from_us, to_us; /* of the records read so far: when the first and last were handed in */
     struct tl_drain_count lost[TL_DRAIN_LOSSES]; /* what is the caller's to count is touched neither
                                                     by commit nor by rollback */
+    bool keep_aside; /* the caller's: to quarantine, not to be removed */
 };
 
 struct tl_drain_item {

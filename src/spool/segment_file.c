@@ -61,8 +61,7 @@ bool tl_spool_is_name(const char *name)
 
 bool tl_spool_is_new_name(const char *name)
 {
-    return name[0] != '.' &&
-           has_suffix(tl_str_of(name), TL_STR(TL_SPOOL_SUFFIX TL_SEGMENT_NEW_SUFFIX));
+    return name[0] != '.' && has_suffix(tl_str_of(name), TL_STR(TL_SEGMENT_NEW_SUFFIX));
 }
 
 int tl_segment_file_open(struct tl_spool_dir *dir, const char *name)

@@ -45,6 +45,7 @@ static tally_status init_locks(struct tl_spool *spool)
     TL_TRY(tl_mutex_init(&spool->files));
     TL_TRY(tl_mutex_init(&spool->mu));
     TL_TRY(tl_cond_init(&spool->work));
+    TL_TRY(tl_cond_init(&spool->make));
     return tl_cond_init(&spool->changed);
 }
 
@@ -63,6 +64,7 @@ static void forget(struct tl_spool *spool) TL_NO_ANALYSIS
         tl_spool_free_slot(segment);
     }
     spool->has_thread = false;
+    spool->has_maker = false;
     spool->is_stopping = false;
     spool->is_working = false;
     spool->is_making = false;
@@ -85,7 +87,8 @@ static void fork_in_child(void *ctx) TL_NO_ANALYSIS
 {
     struct tl_spool *spool = ctx;
     forget(spool);
-    fork_in_parent(spool);
+    tl_mutex_renew(&spool->mu);
+    tl_mutex_unlock(&spool->files);
     /* Locks count those who wait, and these stayed behind. */
     tl_assert(init_locks(spool) == TALLY_OK); /* takes no memory on Linux */
 }
@@ -158,6 +161,7 @@ static void release_memory(struct tl_spool *spool)
 static void release_locks(struct tl_spool *spool)
 {
     tl_cond_release(&spool->changed);
+    tl_cond_release(&spool->make);
     tl_cond_release(&spool->work);
     tl_mutex_release(&spool->mu);
     tl_mutex_release(&spool->files);
@@ -208,15 +212,20 @@ tally_status tl_spool_open(struct tl_spool **spool_out, const struct tl_spool_op
     return status;
 }
 
-static void stop_thread(struct tl_spool *spool)
+static void stop_threads(struct tl_spool *spool)
 {
     tl_mutex_lock(&spool->mu);
     spool->is_stopping = true;
     bool has_thread = spool->has_thread;
+    bool has_maker = spool->has_maker;
     tl_cond_signal(&spool->work);
+    tl_cond_signal(&spool->make);
     tl_mutex_unlock(&spool->mu);
     if (has_thread) {
         tl_thread_join(spool->thread);
+    }
+    if (has_maker) {
+        tl_thread_join(spool->maker);
     }
 }
 
@@ -250,7 +259,7 @@ void tl_spool_close(struct tl_spool *spool)
         return;
     }
     int cancel = disable_cancel();
-    stop_thread(spool);
+    stop_threads(spool);
     close_segments(spool);
     tl_fork_unwatch(&spool->watch);
     release_locks(spool);
@@ -319,6 +328,13 @@ void tl_spool_rotate(struct tl_spool *spool)
     }
     tl_mutex_unlock(&spool->mu);
     restore_cancel(cancel);
+}
+
+void tl_spool_lift(struct tl_spool *spool)
+{
+    tl_mutex_lock(&spool->mu);
+    spool->segments_max += spool->segments_max < TL_SPOOL_CLOSED_MAX;
+    tl_mutex_unlock(&spool->mu);
 }
 
 bool tl_spool_is_drained(struct tl_spool *spool)

@@ -119,9 +119,12 @@ struct tl_spool {
     struct tl_mutex mu;
     struct tl_cond work;    /* the thread has something to do */
     struct tl_cond changed; /* a segment was made or closed, room was found, a round ended */
+    struct tl_cond make;    /* a segment is wanted */
     pthread_t thread;
+    pthread_t maker; /* makes segments, so that no caller waits for a disk beyond its bound */
     /* guarded by mu */
     bool has_thread;
+    bool has_maker;
     bool is_stopping;
     bool is_working; /* one at a time does rounds, closes and rescues: the thread, or a caller */
     bool is_making;  /* one at a time makes the next segment */
@@ -206,7 +209,7 @@ void tl_spool_run_round(struct tl_spool *spool) TL_REQUIRES(spool->mu);
 /* spool_work.c */
 
 /* Tries again if there is none. */
-void tl_spool_start_thread(struct tl_spool *spool) TL_REQUIRES(spool->mu);
+void tl_spool_start_threads(struct tl_spool *spool) TL_REQUIRES(spool->mu);
 /* Tells the thread that something may be due; without a thread, does it here. */
 void tl_spool_notify(struct tl_spool *spool) TL_REQUIRES(spool->mu);
 /* Waits for a change, at most until `until_us`; without a thread, does what is due instead. */

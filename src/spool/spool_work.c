@@ -93,7 +93,8 @@ static int64_t next_due(struct tl_spool *spool, int64_t now_us) TL_REQUIRES(spoo
     if (find_settled(spool) != NULL) {
         return now_us;
     }
-    return min_us(min_us(age_due(spool), round_due(spool, now_us)), prepare_due(spool));
+    int64_t due = min_us(age_due(spool), round_due(spool, now_us));
+    return spool->has_maker ? due : min_us(due, prepare_due(spool));
 }
 
 static void prepare(struct tl_spool *spool) TL_REQUIRES(spool->mu)
@@ -105,9 +106,15 @@ static void prepare(struct tl_spool *spool) TL_REQUIRES(spool->mu)
     if (prepare_due(spool) == NEVER) {
         return;
     }
-    /* Who needs a segment and has none tries for itself, and tells of the failure. */
-    if (!tl_spool_has_room(spool) || tl_spool_make_next(spool, NULL) != TALLY_OK) {
+    struct tally_error error = TALLY_ERROR_INIT;
+    if (!tl_spool_has_room(spool)) {
         spool->next_make_us = tl_clock->steady_us() + PREPARE_AGAIN_US;
+    } else if (tl_spool_make_next(spool, &error) != TALLY_OK) {
+        /* Those who need one are told why there is none. */
+        spool->next_make_us = tl_clock->steady_us() + PREPARE_AGAIN_US;
+        spool->refused_until_us = spool->next_make_us;
+        spool->refused_errno = error.os_errno;
+        tl_cond_broadcast(&spool->changed);
     }
 }
 
@@ -120,7 +127,7 @@ static void work(struct tl_spool *spool) TL_REQUIRES(spool->mu)
     if (age_due(spool) <= now_us) {
         tl_spool_retire(spool, active_of(spool));
     }
-    if (prepare_due(spool) <= now_us) {
+    if (!spool->has_maker && prepare_due(spool) <= now_us) {
         prepare(spool);
     }
     if (round_due(spool, now_us) <= now_us) {
@@ -189,8 +196,32 @@ static void *run_thread(void *ctx)
     return NULL;
 }
 
-void tl_spool_start_thread(struct tl_spool *spool)
+static void *run_maker(void *ctx)
 {
+    struct tl_spool *spool = ctx;
+    tl_mutex_lock(&spool->mu);
+    while (!spool->is_stopping) {
+        int64_t now_us = tl_clock->steady_us();
+        int64_t due_us = prepare_due(spool);
+        if (due_us <= now_us) {
+            prepare(spool);
+        } else if (due_us == NEVER) {
+            tl_cond_wait(&spool->make, &spool->mu);
+        } else {
+            (void)tl_cond_wait_for(&spool->make, &spool->mu,
+                                   ms_until(due_us, now_us)); /* or woken */
+        }
+    }
+    tl_mutex_unlock(&spool->mu);
+    return NULL;
+}
+
+void tl_spool_start_threads(struct tl_spool *spool)
+{
+    if (!spool->has_maker) {
+        spool->has_maker =
+            tl_thread_start(&spool->maker, "tally-segment", run_maker, spool) == TALLY_OK;
+    }
     if (!spool->has_thread) {
         spool->has_thread =
             tl_thread_start(&spool->thread, "tally-spool", run_thread, spool) == TALLY_OK;
@@ -209,6 +240,9 @@ static bool work_if_due(struct tl_spool *spool) TL_REQUIRES(spool->mu)
 
 void tl_spool_notify(struct tl_spool *spool)
 {
+    if (spool->has_maker && spool->wants_next) {
+        tl_cond_signal(&spool->make);
+    }
     if (spool->has_thread) {
         tl_cond_signal(&spool->work);
     } else {

@@ -8,13 +8,14 @@
 /* How often a writer without space looks whether the reader has removed a segment. */
 #define ROOM_POLL_US 5000
 
-/* Making a segment is part of writing, like the write itself, and no wait for anybody: so long even
- * a caller who does not want to wait lets another thread finish that. */
-#define MAKING_US 50000
+/* So long even a caller who does not want to wait lets another thread finish making a segment: that is
+ * part of writing, like the write itself. */
+#define MAKING_US 5000
 
 /* After writing failed in two segments, it is refused for so long before it is tried again: a disk
  * that is full or broken is not asked for two new files by each event. */
-#define REFUSE_US 20000
+#define REFUSE_US         20000
+#define REFUSED_LATELY_US 1000000
 
 struct spot {
     struct tl_spool_segment *segment;
@@ -57,8 +58,18 @@ static bool fits(const struct tl_spool *spool, const struct tl_spool_segment *se
     return tl_state_offset(state) + span <= spool->size;
 }
 
-static tally_status fail_late(struct tally_error *err)
+static tally_status fail_refused(const struct tl_spool *spool, struct tally_error *err)
 {
+    return tl_fail_errno(err, TALLY_EIO, spool->refused_errno, "cannot write to the spool '%s'",
+                         spool->dir);
+}
+
+/* The time is over; why nothing could be made before, if it is known, says more than that. */
+static tally_status fail_late(const struct tl_spool *spool, struct tally_error *err)
+{
+    if (tl_clock->steady_us() < spool->refused_until_us + REFUSED_LATELY_US) {
+        return fail_refused(spool, err);
+    }
     return tl_fail_errno(err, TALLY_EIO, ETIMEDOUT, "the spool's disk does not answer in time");
 }
 
@@ -72,7 +83,7 @@ static tally_status wait_for_room(struct tl_spool *spool, int64_t until_us, bool
     }
     int64_t now_us = tl_clock->steady_us();
     if (now_us >= until_us && tl_spool_file_count(spool) < spool->segments_max) {
-        return fail_late(err); /* segments cannot be closed, because they cannot be synced */
+        return fail_late(spool, err); /* segments cannot be closed, because they cannot be synced */
     }
     if (now_us >= until_us) {
         return tl_fail(err, TALLY_ELIMIT, "the spool '%s' is full and nobody empties it",
@@ -91,21 +102,29 @@ static tally_status come_closer(struct tl_spool *spool, int64_t began_us, int64_
 {
     int64_t now_us = tl_clock->steady_us();
     if (now_us < spool->refused_until_us) {
-        return tl_fail_errno(err, TALLY_EIO, spool->refused_errno, "cannot write to the spool '%s'",
-                             spool->dir);
-    }
-    if (spool->is_making) {
-        int64_t last_us = began_us + MAKING_US > until_us ? began_us + MAKING_US : until_us;
-        if (now_us >= last_us) {
-            return fail_late(err);
+        if (now_us >= until_us) {
+            return fail_refused(spool, err);
         }
-        tl_spool_wait(spool, last_us);
+        spool->counts.waits += !*has_waited;
+        *has_waited = true;
+        tl_spool_wait(spool,
+                      until_us < spool->refused_until_us ? until_us : spool->refused_until_us);
         return TALLY_OK;
     }
     if (!tl_spool_has_room(spool)) {
         return wait_for_room(spool, until_us, has_waited, err);
     }
-    return tl_spool_make_next(spool, err);
+    if (!spool->has_maker && !spool->is_making) {
+        return tl_spool_make_next(spool, err);
+    }
+    int64_t last_us = began_us + MAKING_US > until_us ? began_us + MAKING_US : until_us;
+    if (now_us >= last_us) {
+        return fail_late(spool, err);
+    }
+    spool->wants_next = true;
+    tl_spool_notify(spool);
+    tl_spool_wait(spool, last_us);
+    return TALLY_OK;
 }
 
 /* Sees to it that the active segment has room for a record. */
@@ -116,7 +135,7 @@ static tally_status find_room(struct tl_spool *spool, uint32_t span, int64_t unt
     bool has_waited = false;
     tally_status status = TALLY_OK;
     tl_mutex_lock(&spool->mu);
-    tl_spool_start_thread(spool);
+    tl_spool_start_threads(spool);
     while (status == TALLY_OK) {
         struct tl_spool_segment *active =
             atomic_load_explicit(&spool->active, memory_order_relaxed); /* written under mu */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "store/sqlite_forks.h"
 
 #define BUSY_TIMEOUT_MS 250 /* as long as a reader may need to recover a log left by a crash */
 
@@ -93,8 +94,14 @@ tally_status tl_sqlite_run(sqlite3_stmt *stmt, struct tally_error *err)
 
 void tl_sqlite_close(sqlite3 *db)
 {
+    char path[4096] = "";
+    const char *name = db == NULL ? NULL : sqlite3_db_filename(db, "main");
+    if (name != NULL) {
+        (void)snprintf(path, sizeof(path), "%s", name);
+    }
     /* Not _v2: a statement that is left open is a mistake of ours. */
     tl_assert(sqlite3_close(db) == SQLITE_OK);
+    tl_sqlite_leave(path);
 }
 
 void tl_sqlite_closep(sqlite3 **db)
@@ -275,6 +282,7 @@ static tally_status open_db(sqlite3 **db_out, const char *path, const struct tl_
 {
     bool writes = mode != TALLY_STORE_READ;
     int flags = SQLITE_OPEN_NOMUTEX | (writes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY);
+    TL_TRY(tl_sqlite_enter(path, err));
     TL_CLEANUP(tl_sqlite_closep) sqlite3 *db = NULL;
     if (sqlite3_open_v2(path, &db, flags, NULL) != SQLITE_OK) {
         return fail_open(db, path, kind, err);

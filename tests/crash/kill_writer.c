@@ -1,31 +1,56 @@
 /*
- * kill_writer LEDGER ORACLE SEED [ack-first] - appends batches until it is killed.
+ * kill_writer LEDGER ORACLE SEED SLOT KINDS [ack-first] [no-sync] - writes until it is killed.
  *
- * Two threads, each with events of its own. One that starts again goes on after the last event that
- * was acknowledged, so that it hands some in for the second time. "ack-first" is the mistake that
- * the test must find: it notes the acknowledgement before there is one.
+ * One thread for each letter of KINDS, with events of its own, the first in slot SLOT of the oracle:
+ * "a" appends batches, the others are those of rig_log(), in capitals at a leisurely pace.
+ * One that starts again goes on after the last event that was acknowledged, so that it hands some in
+ * for the second time. Two mistakes that the tests must find: "ack-first" notes the acknowledgement
+ * before there is one, "no-sync" leaves out every sync of the spool.
  */
-#include <tally/tally.h>
-
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "base/parse.h"
-#include "crash/oracle.h"
+#include "crash/rig.h"
 
-#define LIFE_S 20 /* should the one who kills be killed */
+#define LIFE_S   60 /* should the one who kills be killed */
+#define PAUSE_US 1000u
+#define LEISURE  20u /* times as long */
+
+static const char slow_kinds[] = "QBSRU";
+static const char kinds_of_slow[] = "qbsru";
 
 struct writer {
     pthread_t thread;
     struct tally_ledger *ledger;
+    struct tally_logger *logger;
     struct oracle *oracle;
-    unsigned number;
+    unsigned slot;
+    char kind;
+    uint64_t pause_us; /* at most, between two bursts */
     uint64_t random;
     bool ack_first;
 };
+
+static void say(const struct tally_error *error)
+{
+    (void)fprintf(stderr, "kill_writer: %s\n", error->message);
+}
+
+static void note_started(struct writer *writer, uint64_t n)
+{
+    atomic_uint_least64_t *started = &writer->oracle->slots[writer->slot].started;
+    if (atomic_load(started) < n) {
+        atomic_store(started, n);
+    }
+    if (writer->ack_first) {
+        atomic_store(&writer->oracle->slots[writer->slot].acked, n);
+    }
+}
 
 static bool append_batch(struct writer *writer, struct tally_events *events, uint64_t first,
                          uint64_t count)
@@ -34,76 +59,136 @@ static bool append_batch(struct writer *writer, struct tally_events *events, uin
     struct tally_error error = TALLY_ERROR_INIT;
     tally_events_clear(events);
     for (uint64_t n = first; n < first + count; n++) {
-        char text[ORACLE_TEXT_SIZE];
-        size_t len = oracle_text(text, writer->number, n);
+        size_t len = 0;
+        TL_CLEANUP(tl_freep) char *text = oracle_text(writer->slot, n, &len);
         if (tally_events_add(events, text, len, 0, &error) != TALLY_OK) {
-            (void)fprintf(stderr, "kill_writer: %s\n", error.message);
+            say(&error);
             return false;
         }
     }
-    atomic_uint_least64_t *started = &writer->oracle->writers[writer->number].started;
-    if (atomic_load(started) < first + count - 1) {
-        atomic_store(started, first + count - 1);
-    }
-    if (writer->ack_first) {
-        atomic_store(&writer->oracle->writers[writer->number].acked, first + count - 1);
-    }
+    note_started(writer, first + count - 1);
     if (tally_append_events(writer->ledger, events, receipts, &error) != TALLY_OK) {
-        (void)fprintf(stderr, "kill_writer: %s\n", error.message);
+        say(&error);
         return false;
     }
     for (uint64_t i = 0; i < count; i++) {
         if (receipts[i].status != TALLY_OK || receipts[i].level != TALLY_LEVEL_RECORDED) {
-            (void)fprintf(stderr, "kill_writer: an event was not recorded\n");
-            return false;
+            return rig_complain("kill_writer", "an event was not recorded");
         }
     }
-    atomic_store(&writer->oracle->writers[writer->number].acked, first + count - 1);
+    atomic_store(&writer->oracle->slots[writer->slot].acked, first + count - 1);
     return true;
 }
 
-static void *keep_appending(void *ctx)
+static void keep_appending(struct writer *writer, uint64_t next)
 {
-    struct writer *writer = ctx;
     struct tally_events *events = NULL;
     if (tally_events_new(&events, writer->ledger, NULL) != TALLY_OK) {
-        return NULL;
+        return;
     }
-    uint64_t next = atomic_load(&writer->oracle->writers[writer->number].acked) + 1;
     for (;;) {
         uint64_t count = 1 + oracle_random(&writer->random) % ORACLE_BATCH_MAX;
         if (!append_batch(writer, events, next, count)) {
-            _exit(1);
+            return;
         }
         next += count;
     }
 }
 
+/* In bursts, of which one in a while is long enough to fill segments. */
+static void keep_logging(struct writer *writer, uint64_t next)
+{
+    for (;;) {
+        uint64_t random = oracle_random(&writer->random);
+        uint64_t count = random % 32 == 0 ? 200 : 1 + random / 32 % 16;
+        for (; count > 0; count--, next++) {
+            struct tally_error error = TALLY_ERROR_INIT;
+            if (writer->ack_first) {
+                note_started(writer, next);
+            }
+            if (rig_log(writer->oracle, writer->logger, writer->kind, writer->slot, next, &error) !=
+                TALLY_OK) {
+                say(&error);
+                return;
+            }
+        }
+        rig_sleep_us(oracle_random(&writer->random) % writer->pause_us);
+    }
+}
+
+static void *keep_writing(void *ctx)
+{
+    struct writer *writer = ctx;
+    uint64_t next = atomic_load(&writer->oracle->slots[writer->slot].acked) + 1;
+    if (writer->kind == 'a') {
+        keep_appending(writer, next);
+    } else {
+        keep_logging(writer, next);
+    }
+    _exit(1); /* only after a failure */
+}
+
+static int do_not_sync(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+static bool has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 6; i < argc; i++) {
+        if (strcmp(argv[i], word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    uint64_t seed = 0;
-    if (argc < 4 || tl_parse_u64(argv[3], strlen(argv[3]), UINT64_MAX, &seed) != TALLY_OK) {
+    static struct rig rig;
+    static struct tl_io_ops without_sync;
+    static struct writer writers[ORACLE_SLOTS];
+    if (argc < 6) {
         return 64;
     }
-    oracle_use_fast_clock();
-    (void)alarm(LIFE_S);
-    struct tally_options options = TALLY_OPTIONS_INIT;
-    options.uri = argv[1];
-    options.writable = 1;
+    uint64_t seed = rig_number("", argv[3]);
+    unsigned slot = (unsigned)rig_number("", argv[4]);
+    const char *kinds = argv[5];
     struct tally_ledger *ledger = NULL;
-    struct tally_error error = TALLY_ERROR_INIT;
-    if (tally_open(&ledger, &options, &error) != TALLY_OK) {
-        (void)fprintf(stderr, "kill_writer: %s\n", error.message);
+    struct tally_logger *logger = NULL;
+    (void)alarm(LIFE_S);
+    if (kinds[0] == 'a') {
+        oracle_use_fast_clock();
+    }
+    if (has_word(argc, argv, "no-sync")) {
+        without_sync = tl_io_posix;
+        without_sync.fdatasync = do_not_sync;
+        without_sync.fsync = do_not_sync;
+        tl_io = &without_sync;
+    }
+    (void)snprintf(rig.ledger, sizeof(rig.ledger), "%s", argv[1]);
+    rig.oracle = oracle_map(argv[2]);
+    if (!rig_open(&rig, &ledger, kinds[0] == 'a' ? NULL : &logger)) {
         return 1;
     }
-    struct writer writers[ORACLE_WRITERS];
-    for (unsigned i = 0; i < ORACLE_WRITERS; i++) {
+    for (unsigned i = 0; kinds[i] != '\0' && slot + i < ORACLE_SLOTS; i++) {
+        const char *leisurely = strchr(slow_kinds, kinds[i]);
+        char kind = kinds[i];
+        uint64_t pause_us = PAUSE_US;
+        if (leisurely != NULL) {
+            kind = kinds_of_slow[leisurely - slow_kinds];
+            pause_us *= LEISURE;
+        }
         writers[i] = (struct writer){ .ledger = ledger,
-                                      .oracle = oracle_map(argv[2]),
-                                      .number = i,
+                                      .logger = logger,
+                                      .oracle = rig.oracle,
+                                      .slot = slot + i,
+                                      .kind = kind,
+                                      .pause_us = pause_us,
                                       .random = seed + i,
-                                      .ack_first = argc > 4 };
-        if (pthread_create(&writers[i].thread, NULL, keep_appending, &writers[i]) != 0) {
+                                      .ack_first = has_word(argc, argv, "ack-first") };
+        if (pthread_create(&writers[i].thread, NULL, keep_writing, &writers[i]) != 0) {
             return 1;
         }
     }

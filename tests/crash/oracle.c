@@ -6,7 +6,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "base/clock.h"
+
+/* With one large event among 128 a segment of the spool is full after some thousand. */
+#define FILL_USUAL 400u
+#define FILL_MAX   48000u
+#define FRAME      512u /* what is around it */
 
 struct oracle *oracle_map(const char *path)
 {
@@ -32,23 +38,36 @@ uint64_t oracle_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-size_t oracle_text(char out[ORACLE_TEXT_SIZE], unsigned writer, uint64_t n)
+char *oracle_text(unsigned slot, uint64_t n, size_t *len_out)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-    char fill[401];
-    uint64_t random = n * 31 + writer;
-    size_t len = oracle_random(&random) % (sizeof(fill) - 1);
-    for (size_t i = 0; i < len; i++) {
-        fill[i] = letters[oracle_random(&random) % 26];
+    static const char letters[] = "abcdefghijklmnop";
+    uint64_t random = n * 31 + slot;
+    size_t fill_max = oracle_random(&random) % 128 == 0 ? FILL_MAX : FILL_USUAL;
+    size_t fill = oracle_random(&random) % fill_max;
+    char *text = tl_alloc_array(fill + FRAME, 1);
+    if (text == NULL) {
+        abort();
     }
-    fill[len] = '\0';
-    int written = snprintf(out, ORACLE_TEXT_SIZE,
-                           "{\"action\":\"crash.test\",\"id\":\"w%u/%llu\","
-                           "\"metadata\":{\"fill\":\"%s\",\"n\":%llu},"
-                           "\"occurred_at\":\"2026-01-01T00:00:00Z\","
-                           "\"outcome\":\"success\",\"severity\":\"medium\"}",
-                           writer, (unsigned long long)n, fill, (unsigned long long)n);
-    return (size_t)written;
+    size_t len = (size_t)snprintf(text, FRAME,
+                                  "{\"action\":\"crash.test\",\"id\":\"w%u/%llu\","
+                                  "\"metadata\":{\"fill\":\"",
+                                  slot, (unsigned long long)n);
+    uint64_t bits = 0;
+    for (size_t i = 0; i < fill; i++, bits >>= 4) {
+        bits = i % 16 == 0 ? oracle_random(&random) : bits;
+        text[len++] = letters[bits % 16];
+    }
+    len += (size_t)snprintf(text + len, FRAME / 2,
+                            "\",\"n\":%llu},\"occurred_at\":\"2026-01-01T00:00:00Z\","
+                            "\"outcome\":\"success\",\"severity\":\"medium\"}",
+                            (unsigned long long)n);
+    *len_out = len;
+    return text;
+}
+
+int64_t oracle_now_us(void)
+{
+    return tl_clock_system.steady_us();
 }
 
 #define CLOCK_BASE_US INT64_C(1767225600000000) /* 2026-01-01 */

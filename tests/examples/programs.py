@@ -1,5 +1,6 @@
 """What the tests of the examples share: a program that runs beside a ledger, and what it logged."""
 import collections
+import os
 import pathlib
 import queue
 import subprocess
@@ -11,7 +12,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
 from harness import Case, main  # noqa: E402, F401
 
-PROGRAM = sys.argv[2] if len(sys.argv) > 2 else None
+PROGRAM = os.path.abspath(sys.argv[2]) if len(sys.argv) > 2 else None
 FORKING = {"TSAN_OPTIONS": "die_after_fork=0"}  # else it ends children that start threads
 PATIENCE_S = 60  # sanitizers and busy machines are slow
 
@@ -74,8 +75,8 @@ class ExampleCase(Case):
         return Running(self, *arguments)
 
     def events(self):
-        """All that was logged, oldest first."""
-        page = self.tally("find", "--dir", "asc", "-n", "1000", "--json").json
+        """All that was logged, in the order in which it began."""
+        page = self.tally("find", "--order", "occurred_at", "--dir", "asc", "-n", "1000", "--json").json
         return [item["event"] for item in page["items"]]
 
     def wait_for_events(self, count):

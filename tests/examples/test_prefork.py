@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import threading
-import time
 
 from programs import PATIENCE_S, ExampleCase, main
 
@@ -82,20 +81,21 @@ class Prefork(ExampleCase):
         self.assertEqual(died["metadata"],
                          {"how": "signal 9, exit status 0", "worker": self.workers[0]})
 
-    def test_without_the_parent_a_worker_records(self):
+    def test_what_orphans_log_is_recorded_by_the_next_server(self):
         self.print_many("before", 5)
         self.server.process.kill()
         self.server.process.wait()
-        killed = time.monotonic()
-        self.print_many("after", 5)
+        self.print_many("orphans", 5)
+        second = self.start(self.ledger, "second", 1)
         self.wait_for_events(40)
-        self.assertLess(time.monotonic() - killed, PATIENCE_S)
+        self.print_many("meanwhile", 5)  # still by the orphans, on the first socket
         for pid in self.workers:
             os.kill(pid, signal.SIGTERM)
-        self.assertEqual(sorted(self.server.line().split()[2:] for _ in self.workers),
-                         WORKERS * [["left", "0,", "lost", "0"]])
+        self.assertEqual(sorted(self.server.line().split(maxsplit=2)[2] for _ in self.workers),
+                         WORKERS * ["left 0, lost 0"])
+        self.assertEqual(second.stop()[0], 0)
         self.check_documents()
-        self.check_actions(document_print=40)
+        self.check_actions(document_print=60)
 
 
 if __name__ == "__main__":

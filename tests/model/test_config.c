@@ -41,6 +41,14 @@ static void has_the_documented_defaults(void **state)
     assert_int_equal(config.text_member_count, 3);
     assert_int_equal(config.epoch_seconds, 3600);
     assert_int_equal(config.max_age_s, 0);
+    assert_true(config.policy_enabled);
+    assert_int_equal(config.policy_text_bytes, 0);
+    assert_true(tl_str_is(
+        tl_log_policy_text(config.policy),
+        "{\"allow\":\"all\",\"deny\":[],\"enabled\":true,\"redact\":{\"keys\":[\"auth\",\"token\","
+        "\"apikey\",\"passwd\",\"secret\",\"api_key\",\"password\",\"session_id\",\"private_key\","
+        "\"access_token\",\"authorization\",\"client_secret\",\"refresh_token\",\"session_token\"],"
+        "\"patterns\":[]},\"rules\":[],\"text_bytes\":0}"));
     tl_config_release(&config);
 }
 
@@ -139,6 +147,15 @@ static void refuses_wrong_settings_and_says_where(void **state)
         { "erasable", "/a,,/b" },
         { "search.text", "nothing" },
         { "search.text", "reasons" },
+        { "policy.enabled", "yes" },
+        { "policy.allow", "a,,b" },
+        { "policy.rules", "{}" },
+        { "policy.rules", "[{\"level\":\"some\"}]" },
+        { "policy.rules.0.level", "none" },
+        { "policy.redact.patterns", "a,b" },
+        { "policy.redact.patterns", "[\"(\"]" },
+        { "policy.redact.keys", "a,\xFF" },
+        { "policy.text_bytes", "2MiB" },
         { "", "x" },
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(bad); i++) {

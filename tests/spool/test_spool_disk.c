@@ -187,7 +187,8 @@ static void writes_again_when_the_disk_has_room_again(void **state)
     atomic_store(&disk.write_errno, EIO);
     for (unsigned i = 0; i < 100; i++) {
         struct tally_error err = TALLY_ERROR_INIT;
-        check_status(spool_put(spool, room, 1, i, 100, TL_SPOOL_QUEUED, FAR, &place, &err),
+        int64_t until_us = i % 10 == 0 ? MILLIS(50) : NO_WAIT;
+        check_status(spool_put(spool, room, 1, i, 100, TL_SPOOL_QUEUED, until_us, &place, &err),
                      TALLY_EIO);
         assert_int_equal(err.os_errno, ENOSPC);
         assert_int_equal(place.level, TL_SPOOL_NONE);
