@@ -51,8 +51,8 @@ tally_status tally_log_text(struct tally_logger *logger, const char *json, size_
                             struct tally_receipt *receipt_out, struct tally_error *err)
 {
     static const struct tally_log_options defaults = TALLY_LOG_OPTIONS_INIT;
-    const struct tl_log_call call = { .json = json,
-                                      .len = len,
+    const struct tl_log_call call = { .json = json != NULL ? json : "",
+                                      .len = json != NULL ? len : 0,
                                       .options = options != NULL ? *options : defaults,
                                       .receipt = receipt_out };
     if (call.options.struct_size != sizeof(call.options) ||
