@@ -26,8 +26,8 @@ struct tl_log_policy_facts {
 
 struct tl_log_policy_decision {
     struct tl_str action; /* as in the facts; borrowed from them */
-    bool allowed;  /* false: not recorded */
-    bool unlisted; /* because no list names its action */
+    bool allowed;         /* false: not recorded */
+    bool unlisted;        /* because no list names its action */
     enum tl_log_policy_level level;
     struct tl_str severity; /* instead of the event's own; absent: as it is */
     uint8_t delivery;       /* enum tally_delivery; 0: as the logger says */

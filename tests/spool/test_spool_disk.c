@@ -242,12 +242,12 @@ static void use_with_faults(void *ctx, const atomic_bool *hit)
             enum tl_spool_level level = i % 8 == 7 ? TL_SPOOL_SYNCED : TL_SPOOL_QUEUED;
             struct tally_error err = TALLY_ERROR_INIT;
             tally_status status = spool_put(spool, room, 0, i, i % 3 == 2 ? TEXT_MAX_LEN : 300,
-                                            level, MILLIS(40), &place, &err);
+                                            level, MILLIS(5), &place, &err);
             assert_int_equal(status, err.status);
             assert_true(status == TALLY_OK ? place.level == level : place.level < level);
             levels[i] = place.level;
         }
-        (void)tl_spool_sync(spool, MILLIS(40), NULL); /* may fail */
+        (void)tl_spool_sync(spool, MILLIS(5), NULL); /* may fail */
         tl_spool_rotate(spool);
         (void)tl_spool_is_drained(spool);
         tl_spool_close(spool);
