@@ -29,7 +29,7 @@ struct tally_logger;
 /* What may happen to an event that cannot be taken at once. */
 enum tally_delivery {
     TALLY_DELIVERY_DEFAULT = 0, /* of the policy's rule, else of the logger: durable */
-    /* does not wait for room (5 ms at most while a segment is made); else dropped, and declared */
+    /* does not wait for room (but up to 50 ms while a segment is made): else dropped, declared */
     TALLY_DELIVERY_BEST_EFFORT = 1,
     TALLY_DELIVERY_DURABLE = 2, /* waits for room up to the bound; then fails: as above */
     TALLY_DELIVERY_STRICT = 3   /* waits up to the bound until it is RECORDED, or fails */

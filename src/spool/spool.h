@@ -55,7 +55,7 @@ struct tl_spool_place {
  * Writes one record, index excepted, whose text lies at room + TL_SPOOL_HEADER_LEN; room has
  * tl_spool_span() bytes and is changed. Waits for space, and for the disk if `level` is
  * TL_SPOOL_SYNCED, until tl_clock->steady_us() is `until_us`; a time that is past means not to wait.
- * Making a segment is a part of writing: up to 5 ms are spent even then, if another thread is at it.
+ * Making a segment is a part of writing: up to 50 ms are spent even then, if another thread is at it.
  * place_out->level is what was reached, also on failure: TL_SPOOL_NONE says that the record will
  * never be seen by a reader.
  *

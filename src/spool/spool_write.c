@@ -8,9 +8,9 @@
 /* How often a writer without space looks whether the reader has removed a segment. */
 #define ROOM_POLL_US 5000
 
-/* So long even a caller who does not want to wait lets another thread finish making a segment: that is
- * part of writing, like the write itself. */
-#define MAKING_US 5000
+/* So long a caller who does not want to wait lets another thread finish making a segment: that is part
+ * of writing, like the write itself. Who has a bound waits no longer than that. */
+#define MAKING_US 50000
 
 /* After writing failed in two segments, it is refused for so long before it is tried again: a disk
  * that is full or broken is not asked for two new files by each event. */
@@ -117,7 +117,7 @@ static tally_status come_closer(struct tl_spool *spool, int64_t began_us, int64_
     if (!spool->has_maker && !spool->is_making) {
         return tl_spool_make_next(spool, err);
     }
-    int64_t last_us = began_us + MAKING_US > until_us ? began_us + MAKING_US : until_us;
+    int64_t last_us = until_us > began_us ? until_us : began_us + MAKING_US;
     if (now_us >= last_us) {
         return fail_late(spool, err);
     }
