@@ -180,7 +180,7 @@ TALLY_API tally_status tally_logger_set_policy(struct tally_logger *logger,
 /* What a logger has done, since it was made (in a forked child: since the fork). */
 struct tally_log_counters {
     size_t struct_size;
-    uint64_t logged;   /* events that were handed in */
+    uint64_t logged;   /* events that were handed in, those of the logger itself included */
     uint64_t accepted; /* of these: in the spool, or recorded */
     uint64_t disabled; /* not recorded because policy says so; `unlisted` among them */
     uint64_t unlisted; /* of an action that neither list names */

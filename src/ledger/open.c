@@ -373,12 +373,19 @@ static tally_status open_spool(struct tally_ledger *ledger, struct tally_error *
     return tl_spool_open(&ledger->spool, &options, err);
 }
 
+/* Ledgers of the first version have none. */
+static tally_status make_spool(const struct tl_paths *paths, struct tally_error *err)
+{
+    return tl_io->access(paths->spool, F_OK) == 0 ? TALLY_OK
+                                                  : tl_io_make_directory(paths->spool, 0700, err);
+}
+
 /* With the lock as the sequencer, else as one who only spools, for now. */
 static tally_status open_for_writing(struct tally_ledger *ledger, struct tally_error *err)
 {
     struct tally_error why = TALLY_ERROR_INIT;
     bool elsewhere = false;
-    tally_status status = tl_io_make_directory(ledger->paths.spool, 0700, &why);
+    tally_status status = make_spool(&ledger->paths, &why);
     if (status == TALLY_OK) {
         status = tl_role_take(ledger, &elsewhere, &why);
     }
