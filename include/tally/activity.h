@@ -16,10 +16,12 @@ TALLY_BEGIN_DECLS
 struct tally_activity {
     size_t struct_size;
     char origin[208];
-    uint64_t size;         /* leaves */
-    uint64_t indexed_to;   /* the search index is complete below this seq */
-    uint64_t spool_events; /* handed in and not recorded yet, of all processes */
-    uint64_t spool_bytes;  /* of segments that are still there */
+    uint64_t size;       /* leaves */
+    uint64_t indexed_to; /* the search index is complete below this seq */
+    /* Handed in and not recorded yet, of all processes. Events for other ledgers are counted until
+     * their segment is removed. */
+    uint64_t spool_events;
+    uint64_t spool_bytes; /* of segments that are still there */
     uint64_t spool_segments;
     uint64_t spool_writers;  /* processes that have a segment open */
     uint64_t quarantined;    /* segments that were put aside as damaged */

@@ -17,7 +17,8 @@
  * not in the store is found by halving. */
 struct spool_count {
     struct tally_store *store;
-    uint32_t pid; /* 0: of all processes */
+    const struct tally_page *gaps; /* the newest that are declared; NULL: not asked for */
+    uint32_t pid;                  /* 0: of all processes */
     struct tally_activity *activity;
     int64_t oldest_us; /* INT64_MAX: none */
     struct tally_error *err;
@@ -73,10 +74,13 @@ static tally_status first_unrecorded(struct spool_count *count,
     return TALLY_OK;
 }
 
-static void add_gap(struct tally_activity *activity, const struct tl_spool_record *record)
+/* One that is declared may lie in the spool for some time still. */
+static void add_gap(const struct spool_count *count, const struct tl_spool_record *record)
 {
+    struct tally_activity *activity = count->activity;
     struct tl_gap gap;
-    if (tl_gap_read(&gap, record->text, record->len) == TALLY_OK) {
+    if (tl_gap_read(&gap, record->text, record->len) == TALLY_OK &&
+        (count->gaps == NULL || !tl_gap_is_on_page(count->gaps, &gap))) {
         activity->dropped += gap.count;
         activity->dropped_is_exact = activity->dropped_is_exact != 0 && gap.exact;
     }
@@ -97,7 +101,7 @@ static tally_status count_segment(void *ctx, const struct tl_spool_segment_view 
     for (size_t i = first; i < view->record_count; i++) {
         const struct tl_spool_record *record = &view->records[i];
         if (record->kind == TL_SPOOL_GAP) {
-            add_gap(activity, record);
+            add_gap(count, record);
         } else if (record->kind != TL_SPOOL_VOID) {
             activity->spool_events++;
             count->oldest_us =
@@ -107,15 +111,15 @@ static tally_status count_segment(void *ctx, const struct tl_spool_segment_view 
     return TALLY_OK;
 }
 
-static tally_status count_spool(const char *dir, struct tally_store *store, uint32_t pid,
-                                struct tally_activity *activity, struct tally_error *err)
+/* Fills in the rest of `count`, and what it counts. */
+static tally_status count_spool(const char *dir, struct spool_count *count, struct tally_error *err)
 {
-    struct spool_count count = {
-        .store = store, .pid = pid, .activity = activity, .oldest_us = INT64_MAX, .err = err
-    };
-    TL_TRY(tl_spool_each_segment(dir, count_segment, &count, err));
-    if (count.oldest_us != INT64_MAX) {
-        int64_t age_us = tl_clock->wall_us() - count.oldest_us;
+    struct tally_activity *activity = count->activity;
+    count->oldest_us = INT64_MAX;
+    count->err = err;
+    TL_TRY(tl_spool_each_segment(dir, count_segment, count, err));
+    if (count->oldest_us != INT64_MAX) {
+        int64_t age_us = tl_clock->wall_us() - count->oldest_us;
         activity->oldest_unsent_s = age_us > 0 ? age_us / 1000000 : 0;
     }
     return TALLY_OK;
@@ -127,7 +131,8 @@ tally_status tl_count_unrecorded(struct tally_ledger *ledger, uint32_t pid, uint
     struct tally_activity activity = TALLY_ACTIVITY_INIT;
     struct tl_reader reader;
     TL_TRY(tl_reader_get(ledger, &reader, err));
-    tally_status status = count_spool(ledger->paths.spool, reader.store, pid, &activity, err);
+    struct spool_count count = { .store = reader.store, .pid = pid, .activity = &activity };
+    tally_status status = count_spool(ledger->paths.spool, &count, err);
     tl_reader_put(ledger, &reader);
     *count_out = activity.spool_events;
     return status;
@@ -175,7 +180,7 @@ static tally_status count_minute(struct tally_store *store, struct tally_activit
 
 /* Adds up what the newest GAP records declare. */
 static tally_status count_gaps(struct tally_ledger *ledger, struct tally_activity *activity,
-                               struct tally_error *err)
+                               struct tally_page **page_out, struct tally_error *err)
 {
     const struct tally_condition conditions[] = { { "kind", "gap" } };
     struct tally_query query = TALLY_QUERY_INIT;
@@ -196,7 +201,7 @@ static tally_status count_gaps(struct tally_ledger *ledger, struct tally_activit
         }
         activity->dropped_is_exact = activity->dropped_is_exact != 0 && exact;
     }
-    tally_page_free(page);
+    *page_out = page;
     return TALLY_OK;
 }
 
@@ -230,17 +235,15 @@ static tally_status look_at_files(const struct tl_paths *paths, struct tally_act
     return TALLY_OK;
 }
 
-static tally_status read_activity(struct tally_ledger *ledger, struct tally_activity *activity,
-                                  struct tally_error *err)
+static tally_status read_store(struct tally_ledger *ledger, const struct tally_page *gaps,
+                               struct tally_activity *activity, struct tally_error *err)
 {
     struct tl_reader reader;
     struct tally_head head;
-    (void)snprintf(activity->origin, sizeof(activity->origin), "%s", ledger->origin);
-    TL_TRY(look_at_files(&ledger->paths, activity, err));
-    TL_TRY(count_gaps(ledger, activity, err));
     TL_TRY(tl_reader_get(ledger, &reader, err));
     /* The spool first: what is recorded meanwhile is then in both, not in neither. */
-    tally_status status = count_spool(ledger->paths.spool, reader.store, 0, activity, err);
+    struct spool_count count = { .store = reader.store, .gaps = gaps, .activity = activity };
+    tally_status status = count_spool(ledger->paths.spool, &count, err);
     if (status == TALLY_OK) {
         status = tl_store_head(reader.store, &head, err);
     }
@@ -252,6 +255,18 @@ static tally_status read_activity(struct tally_ledger *ledger, struct tally_acti
         status = tl_index_position(reader.index, &activity->indexed_to, err);
     }
     tl_reader_put(ledger, &reader);
+    return status;
+}
+
+static tally_status read_activity(struct tally_ledger *ledger, struct tally_activity *activity,
+                                  struct tally_error *err)
+{
+    struct tally_page *gaps = NULL;
+    (void)snprintf(activity->origin, sizeof(activity->origin), "%s", ledger->origin);
+    TL_TRY(look_at_files(&ledger->paths, activity, err));
+    TL_TRY(count_gaps(ledger, activity, &gaps, err));
+    tally_status status = read_store(ledger, gaps, activity, err);
+    tally_page_free(gaps);
     return status;
 }
 

@@ -127,20 +127,21 @@ tally_status tally_logger_set_policy(struct tally_logger *logger,
     return status;
 }
 
-static bool is_drained(struct tally_ledger *ledger)
+static bool is_declared(struct tally_ledger *ledger)
 {
-    return tl_losses_pending(&ledger->losses) == 0 &&
-           (ledger->spool == NULL || tl_spool_is_drained(ledger->spool));
+    return tl_losses_pending(&ledger->losses) == 0;
 }
 
-/* Waits until the sequencer, whoever it is, has recorded all that this process has spooled. */
-static tally_status wait_recorded(struct tally_ledger *ledger, int64_t until_us,
-                                  struct tally_error *err)
+static bool is_read(struct tally_ledger *ledger)
 {
-    if (ledger->spool != NULL) {
-        tl_spool_rotate(ledger->spool);
-    }
-    while (!is_drained(ledger)) {
+    return tl_spool_is_read(ledger->spool);
+}
+
+static tally_status wait_until(struct tally_ledger *ledger,
+                               bool (*is_so)(struct tally_ledger *ledger), int64_t until_us,
+                               struct tally_error *err)
+{
+    while (!is_so(ledger)) {
         if (tl_clock->steady_us() >= until_us) {
             return tl_fail(err, TALLY_EBUSY,
                            "not everything was recorded in time; what is left "
@@ -151,6 +152,20 @@ static tally_status wait_recorded(struct tally_ledger *ledger, int64_t until_us,
         (void)nanosleep(&pause, NULL);
     }
     return TALLY_OK;
+}
+
+/* Waits until the sequencer, whoever it is, has recorded all that this process had spooled, and the
+ * losses that it then can spool. What is logged meanwhile is not waited for. */
+static tally_status wait_recorded(struct tally_ledger *ledger, int64_t until_us,
+                                  struct tally_error *err)
+{
+    if (ledger->spool == NULL) {
+        return wait_until(ledger, is_declared, until_us, err);
+    }
+    tl_spool_rotate(ledger->spool);
+    TL_TRY(wait_until(ledger, is_declared, until_us, err));
+    tl_spool_rotate(ledger->spool);
+    return wait_until(ledger, is_read, until_us, err);
 }
 
 static void tell_left(struct tally_ledger *ledger, tally_status synced, struct tally_left *left)
@@ -189,7 +204,9 @@ tally_status tally_flush(struct tally_logger *logger, enum tally_level level, ui
             why = (struct tally_error)TALLY_ERROR_INIT;
             status = wait_recorded(ledger, until_us, &why);
         }
-        tell_left(ledger, synced, &left);
+        if (status != TALLY_OK || level != TALLY_LEVEL_RECORDED) {
+            tell_left(ledger, synced, &left);
+        }
         status = status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
     }
     leave(&use);

@@ -242,7 +242,7 @@ tally_status tl_gap_spool(struct tally_ledger *ledger, const struct tl_gap *gap,
 
 /* Looks for `"source":"..."` in what a page shows of GAP records; no other text of it can look so,
  * as quotes within texts are escaped. */
-static bool page_has(const struct tally_page *page, const struct tl_gap *gap)
+bool tl_gap_is_on_page(const struct tally_page *page, const struct tl_gap *gap)
 {
     char memory[2 * TL_GAP_SOURCE_SIZE + 256];
     struct tl_buf wanted;
@@ -275,7 +275,7 @@ static tally_status look_for(struct tally_ledger *ledger, const struct tl_gap *g
     query.limit = GAPS_LOOKED_AT;
     struct tally_page *page = NULL;
     TL_TRY(tally_find(ledger, &query, &page, err));
-    *found_out = page_has(page, gap);
+    *found_out = tl_gap_is_on_page(page, gap);
     tally_page_free(page);
     return TALLY_OK;
 }

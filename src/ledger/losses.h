@@ -70,6 +70,11 @@ tally_status tl_gap_read(struct tl_gap *gap, const char *text, size_t len);
 /* Reads the count of a GAP record as tally_find() shows it; false if it is none. */
 bool tl_gap_of_line(const char *line, size_t len, uint64_t *count_out, bool *exact_out);
 
+struct tally_page;
+
+/* Whether it is among the GAP records of a page. */
+bool tl_gap_is_on_page(const struct tally_page *page, const struct tl_gap *gap);
+
 /* Spools a gap with a source of its own. */
 tally_status tl_gap_spool(struct tally_ledger *ledger, const struct tl_gap *gap, int64_t until_us,
                           struct tally_error *err);

@@ -252,9 +252,9 @@ static void nap(struct tally_ledger *ledger)
 static void drain_own_spool(struct tally_ledger *ledger)
 {
     int64_t until = tl_clock->steady_us() + CLOSE_US;
-    tl_spool_rotate(ledger->spool);
     while (ledger->role.held && !tl_spool_is_drained(ledger->spool) &&
            tl_clock->steady_us() < until) {
+        tl_spool_rotate(ledger->spool); /* what is recorded may bring reports along */
         if (!serve(ledger)) {
             nap(ledger);
         }

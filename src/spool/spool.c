@@ -337,16 +337,27 @@ void tl_spool_lift(struct tl_spool *spool)
     tl_mutex_unlock(&spool->mu);
 }
 
-bool tl_spool_is_drained(struct tl_spool *spool)
+static bool is_drained(struct tl_spool *spool, bool passes_over_active)
 {
     int cancel = disable_cancel();
     tl_mutex_lock(&spool->mu);
     tl_spool_prune(spool);
-    bool is_drained = spool->closed_count == 0 && active_count(spool) == 0 &&
+    bool is_drained = spool->closed_count == 0 &&
+                      (passes_over_active || active_count(spool) == 0) &&
                       tl_spool_find_use(spool, TL_SLOT_RETIRED) == NULL;
     tl_mutex_unlock(&spool->mu);
     restore_cancel(cancel);
     return is_drained;
+}
+
+bool tl_spool_is_drained(struct tl_spool *spool)
+{
+    return is_drained(spool, false);
+}
+
+bool tl_spool_is_read(struct tl_spool *spool)
+{
+    return is_drained(spool, true);
 }
 
 /* Seq_cst: whoever arms and then finds a record missing will be called by its writer, who adds to

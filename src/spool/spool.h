@@ -87,6 +87,10 @@ void tl_spool_lift(struct tl_spool *spool);
  * empty. Looks at the directory. */
 bool tl_spool_is_drained(struct tl_spool *spool);
 
+/* The same, whatever the one in use holds: after tl_spool_rotate(), whether all that was written
+ * before it has been dealt with. */
+bool tl_spool_is_read(struct tl_spool *spool);
+
 /* Asks for one call of on_write after the next write. */
 void tl_spool_arm(struct tl_spool *spool);
 

@@ -541,6 +541,35 @@ static void the_default_logger_is_replaced_under_load(void **state)
     assert_int_equal(logs_count_action(ledger, "test.event", NULL, 0), accepted);
 }
 
+/* Slower than they are recorded, or a flush would wait for a backlog that only grows. */
+static void *log_steadily(void *ctx)
+{
+    for (unsigned i = 0; !atomic_load(&stop); i++) {
+        char id[32];
+        (void)snprintf(id, sizeof(id), "steady/%u", i);
+        check_ok(logs_one(ctx, id, i));
+        logs_pause();
+    }
+    return NULL;
+}
+
+static void a_flush_does_not_wait_for_what_is_logged_meanwhile(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    atomic_store(&stop, false);
+    assert_int_equal(pthread_create(&thread, NULL, log_steadily, logger), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "own/%u", i);
+        check_ok(logs_one(logger, id, i));
+        logs_flush(logger);
+        assert_true(site_has(ledger, id));
+    }
+    atomic_store(&stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void logs_before_start_and_during_shutdown(void **state)
 {
     (void)state;
@@ -602,6 +631,7 @@ int main(void)
         TEST(later_changes_to_the_event_change_nothing),
         TEST(the_default_logger_counts_what_it_discards),
         TEST(the_default_logger_is_replaced_under_load),
+        TEST(a_flush_does_not_wait_for_what_is_logged_meanwhile),
         TEST(logs_before_start_and_during_shutdown),
         TEST(wrong_options_are_refused),
     };
