@@ -45,9 +45,7 @@ class Situation(Case):
         return writer
 
     def end(self, writer):
-        if writer.poll() is None:
-            writer.send_signal(signal.SIGCONT)
-            writer.kill()
+        writer.kill()  # also if it is stopped: let go for a moment, it would record
         writer.stdin.close()
         writer.wait(30)
 
