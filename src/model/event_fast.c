@@ -70,8 +70,10 @@ static bool is_not_masked(const void *policy, struct tl_str name)
 /* A value between its quotes. */
 static struct tl_str bare(struct tl_str value)
 {
-    return value.len == 0 ? (struct tl_str){ 0 }
-                          : (struct tl_str){ .text = value.text + 1, .len = value.len - 2 };
+    if (value.len == 0) {
+        return value;
+    }
+    return (struct tl_str){ .text = value.text + 1, .len = value.len - 2 };
 }
 
 static struct tl_str bare_top(const struct tl_fast *f, enum tl_top top)

@@ -319,8 +319,11 @@ tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, s
 
 static struct tl_str key_at(const char *event, struct tl_event_span span)
 {
-    return span.len == 0 ? (struct tl_str){ 0 }
-                         : (struct tl_str){ .text = event + span.at, .len = span.len };
+    struct tl_str key = { 0 };
+    if (span.len > 0) {
+        key = (struct tl_str){ .text = event + span.at, .len = span.len };
+    }
+    return key;
 }
 
 struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, const char *event)
