@@ -222,6 +222,7 @@ static tally_status read_patterns(struct reading *r, const struct tl_config_entr
     size_t count = entry->count;
     if (entry->values == NULL) {
         TL_TRY(read_array(r, entry, TL_JSON_STRING, &array));
+        tl_assert(array != NULL); /* it was read */
         count = array->count;
     }
     if (count > PATTERNS_MAX) {
@@ -317,6 +318,7 @@ static tally_status read_rules(struct reading *r, const struct tl_config_entry *
         return bad_element(r, entry, 0, "is to be a list of rules, or a JSON array");
     }
     TL_TRY(read_array(r, entry, TL_JSON_OBJECT, &array));
+    tl_assert(array != NULL); /* it was read */
     for (const struct tl_json *element = array->first; element != NULL; element = element->next) {
         size_t index = r->policy->rule_count++;
         r->has_rule[index] = element->count > 0;
