@@ -138,6 +138,23 @@ static tally_status view_file(int fd, struct tl_spool_segment_view *view, tl_spo
     return fn(ctx, view);
 }
 
+static tally_status view_segment(struct tl_spool_dir *dir, const char *name, tl_spool_view_fn *fn,
+                                 void *ctx, struct tally_error *err)
+{
+    TL_CLEANUP(tl_io_closep) int fd = tl_segment_file_open(dir, name);
+    if (fd < 0 && (errno == ENOENT || errno == EINVAL || errno == ELOOP)) {
+        return TALLY_OK; /* recorded and removed by now, or nothing of ours */
+    }
+    if (fd < 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot open spool segment '%s'", name);
+    }
+    struct tl_spool_segment_view view = { 0 };
+    memcpy(view.name, name, sizeof(view.name));
+    tally_status status = view_file(fd, &view, fn, ctx);
+    return status == TALLY_OK ? TALLY_OK
+                              : tl_fail(err, status, "cannot look at spool segment '%s'", name);
+}
+
 tally_status tl_spool_each_segment(const char *dir, tl_spool_view_fn *fn, void *ctx,
                                    struct tally_error *err)
 {
@@ -155,20 +172,7 @@ tally_status tl_spool_each_segment(const char *dir, tl_spool_view_fn *fn, void *
         qsort(names.names, names.count, sizeof(*names.names), compare_names);
     }
     for (size_t i = 0; i < names.count; i++) {
-        TL_CLEANUP(tl_io_closep) int fd = tl_segment_file_open(&paths, names.names[i]);
-        if (fd < 0 && (errno == ENOENT || errno == EINVAL || errno == ELOOP)) {
-            continue; /* recorded and removed by now, or nothing of ours */
-        }
-        if (fd < 0) {
-            return tl_fail_errno(err, TALLY_EIO, errno, "cannot open spool segment '%s'",
-                                 names.names[i]);
-        }
-        struct tl_spool_segment_view view = { 0 };
-        memcpy(view.name, names.names[i], sizeof(view.name));
-        status = view_file(fd, &view, fn, ctx);
-        if (status != TALLY_OK) {
-            return tl_fail(err, status, "cannot look at spool segment '%s'", names.names[i]);
-        }
+        TL_TRY(view_segment(&paths, names.names[i], fn, ctx, err));
     }
     return TALLY_OK;
 }

@@ -179,8 +179,8 @@ static void what_has_no_usable_name_stays_at_home_with_a_tag(void **state)
                                          "/etc",
                                          ".hidden",
                                          "a b",
-                                         "01234567890123456789012345678901234567890123456789012345"
-                                         "678901234" };
+                                         ("01234567890123456789012345678901234567890123456789"
+                                          "012345678901234") };
     for (unsigned i = 0; i < TL_ARRAY_LEN(names); i++) {
         char id[16];
         (void)snprintf(id, sizeof(id), "%u", i);
