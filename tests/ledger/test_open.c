@@ -320,9 +320,10 @@ static void a_crash_at_each_step_of_a_switch_is_mended(void **state)
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
+            fault_die_at_io(SIZE_MAX);
             struct tally_ledger *doomed = site_open(&site);
             fake_clock_pass((int64_t)stop_at * EPOCH_S * FAKE_SECOND);
-            fault_die_at_io(stop_at);
+            fault_rearm(stop_at);
             char id[32];
             (void)snprintf(id, sizeof(id), "step/%u", stop_at);
             (void)site_append(doomed, id, stop_at);

@@ -209,9 +209,9 @@ static void without_memory_its_end_says_so_and_the_loss_is_counted(void **state)
 {
     (void)state;
     struct tally_span span;
-    tl_alloc_should_fail = always;
+    fault_set_alloc_hook(always);
     tally_span_begin(&span, logger, "a");
-    tl_alloc_should_fail = NULL;
+    fault_set_alloc_hook(NULL);
     assert_null(tally_span_event(&span));
     tally_event_add_int(tally_span_event(&span), TALLY_METADATA, "n", 1);
     check_status(tally_span_end(&span, TALLY_OUTCOME_SUCCESS, NULL, NULL), TALLY_ENOMEM);
