@@ -13,6 +13,6 @@ typedef void tl_doctor_say_fn(void *ctx, const char *check, enum tally_health he
 
 /* Looks at spool, sequencer, losses and policy of the ledger at options->uri, which is there. */
 void tl_doctor_logging(const struct tally_options *options, const struct tl_log_policy *policy,
-                       tl_doctor_say_fn *say, void *ctx);
+                       tl_doctor_say_fn *fn, void *ctx);
 
 #endif /* TL_LEDGER_DOCTOR_H */

@@ -22,7 +22,7 @@ struct progress {
 static void context_init(struct tl_log_context *context, const struct tl_config *config)
 {
     tl_event_reader_init(&context->reader, &config->event, tl_event_hash);
-    tl_buf_init(&context->room, (size_t)TL_SPOOL_TEXT_MAX + 2 * TL_SPOOL_HEADER_LEN);
+    tl_buf_init(&context->room, (size_t)TL_SPOOL_TEXT_MAX + 2 * (size_t)TL_SPOOL_HEADER_LEN);
     tl_buf_init(&context->spare, 2 * (size_t)TL_SPOOL_TEXT_MAX);
     context->is_made = true;
 }

@@ -79,7 +79,7 @@ static size_t slot_of(const char *name, size_t len)
 
 void tl_event_fast_index(struct tl_event_reader *reader)
 {
-    for (uint8_t i = 0; i < TL_TOP_COUNT; i++) {
+    for (size_t i = 0; i < TL_TOP_COUNT; i++) {
         size_t slot = slot_of(tl_fast_members[i].label + 1, tl_fast_members[i].label_len - 3u);
         tl_assert(reader->slots[slot] == 0);
         reader->slots[slot] = (uint8_t)(i + 1);

@@ -85,12 +85,13 @@ static tally_status mask_matches(struct masking *m, struct tl_str *text)
     return copy_text(m, tl_buf_str(&reader->scratch), text);
 }
 
-/* Gives `object` a member; members come in canonical order. */
-static struct tl_json *add_last(struct tl_json *object, struct tl_json **link, struct tl_json *node)
+/* Gives `parent` a member; members come in canonical order. */
+static struct tl_json *add_last(struct tl_json *parent, struct tl_json **link,
+                                struct tl_json *added)
 {
-    *link = node;
-    object->count++;
-    return node;
+    *link = added;
+    parent->count++;
+    return added;
 }
 
 /* Puts {"tally_trimmed":{"bytes":n,"sha256":"...","text":"..."}} in place of a text. */

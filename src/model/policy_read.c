@@ -160,6 +160,7 @@ static tally_status read_names(struct reading *r, const struct tl_config_entry *
     for (size_t len = 0; len <= TL_POLICY_NAME_MAX; len++) {
         masked->first[len] = (uint16_t)at;
         for (; at < masked->count && names[at].len == len; at++) {
+            tl_assert(names[at].text != NULL); /* no name is empty */
             masked->letters[len] |= UINT32_C(1) << ((unsigned char)names[at].text[0] & 31);
         }
     }
@@ -229,14 +230,19 @@ static tally_status read_patterns(struct reading *r, const struct tl_config_entr
         return bad(r, entry, "is to have at most 64 expressions");
     }
     struct tl_str *texts = tl_arena_alloc(r->arena, (count + 1) * sizeof(*texts));
-    struct tl_policy_regex **patterns = tl_arena_alloc(r->arena, (count + 1) * sizeof(*patterns));
+    struct tl_policy_regex **patterns = tl_arena_alloc(r->arena, (count + 1) * sizeof(patterns[0]));
     if (texts == NULL || patterns == NULL) {
         return no_memory(r);
     }
     const struct tl_json *element = array == NULL ? NULL : array->first;
     for (size_t i = 0; i < count; i++) {
-        texts[i] = element == NULL ? entry->values[i] : element->text;
-        element = element == NULL ? NULL : element->next;
+        if (element != NULL) {
+            texts[i] = element->text;
+            element = element->next;
+        } else {
+            tl_assert(entry->values != NULL); /* then there was no array */
+            texts[i] = entry->values[i];
+        }
     }
     r->policy->pattern_texts = texts;
     r->policy->patterns = patterns;
