@@ -27,7 +27,7 @@ struct tl_bench_others; /* one of them, open. Any thread may write. */
 /* `dir` is where its file goes. Errors: TALLY_EIO, TALLY_ENOMEM */
 tally_status tl_bench_other_open(struct tl_bench_others **other_out, enum tl_bench_other kind,
                                  const char *dir, struct tally_error *err);
-tally_status tl_bench_other_write(void *other, struct tl_bench_event *event);
+tally_status tl_bench_other_write(void *ctx, struct tl_bench_event *event);
 void tl_bench_other_close(struct tl_bench_others *other); /* NULL is allowed */
 
 #endif /* TL_CLI_BENCH_OTHERS_H */

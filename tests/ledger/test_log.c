@@ -97,7 +97,8 @@ static tally_status put_big(enum tally_delivery delivery)
     options.delivery = delivery;
     memcpy(text, head, sizeof(head) - 1);
     memset(text + sizeof(head) - 1, 'x', BIG);
-    memcpy(text + sizeof(head) - 1 + BIG, "\"}", 2);
+    text[sizeof(head) - 1 + BIG] = '"';
+    text[sizeof(head) + BIG] = '}';
     return tally_log_text(logger, text, sizeof(head) + BIG + 1, &options, NULL, NULL);
 }
 

@@ -109,7 +109,7 @@ static void waits_for_what_a_living_writer_has_not_written_and_goes_on_with_othe
     assert_int_equal(close(a) | close(b) | close(c), 0);
     drained_take_all(drain);
     assert_int_equal(drained.count, 0);
-    for (char name = 'a'; name <= 'c'; name++) {
+    for (int name = 'a'; name <= 'c'; name++) {
         drained_check_lost(tl_drain_ended(drain), 0, 0, 0);
         assert_int_equal(tl_drain_ended(drain)->name[0], name);
         tl_drain_finish(drain, tl_drain_ended(drain));

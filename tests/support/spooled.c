@@ -32,7 +32,10 @@ void spooled_text(char *out, uint32_t index, uint32_t len)
     char text[32];
     int n = snprintf(text, sizeof(text), "{\"n\":%u}", index);
     for (uint32_t i = 0; i < len; i++) {
-        out[i] = i < (uint32_t)n ? text[i] : '.';
+        out[i] = '.';
+        if (i < (uint32_t)n) {
+            out[i] = text[i];
+        }
     }
 }
 
