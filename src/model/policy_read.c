@@ -230,6 +230,7 @@ static tally_status read_patterns(struct reading *r, const struct tl_config_entr
         return bad(r, entry, "is to have at most 64 expressions");
     }
     struct tl_str *texts = tl_arena_alloc(r->arena, (count + 1) * sizeof(*texts));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what it holds */
     struct tl_policy_regex **patterns = tl_arena_alloc(r->arena, (count + 1) * sizeof(patterns[0]));
     if (texts == NULL || patterns == NULL) {
         return no_memory(r);
