@@ -125,6 +125,22 @@ static bool begin_passing_on(struct tl_losses *losses)
     return begins;
 }
 
+/* Whether one was handed over, and there may be more. */
+static bool pass_on(struct tally_ledger *ledger, enum tl_loss_cause cause)
+{
+    bool again = false;
+    if (!begin_attempt(&ledger->losses, cause, &again)) {
+        return false;
+    }
+    const struct tl_gap *attempt = &ledger->losses.attempts[cause];
+    tally_status status = ledger->role.held ? tl_gap_declare(ledger, attempt, again, NULL)
+                                            : tl_gap_spool(ledger, attempt, 0, NULL);
+    if (status == TALLY_OK) {
+        end_attempt(&ledger->losses, cause);
+    }
+    return status == TALLY_OK;
+}
+
 void tl_losses_pass_on(struct tally_ledger *ledger)
 {
     struct tl_losses *losses = &ledger->losses;
@@ -132,15 +148,8 @@ void tl_losses_pass_on(struct tally_ledger *ledger)
         return;
     }
     for (enum tl_loss_cause cause = 0; cause < TL_LOSS_CAUSES; cause++) {
-        bool again = false;
-        if (!begin_attempt(losses, cause, &again)) {
-            continue;
-        }
-        const struct tl_gap *attempt = &losses->attempts[cause];
-        tally_status status = ledger->role.held ? tl_gap_declare(ledger, attempt, again, NULL)
-                                                : tl_gap_spool(ledger, attempt, 0, NULL);
-        if (status == TALLY_OK) {
-            end_attempt(losses, cause);
+        while (pass_on(ledger, cause)) {
+            /* what was lost since the attempt began is another one */
         }
     }
     tl_mutex_lock(&losses->mu);
