@@ -65,7 +65,8 @@ struct tally_route_input {
  * to 64 characters of A-Z a-z 0-9 . _ - and do not begin with a dot; the ledger is the directory of
  * that name in `route.dir`. Events without a usable name stay in the logger's own ledger, with the
  * tag "tally:unrouted", and are counted. So do, later, events whose ledger cannot be had within 10
- * seconds. A call can wait until a routed event is SYNCED, not until it is RECORDED.
+ * seconds. A call can wait until a routed event is SYNCED, not until it is RECORDED:
+ * one that is strict says TALLY_EBUSY.
  */
 typedef const char *tally_route_fn(void *ctx, const struct tally_route_input *input);
 
@@ -145,7 +146,8 @@ struct tally_log_options {
  *         TALLY_EREFUSED  the event breaks a rule: counted, and not part of a GAP record
  *         TALLY_ELIMIT    the spool is full, and stayed so; the event is lost
  *         TALLY_EIO       the disk failed or is full; the event is lost
- *         TALLY_EBUSY     it is in the spool, but did not get to the level in time: not lost
+ *         TALLY_EBUSY     it is in the spool, but did not get to the level in time: not lost, unless its
+ *                         id turns out to be taken by another event, which nobody is told then
  *         TALLY_ECONFLICT strict only: its id is taken by another event
  *         TALLY_ENOMEM    the event is lost
  */

@@ -186,7 +186,8 @@ static void say_way_out(const struct tl_cli *cli, tally_status status, char *out
         (void)snprintf(out, size, "; run 'tally init %s' first, or name a ledger with -C",
                        cli->ledger);
     } else if (status == TALLY_EBUSY) {
-        (void)snprintf(out, size, "; one process at a time may write, try again when it is done");
+        (void)snprintf(out, size,
+                       "; try again when the other one is done: 'tally status' names it");
     } else if (status == TALLY_ECORRUPT) {
         (void)snprintf(out, size, "; run 'tally verify' to see what is wrong");
     }

@@ -90,10 +90,11 @@ tally_status tally_append(struct tally_ledger *ledger, const char *json, size_t 
     return append_one(ledger, json, len, false, receipt_out, err);
 }
 
-/* The event of an act on the ledger itself; the caller releases *json. */
-static tally_status write_act(struct tl_buf *json, const struct tally_ledger *ledger,
-                              const char *action, const char *by, const char *metadata)
+tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger,
+                          const char *action, const char *by, const char *metadata)
 {
+    /* Without its store the ledger may have no name yet. */
+    const char *origin = ledger->origin[0] != '\0' ? ledger->origin : "unknown";
     tl_buf_init(json, TL_EVENT_BYTES_MAX);
     tl_buf_add_text(json, "{\"action\":");
     tl_json_write_string(json, tl_str_of(action));
@@ -101,7 +102,7 @@ static tally_status write_act(struct tl_buf *json, const struct tally_ledger *le
                                      : ",\"actor\":{\"type\":\"user\",\"id\":");
     tl_json_write_string(json, tl_str_of(by == NULL ? "tally" : by));
     tl_buf_add_text(json, "},\"targets\":[{\"type\":\"ledger\",\"id\":");
-    tl_json_write_string(json, tl_str_of(ledger->origin));
+    tl_json_write_string(json, tl_str_of(origin));
     tl_buf_add_text(json, "}],\"severity\":\"low\",\"source\":{\"service\":\"tally\"}");
     if (metadata != NULL) {
         tl_buf_add_text(json, ",\"metadata\":");
@@ -116,7 +117,7 @@ tally_status tally_record_act(struct tally_ledger *ledger, const char *action, c
                               struct tally_error *err)
 {
     struct tl_buf json;
-    tally_status status = write_act(&json, ledger, action, by, metadata);
+    tally_status status = tl_act_write(&json, ledger, action, by, metadata);
     if (status == TALLY_OK) {
         status = append_one(ledger, json.data, json.len, true, receipt_out, err);
     }
@@ -138,7 +139,7 @@ tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const
                           struct tally_error *err)
 {
     struct tl_buf json;
-    tally_status status = write_act(&json, ledger, action, NULL, metadata);
+    tally_status status = tl_act_write(&json, ledger, action, NULL, metadata);
     if (status == TALLY_OK) {
         status = spool_act(ledger, &json, err);
     }

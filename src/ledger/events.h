@@ -32,6 +32,11 @@ struct tally_events {
 tally_status tl_events_add(struct tally_events *events, const char *json, size_t len,
                            uint32_t flags, bool own, struct tally_error *err);
 
+/* append.c: the JSON text of an act on the ledger itself, as of tally_record_act(). The caller releases
+ * *json, also after a failure. TALLY_ENOMEM, TALLY_ELIMIT */
+tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger,
+                          const char *action, const char *by, const char *metadata);
+
 /* append.c: tally_append_events() that, if another process is the sequencer, waits for it until
  * `until_us` of the steady clock; then TALLY_EBUSY: the events are in the spool. */
 tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_events *events,

@@ -3,9 +3,10 @@
  * answers beside the segment (spool/ack.h). Needs neither store nor index, so that it works in the
  * child of a fork.
  */
-#include <fcntl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
@@ -36,8 +37,7 @@ static bool segment_is_there(const struct tally_ledger *ledger, const char *segm
 {
     char path[TL_PATH_SIZE + TL_SPOOL_NAME_SIZE];
     (void)snprintf(path, sizeof(path), "%s/%s", ledger->paths.spool, segment);
-    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    return fd >= 0;
+    return tl_io->access(path, F_OK) == 0 || errno != ENOENT;
 }
 
 /* Whether there has been nobody for so long that there is no use in waiting for room or answers. */
@@ -83,15 +83,16 @@ static tally_status await(struct wait *wait, const struct tl_spool_place *place,
         if (now >= wait->until_us) {
             return tl_fail(err, TALLY_EBUSY, "it is in the spool, but was not recorded in time");
         }
-        bool gone = false;
-        status = doubt(wait, place->segment, now, err);
-        gone = status == TALLY_EIO;
+        struct tally_error why = TALLY_ERROR_INIT;
+        status = doubt(wait, place->segment, now, &why);
         /* The answer is there before the segment goes: one more look. */
-        if (gone && tl_ack_read(wait->ledger->paths.spool, place->segment, place->index, &ack) ==
-                        TALLY_OK) {
+        if (status != TALLY_OK && tl_ack_read(wait->ledger->paths.spool, place->segment,
+                                              place->index, &ack) == TALLY_OK) {
             break;
         }
-        TL_TRY(status);
+        if (status != TALLY_OK) {
+            return tl_fail_with(err, status, &why);
+        }
         int64_t left = wait->until_us - now;
         sleep_us(left < wait->pause_us ? left : wait->pause_us);
         wait->pause_us = wait->pause_us * 2 < PAUSE_MAX_US ? wait->pause_us * 2 : PAUSE_MAX_US;

@@ -113,10 +113,9 @@ static void plan_record(struct progress *progress)
     };
 }
 
-static tally_status fill_receipt(const struct progress *progress, struct tally_error *err)
+static tally_status fill_receipt(const struct progress *progress)
 {
     struct tally_receipt *receipt = progress->call->receipt;
-    const struct tl_buf *room = &progress->context->room;
     if (receipt == NULL) {
         return TALLY_OK;
     }
@@ -125,14 +124,9 @@ static tally_status fill_receipt(const struct progress *progress, struct tally_e
         ((progress->notes & TL_EVENT_TRIMMED) != 0 ? TALLY_RECEIPT_TRIMMED : 0u) |
         (progress->logger->ledger->is_volatile ? TALLY_RECEIPT_VOLATILE : 0u);
     *receipt = (struct tally_receipt){ .flags = flags, .seq = UINT64_MAX };
-    struct tl_event_keys keys;
-    TL_TRY(tl_event_keys_read(&keys, room->data + TL_SPOOL_HEADER_LEN,
-                              room->len - TL_SPOOL_HEADER_LEN));
-    TL_TRY(tl_id_copy(receipt->id, keys.id));
-    uint8_t id[TL_LEAF_ID_LEN];
-    return tl_leaf_id(id, tl_str_of(receipt->id)) == TALLY_OK
-               ? TALLY_OK
-               : tl_refuse(err, "bad_value", "/id", "the nil UUID cannot be an id");
+    const char *event = progress->context->room.data + TL_SPOOL_HEADER_LEN;
+    struct tl_event_keys keys = tl_event_spans_keys(&progress->context->reader.spans, event);
+    return tl_id_copy(receipt->id, keys.id);
 }
 
 /* Without a spool there is no other way than to wait for the sequencer. */
@@ -211,12 +205,14 @@ static tally_status keep(struct progress *progress, struct tally_error *err)
     if (progress->call->receipt != NULL) {
         progress->call->receipt->level = (enum tally_level)place.level;
     }
-    if (status == TALLY_OK && progress->record.delivery == TALLY_DELIVERY_STRICT &&
-        progress->record.kind == TL_SPOOL_EVENT) {
-        status = await(progress, &place, until_us, &why);
+    if (status == TALLY_OK && progress->record.delivery == TALLY_DELIVERY_STRICT) {
+        status = progress->record.kind == TL_SPOOL_EVENT
+                     ? await(progress, &place, until_us, &why)
+                     : tl_fail(&why, TALLY_EBUSY,
+                               "it is in the spool; that it gets to its ledger is not waited for");
     }
     if (tl_ledger_is_inherited(logger->ledger)) {
-        tl_losses_pass_on(logger->ledger); /* no thread does it here */
+        tl_losses_pass_on(logger->ledger, false); /* no thread does it here */
     }
     if (status == TALLY_OK || status == TALLY_ECONFLICT) {
         return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
@@ -243,7 +239,7 @@ static tally_status log_with(struct progress *progress, struct tally_error *err)
     tally_status status = make_canonical(progress, &why);
     plan_record(progress);
     if (status == TALLY_OK) {
-        status = fill_receipt(progress, &why);
+        status = fill_receipt(progress);
     }
     if (status == TALLY_OK && logger->options.route != NULL && !progress->call->own) {
         status = tl_route_apply(logger, progress->context, &progress->record, &why);

@@ -3,32 +3,34 @@
 #include "base/clock.h"
 #include "codec/json.h"
 #include "crypto/crypto.h"
+#include "ledger/events.h"
 #include "ledger/logger.h"
 
 #define FLUSH_EVERY_US ((int64_t)3600 * 1000000)
 #define POLICY_MEMBER  "\"sha256\":\""
 
-static void log_own(struct tally_logger *logger, struct tl_buf *json, enum tally_delivery delivery)
+/* `metadata` is a whole object. */
+static void log_own(struct tally_logger *logger, const char *action, struct tl_buf *metadata,
+                    enum tally_delivery delivery)
 {
-    struct tl_log_call call = {
-        .json = json->data, .len = json->len, .own = true, .options = TALLY_LOG_OPTIONS_INIT
-    };
+    struct tl_buf json = { 0 };
+    struct tl_log_call call = { .own = true, .options = TALLY_LOG_OPTIONS_INIT };
     call.options.delivery = delivery;
-    if (tl_buf_status(json) == TALLY_OK) {
-        (void)tl_logger_log(logger, &call, NULL); /* a loss is counted and told there */
+    tl_buf_add_char(metadata, '\0');
+    tally_status status = tl_buf_status(metadata);
+    if (status == TALLY_OK) {
+        status = tl_act_write(&json, logger->ledger, action, NULL, metadata->data);
     }
-}
-
-/* Begins an event of the ledger about itself, up to its metadata. */
-static void begin_own(struct tl_buf *json, const struct tally_logger *logger, const char *action)
-{
-    tl_buf_add_text(json, "{\"action\":");
-    tl_json_write_string(json, tl_str_of(action));
-    tl_buf_add_text(json, ",\"actor\":{\"type\":\"system\",\"id\":\"tally\"},\"targets\":[{"
-                          "\"type\":\"ledger\",\"id\":");
-    tl_json_write_string(
-        json, tl_str_of(logger->ledger->origin[0] != '\0' ? logger->ledger->origin : "unknown"));
-    tl_buf_add_text(json, "}],\"source\":{\"service\":\"tally\"},\"metadata\":");
+    call.json = json.data;
+    call.len = json.len;
+    if (status == TALLY_OK) {
+        status = tl_logger_log(logger, &call, NULL); /* a loss is counted and told there */
+    } else {
+        struct tally_error why = TALLY_ERROR_INIT;
+        (void)tl_fail(&why, status, "cannot write an event of the logger's own");
+        tl_logger_lose(logger, status, &why);
+    }
+    tl_buf_release(&json);
 }
 
 /* Whether the newest policy in the ledger is the one with this hash. What cannot be read is no
@@ -68,28 +70,27 @@ static bool is_news(struct tally_logger *logger, const char *hex)
 
 void tl_logger_note_policy(struct tally_logger *logger)
 {
-    struct tl_buf json;
+    struct tl_buf metadata;
     struct tl_swap_use use;
     uint8_t digest[TL_SHA256_LEN];
     char hex[2 * TL_SHA256_LEN + 1];
-    tl_buf_init(&json, 2 * TL_CONFIG_BYTES_MAX);
-    begin_own(&json, logger, "tally.policy.change");
+    tl_buf_init(&metadata, 2 * TL_CONFIG_BYTES_MAX);
 
     const struct tl_config *config = tl_swap_enter(&logger->swap, &use);
     struct tl_str text = tl_log_policy_text(config->policy);
     tl_sha256(digest, text.text, text.len);
     tl_hex_encode(hex, digest, sizeof(digest));
-    tl_buf_add_text(&json, "{\"policy\":");
-    tl_buf_add_str(&json, text);
+    tl_buf_add_text(&metadata, "{\"policy\":");
+    tl_buf_add_str(&metadata, text);
     tl_swap_leave(&logger->swap, &use);
 
-    tl_buf_add_text(&json, "," POLICY_MEMBER);
-    tl_buf_add_text(&json, hex);
-    tl_buf_add_text(&json, "\"}}");
+    tl_buf_add_text(&metadata, "," POLICY_MEMBER);
+    tl_buf_add_text(&metadata, hex);
+    tl_buf_add_text(&metadata, "\"}");
     if (is_news(logger, hex)) {
-        log_own(logger, &json, TALLY_DELIVERY_DURABLE);
+        log_own(logger, "tally.policy.change", &metadata, TALLY_DELIVERY_DURABLE);
     }
-    tl_buf_release(&json);
+    tl_buf_release(&metadata);
 }
 
 void tl_logger_note_unlisted(struct tally_logger *logger, struct tl_str action)
@@ -124,24 +125,23 @@ void tl_logger_note_unlisted(struct tally_logger *logger, struct tl_str action)
 void tl_logger_flush_unlisted(struct tally_logger *logger)
 {
     struct tl_unlisted *unlisted = &logger->unlisted;
-    struct tl_buf json;
-    tl_buf_init(&json, TL_CONFIG_BYTES_MAX);
-    begin_own(&json, logger, "tally.policy.unlisted");
-    tl_buf_add_text(&json, "{\"actions\":{");
+    struct tl_buf metadata;
+    tl_buf_init(&metadata, TL_CONFIG_BYTES_MAX);
+    tl_buf_add_text(&metadata, "{\"actions\":{");
     tl_mutex_lock(&unlisted->mu);
     size_t count = unlisted->count;
     for (size_t i = 0; i < count; i++) {
-        tl_json_write_string(&json, tl_str_of(unlisted->actions[i].action));
-        tl_buf_addf(&json, ":%llu%s", (unsigned long long)unlisted->actions[i].count,
+        tl_json_write_string(&metadata, tl_str_of(unlisted->actions[i].action));
+        tl_buf_addf(&metadata, ":%llu%s", (unsigned long long)unlisted->actions[i].count,
                     i + 1 < count ? "," : "");
     }
     unlisted->count = 0;
     unlisted->since_us = 0;
     tl_mutex_unlock(&unlisted->mu);
-    tl_buf_add_text(&json, "}}}");
+    tl_buf_add_text(&metadata, "}}");
     if (count > 0) {
         /* Some caller happens to do this, or closes: neither may be kept waiting. */
-        log_own(logger, &json, TALLY_DELIVERY_BEST_EFFORT);
+        log_own(logger, "tally.policy.unlisted", &metadata, TALLY_DELIVERY_BEST_EFFORT);
     }
-    tl_buf_release(&json);
+    tl_buf_release(&metadata);
 }

@@ -115,6 +115,19 @@ static void end_attempt(struct tl_losses *losses, enum tl_loss_cause cause)
     losses->attempts[cause].count = 0;
 }
 
+/* Nothing came of it, for certain: it is counted together with what is lost from now on. */
+static void undo_attempt(struct tl_losses *losses, enum tl_loss_cause cause)
+{
+    struct tl_gap *attempt = &losses->attempts[cause];
+    const struct tl_loss loss = { .count = attempt->count,
+                                  .from_us = attempt->from_us,
+                                  .to_us = attempt->to_us };
+    tl_mutex_lock(&losses->mu);
+    merge(&losses->pending[cause], &loss);
+    tl_mutex_unlock(&losses->mu);
+    attempt->count = 0;
+}
+
 /* Whether there is something to pass on, and nobody else is at it. */
 static bool begin_passing_on(struct tl_losses *losses)
 {
@@ -126,29 +139,33 @@ static bool begin_passing_on(struct tl_losses *losses)
 }
 
 /* Whether one was handed over, and there may be more. */
-static bool pass_on(struct tally_ledger *ledger, enum tl_loss_cause cause)
+static bool pass_on(struct tally_ledger *ledger, enum tl_loss_cause cause, bool last)
 {
     bool again = false;
     if (!begin_attempt(&ledger->losses, cause, &again)) {
         return false;
     }
     const struct tl_gap *attempt = &ledger->losses.attempts[cause];
-    tally_status status = ledger->role.held ? tl_gap_declare(ledger, attempt, again, NULL)
-                                            : tl_gap_spool(ledger, attempt, 0, NULL);
-    if (status == TALLY_OK) {
-        end_attempt(&ledger->losses, cause);
+    bool done = ledger->role.held && tl_gap_declare(ledger, attempt, again, NULL) == TALLY_OK;
+    if (!done && ledger->spool != NULL && (last || !ledger->role.held)) {
+        done = tl_gap_spool(ledger, attempt, 0, NULL) == TALLY_OK;
     }
-    return status == TALLY_OK;
+    if (done) {
+        end_attempt(&ledger->losses, cause);
+    } else if (!again && !ledger->role.held) {
+        undo_attempt(&ledger->losses, cause);
+    }
+    return done;
 }
 
-void tl_losses_pass_on(struct tally_ledger *ledger)
+void tl_losses_pass_on(struct tally_ledger *ledger, bool last)
 {
     struct tl_losses *losses = &ledger->losses;
     if ((!ledger->role.held && ledger->spool == NULL) || !begin_passing_on(losses)) {
         return;
     }
     for (enum tl_loss_cause cause = 0; cause < TL_LOSS_CAUSES; cause++) {
-        while (pass_on(ledger, cause)) {
+        while (pass_on(ledger, cause, last)) {
             /* what was lost since the attempt began is another one */
         }
     }

@@ -45,8 +45,8 @@ struct tl_losses {
     uint64_t pending_total;
     uint64_t handed_over; /* declared, or in the spool to be declared */
     bool passing_on;      /* one thread at a time has `attempts` */
-    /* What was tried to be handed over and failed, nobody knows how far: it is tried again as it was,
-     * so that the ledger can tell whether it is declared. A count of 0: none. */
+    /* What could not be declared, nobody knows how far it came: it is tried again as it was, so that
+     * the ledger can tell whether it is there. A count of 0: none. */
     struct tl_gap attempts[TL_LOSS_CAUSES];
 };
 
@@ -60,8 +60,9 @@ uint64_t tl_losses_handed_over(struct tl_losses *losses);
 
 struct tally_ledger;
 
-/* Called by `sequence`: declares what is pending, or spools it; what cannot be is kept. */
-void tl_losses_pass_on(struct tally_ledger *ledger);
+/* Called by `sequence`: declares what is pending, or spools it; what cannot be is kept. The `last` time
+ * what cannot be declared is spooled: it will be declared once, as its source tells it again. */
+void tl_losses_pass_on(struct tally_ledger *ledger, bool last);
 
 tally_status tl_gap_write(struct tl_buf *out, const struct tl_gap *gap);
 /* TALLY_ECORRUPT for anything that tl_gap_write() does not write. */

@@ -144,8 +144,8 @@ static tally_status open_sequencer(struct tally_ledger *ledger, struct tally_err
 
 static tally_status take(struct tally_ledger *ledger, bool *elsewhere_out, struct tally_error *err)
 {
-    TL_TRY(tl_role_prepare(ledger, err));
     TL_TRY(take_lock(ledger, elsewhere_out, err));
+    TL_TRY(tl_role_prepare(ledger, err));
     TL_TRY(open_sequencer(ledger, err));
     tl_mutex_lock(&ledger->state.mu);
     ledger->state.size = tl_sequencer_head(ledger->role.sequencer)->size;

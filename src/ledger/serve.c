@@ -3,7 +3,7 @@
 #include "ledger/ledger.h"
 
 #define SEEK_US  100000  /* how often a follower tries for the lock: bounds a takeover */
-#define RETRY_US 1000000 /* after a failure, doubled up to 8 times */
+#define RETRY_US 1000000 /* after a failure; up to 8 times as long after several */
 #define AWAKE_US 1000000 /* after the last record it looks at the spool every POLL_MS */
 #define POLL_MS  2
 #define DOZE_MS  50      /* and after that so often, or when a writer of this process wakes it */
@@ -181,7 +181,7 @@ static bool serve(struct tally_ledger *ledger)
         }
         worked |= drained;
     }
-    tl_losses_pass_on(ledger);
+    tl_losses_pass_on(ledger, false);
     if (ledger->role.held) {
         leave_broken_role(ledger);
     }
@@ -263,19 +263,18 @@ static void drain_own_spool(struct tally_ledger *ledger)
 
 void tl_sequence_stop(struct tally_ledger *ledger)
 {
-    if (!ledger->sequence_runs) {
-        return;
+    if (ledger->sequence_runs) {
+        tl_mutex_lock(&ledger->queue.mu);
+        ledger->queue.stop = true;
+        tl_cond_broadcast(&ledger->queue.work);
+        tl_mutex_unlock(&ledger->queue.mu);
+        tl_thread_join(ledger->sequence_thread);
+        ledger->sequence_runs = false;
     }
-    tl_mutex_lock(&ledger->queue.mu);
-    ledger->queue.stop = true;
-    tl_cond_broadcast(&ledger->queue.work);
-    tl_mutex_unlock(&ledger->queue.mu);
-    tl_thread_join(ledger->sequence_thread);
-    ledger->sequence_runs = false;
     if (ledger->spool != NULL) {
         drain_own_spool(ledger);
         tl_spool_lift(ledger->spool); /* what was lost is told, even if nothing else fits */
-        tl_losses_pass_on(ledger);
+        tl_losses_pass_on(ledger, true);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -276,6 +277,56 @@ static void losses_are_told_and_become_one_exact_gap(void **state)
     assert_int_equal(logs_count_action(ledger, "big", NULL, 0), taken);
     close_all();
     (void)site_verify(&site);
+}
+
+/* What a ledger that nobody records told at its end is declared by the next one. */
+static void check_declared_later(uint64_t lost)
+{
+    logs_show_store(&site);
+    ledger = logs_open(&site);
+    logger = logs_logger(ledger, NULL);
+    check_soon(logs_gaps_of(ledger, "spool full").events >= lost);
+    struct logs_gaps gaps = logs_gaps_of(ledger, NULL);
+    assert_int_equal(gaps.events, lost);
+    assert_true(gaps.exact);
+    close_all();
+    (void)site_verify(&site);
+}
+
+static void a_spool_that_is_still_full_at_the_end_tells_what_was_lost(void **state)
+{
+    (void)state;
+    open_without_store(NULL);
+    (void)fill_spool();
+    for (unsigned i = 0; i < 5; i++) {
+        check_status(put_big(TALLY_DELIVERY_BEST_EFFORT), TALLY_ELIMIT);
+        (void)usleep(60000); /* so that it is tried in vain to hand over a part of them */
+    }
+    uint64_t lost = logs_counts(logger).lost;
+    assert_int_equal(logs_counts(logger).declared, 0);
+    tally_logger_close(logger, 20, NULL);
+    tally_close(ledger);
+    check_declared_later(lost);
+}
+
+static void so_does_the_child_of_a_fork(void **state)
+{
+    (void)state;
+    open_without_store(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)fill_spool(); /* the last one is lost */
+        bool is_lost = logs_counts(logger).lost == 1 && put_big(TALLY_DELIVERY_DURABLE) != TALLY_OK;
+        tally_logger_close(logger, 20, NULL);
+        tally_close(ledger);
+        _exit(is_lost ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close_all();
+    check_declared_later(2);
 }
 
 static void flush_and_close_report_what_is_left(void **state)
@@ -623,6 +674,8 @@ int main(void)
         TEST(a_strict_event_is_recorded_or_its_caller_is_told),
         SMALL(best_effort_never_waits_for_room),
         SMALL(durable_waits_for_room_no_longer_than_its_bound),
+        SMALL(a_spool_that_is_still_full_at_the_end_tells_what_was_lost),
+        SMALL(so_does_the_child_of_a_fork),
         SMALL(losses_are_told_and_become_one_exact_gap),
         TEST(flush_and_close_report_what_is_left),
         TEST(losses_of_a_ledger_in_memory_are_declared_too),

@@ -285,8 +285,9 @@ static void a_routed_event_waits_until_it_is_synced_at_most(void **state)
     make_ledger("one");
     answer = "one";
     options.level = TALLY_LEVEL_RECORDED;
-    check_ok(logs_put(logger, "a", "a", 1, &options, &receipt));
+    check_status(logs_put(logger, "a", "a", 1, &options, &receipt), TALLY_EBUSY);
     assert_int_equal(receipt.level, TALLY_LEVEL_QUEUED);
+    assert_int_equal(logs_check_balance(logger).late, 1);
     options.level = TALLY_LEVEL_SYNCED;
     options.timeout_ms = LOGS_SOON_MS;
     check_ok(logs_put(logger, "b", "a", 1, &options, &receipt));

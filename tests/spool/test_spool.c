@@ -15,15 +15,6 @@
 #include "support/fault.h"
 #include "support/spool.h"
 
-/* Forked children of programs with threads may start some: they do in what we test. */
-/* NOLINTBEGIN(readability-identifier-naming): the sanitizer's name */
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void)
-/* NOLINTEND(readability-identifier-naming) */
-{
-    return "die_after_fork=0";
-}
-
 struct writer {
     pthread_t thread;
     struct tl_spool *spool;
