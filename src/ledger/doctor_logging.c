@@ -137,7 +137,13 @@ static void tell_unlisted(const struct doctor *doctor, const struct tally_page *
     for (size_t i = 0; i < TL_ARRAY_LEN(path) && at != NULL; i++) {
         at = tl_json_member(at, path[i]);
     }
-    if (at == NULL || at->type != TL_JSON_OBJECT || at->count == 0) {
+    if (page->count > 0 && (at == NULL || at->type != TL_JSON_OBJECT)) {
+        say(doctor, "policy.unlisted", TALLY_HEALTH_WARNING,
+            "the newest report of actions that the policy does not list cannot be read",
+            "look at it: tally find --action tally.policy.unlisted");
+        return;
+    }
+    if (at == NULL || at->count == 0) {
         say(doctor, "policy.unlisted", TALLY_HEALTH_OK,
             "no action was reported in the last 24 hours that the policy does not list", "");
         return;

@@ -134,7 +134,8 @@ static tally_status declare_gaps(struct tally_ledger *ledger, size_t count, stru
             item->lost_as = TL_DRAIN_UNFIT;
             continue;
         }
-        TL_TRY(tl_gap_declare(ledger, &gap, item->segment->inherited || role->recheck, err));
+        /* It may be in two segments, if one could not be synced. */
+        TL_TRY(tl_gap_declare(ledger, &gap, true, err));
     }
     return TALLY_OK;
 }

@@ -290,9 +290,9 @@ bool tl_gap_is_on_page(const struct tally_page *page, const struct tl_gap *gap)
 }
 
 /* Whether one of the newest GAP records is this one: it may have been declared by a sequencer that
- * died before it could remove what told of it. */
-static tally_status look_for(struct tally_ledger *ledger, const struct tl_gap *gap, bool *found_out,
-                             struct tally_error *err)
+ * died before it could remove what told of it. If they cannot be read it counts as new: what is
+ * declared twice is better than a spool that nobody reads. */
+static bool is_declared(struct tally_ledger *ledger, const struct tl_gap *gap)
 {
     const struct tally_condition conditions[] = { { "kind", "gap" } };
     struct tally_query query = TALLY_QUERY_INIT;
@@ -300,20 +300,19 @@ static tally_status look_for(struct tally_ledger *ledger, const struct tl_gap *g
     query.condition_count = TL_ARRAY_LEN(conditions);
     query.limit = GAPS_LOOKED_AT;
     struct tally_page *page = NULL;
-    TL_TRY(tally_find(ledger, &query, &page, err));
-    *found_out = tl_gap_is_on_page(page, gap);
+    if (tally_find(ledger, &query, &page, NULL) != TALLY_OK) {
+        return false;
+    }
+    bool found = tl_gap_is_on_page(page, gap);
     tally_page_free(page);
-    return TALLY_OK;
+    return found;
 }
 
 tally_status tl_gap_declare(struct tally_ledger *ledger, const struct tl_gap *gap,
                             bool may_be_known, struct tally_error *err)
 {
     tl_assert(ledger->role.held);
-    bool known = false;
-    if (may_be_known) {
-        TL_TRY(look_for(ledger, gap, &known, err));
-    }
+    bool known = may_be_known && is_declared(ledger, gap);
     const struct tl_control control = { .kind = TL_LEAF_GAP,
                                         .count = gap->count,
                                         .exact = gap->exact,

@@ -544,6 +544,41 @@ static void a_gap_of_a_follower_is_declared_once(void **state)
     (void)site_verify(&site);
 }
 
+static void put_gap_into(const char *spool, const char *name)
+{
+    static const char text[] = "{\"count\":7,\"exact\":true,\"from\":1000,\"reason\":\"told\","
+                               "\"source\":\"log/1\",\"to\":2000}";
+    struct spooled image = spooled_begin(1 << 16);
+    uint8_t *room = image.bytes + image.at;
+    const struct tl_spool_record record = { .kind = TL_SPOOL_GAP, .len = sizeof(text) - 1 };
+    memcpy(room + TL_SPOOL_HEADER_LEN, text, sizeof(text) - 1);
+    tl_spool_encode(room, &record, SPOOLED_NONCE);
+    spooled_write(spool, "making", &image);
+    spooled_end(&image);
+    char from[SITE_PATH_SIZE];
+    char to[SITE_PATH_SIZE];
+    check_path(from, sizeof(from), spool, "making");
+    check_path(to, sizeof(to), spool, name);
+    assert_int_equal(rename(from, to), 0);
+}
+
+/* A segment that cannot be synced is copied, gaps and all. */
+static void a_gap_in_two_segments_is_declared_once(void **state)
+{
+    (void)state;
+    char spool[SITE_PATH_SIZE];
+    check_path(spool, sizeof(spool), site.dir, "spool");
+    struct tally_ledger *ledger = site_open(&site);
+    put_gap_into(spool, "0a.seg");
+    put_gap_into(spool, "0b.seg");
+    check_soon(logs_spool_files(&site, ".seg") == 0);
+    struct logs_gaps gaps = logs_gaps_of(ledger, NULL);
+    assert_int_equal(gaps.records, 1);
+    assert_int_equal(gaps.events, 7);
+    tally_close(ledger);
+    (void)site_verify(&site);
+}
+
 static tally_status append_as_second(void)
 {
     static unsigned round_number;
@@ -595,6 +630,7 @@ int main(void)
         TEST(refused_events_become_one_gap_whenever_the_sequencer_dies),
         TEST(what_is_no_event_becomes_a_gap),
         TEST(a_gap_of_a_follower_is_declared_once),
+        TEST(a_gap_in_two_segments_is_declared_once),
         TEST(a_follower_survives_each_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
