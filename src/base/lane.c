@@ -77,3 +77,8 @@ void tl_borrow_end(struct tl_borrows *borrows, unsigned place)
 {
     atomic_store_explicit(&borrows->place[place].taken, 0, memory_order_release);
 }
+
+bool tl_borrow_is_taken(const struct tl_borrows *borrows, unsigned place)
+{
+    return atomic_load_explicit(&borrows->place[place].taken, memory_order_acquire) != 0;
+}

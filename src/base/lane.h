@@ -51,5 +51,6 @@ struct tl_borrows {
 /* The number of a place, now the caller's; TL_BORROWS_MAX if none is free. Never waits. */
 unsigned tl_borrow(struct tl_borrows *borrows);
 void tl_borrow_end(struct tl_borrows *borrows, unsigned place);
+bool tl_borrow_is_taken(const struct tl_borrows *borrows, unsigned place);
 
 #endif /* TL_BASE_LANE_H */

@@ -351,8 +351,11 @@ static void logger_free(struct tally_logger *logger)
     tl_mutex_release(&logger->unlisted.mu);
     tl_mutex_release(&logger->warning.mu);
     tl_mutex_release(&logger->policy.mu);
-    for (size_t i = 0; i < TL_BORROWS_MAX; i++) {
-        context_release(&logger->contexts[i]);
+    for (unsigned i = 0; i < TL_BORROWS_MAX; i++) {
+        /* Still borrowed: by a thread that a fork left behind, in the middle of a change. */
+        if (!tl_borrow_is_taken(&logger->borrows, i)) {
+            context_release(&logger->contexts[i]);
+        }
     }
     struct tl_config *config = tl_swap_replace(&logger->swap, NULL);
     if (config != NULL) {
