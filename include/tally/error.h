@@ -31,7 +31,8 @@ typedef enum TALLY_STATUS_NODISCARD tally_status {
     TALLY_ECONFLICT = -9, /* another writer came first, or this id holds another event */
     TALLY_EREFUSED = -10, /* the event breaks a rule; `code` and `pointer` of the error say which */
     TALLY_ECANCELED = -11, /* a callback asked to stop */
-    TALLY_EDISABLED = -12  /* policy or configuration says that this event is not recorded */
+    TALLY_EDISABLED = -12, /* policy or configuration says that this event is not recorded */
+    TALLY_EDENIED = -13    /* a second person has to sign it first, or a hold forbids it */
 } tally_status;
 
 /*

@@ -42,6 +42,15 @@ struct tally_record {
     size_t opened_len;     /* bytes */
 };
 
+/* What remains of the content of a record. The seed always goes. */
+struct tally_reduction {
+    uint64_t seq;
+    const char *event;     /* what is left of the event; NULL: nothing */
+    size_t event_len;      /* bytes */
+    const uint8_t *opened; /* what still opens; NULL together with `event` */
+    size_t opened_len;     /* bytes */
+};
+
 /* A full tile: the hashes of 256 neighbouring nodes, `level` * 8 above the leaves. */
 struct tally_tile {
     uint32_t level;
@@ -180,6 +189,26 @@ struct tally_store_ops {
 
     /* Releases everything, `store` included. */
     void (*close)(struct tally_store *store);
+
+    /*
+     * Both may be NULL: contents then cannot be removed (TALLY_ENOTSUP). They may be called
+     * on a handle opened for writing of its own, in any process, beside the one that appends: neither
+     * touches leaves, ids, tiles, checkpoints or the head. TALLY_EBUSY: nothing was done, try again.
+     *
+     * reduce(): replaces the contents of records, all or none, in ascending order of seq; what was there
+     * before is overwritten in the data that later reads see. Durable when it returns. A record that is
+     * not there is TALLY_ENOTFOUND.
+     */
+    tally_status (*reduce)(struct tally_store *store, const struct tally_reduction *reductions,
+                           size_t count, struct tally_error *err);
+
+    /*
+     * reclaim(): does one step of at most about `max_bytes` of giving back the room of removed contents
+     * to the system, and of clearing logs and free pages of what was in them. *left_out is about how many
+     * bytes there still are to do, 0 if none of what was removed is left anywhere in the store's files.
+     */
+    tally_status (*reclaim)(struct tally_store *store, uint64_t max_bytes, uint64_t *left_out,
+                            struct tally_error *err);
 };
 
 /* The part all stores share. A store embeds it as its first member, named `base`. */

@@ -40,6 +40,8 @@ const char *tally_status_name(tally_status status)
         return "TALLY_ECANCELED";
     case TALLY_EDISABLED:
         return "TALLY_EDISABLED";
+    case TALLY_EDENIED:
+        return "TALLY_EDENIED";
     }
     return "TALLY_UNKNOWN"; /* a number from a newer library, or not a status at all */
 }

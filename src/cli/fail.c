@@ -46,6 +46,8 @@ static struct problem problem_of(const struct tally_error *err)
         return (struct problem){ "canceled", "It was stopped", 499 };
     case TALLY_EDISABLED:
         return (struct problem){ "policy", "The policy does not record it", 422 };
+    case TALLY_EDENIED:
+        return (struct problem){ "denied", "It may not be done like this", 403 };
     }
     return (struct problem){ "internal", "An unknown failure", 500 };
 }
@@ -75,6 +77,7 @@ enum tl_exit tl_exit_of(const struct tally_error *err)
         return is_about_a_query(err->code) ? TL_EXIT_USAGE : TL_EXIT_REFUSED;
     case TALLY_ECONFLICT:
     case TALLY_EDISABLED:
+    case TALLY_EDENIED:
         return TL_EXIT_REFUSED;
     case TALLY_ECANCELED:
         return TL_EXIT_INCOMPLETE;

@@ -24,6 +24,7 @@ static enum tl_loss_cause cause_of(tally_status status, int os_errno)
     case TALLY_EREFUSED:
     case TALLY_ECANCELED:
     case TALLY_EDISABLED:
+    case TALLY_EDENIED:
         break;
     }
     return os_errno == ENOSPC || os_errno == EDQUOT ? TL_LOSS_DISK_FULL : TL_LOSS_DISK;
