@@ -7,8 +7,9 @@
 
 #define ZONES         "/usr/share/zoneinfo/"
 #define ZONE_NAME_MAX 64u /* bytes of a zone's name */
+#define DAY_MINUTES   INT64_C(1440)
 #define DAY_S         INT64_C(86400)
-#define HORIZON       (8 * 366) /* days */
+#define HORIZON       INT64_C(2928) /* days: 8 years */
 #define FIELDS        5u
 #define LATEST_S      INT64_C(253000000000) /* year 9987: the horizon stays a date */
 
@@ -43,7 +44,7 @@ static const struct {
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    return c >= 'A' && c <= 'Z' ? (char)((unsigned char)c | 0x20u) : c;
 }
 
 static bool is_word(struct tl_str text, const char *word)
@@ -239,7 +240,7 @@ static bool fits_day(const struct tl_cron_fields *fields, int64_t days)
 static int64_t next_in_day(const struct tl_cron_fields *fields, const struct tl_zone *zone,
                            int64_t days, int64_t after_s)
 {
-    for (int64_t minute = 0; minute < 24 * 60; minute++) {
+    for (int64_t minute = 0; minute < DAY_MINUTES; minute++) {
         if (!has_bit(fields->hours, minute / 60) || !has_bit(fields->minutes, minute % 60)) {
             continue;
         }
@@ -262,7 +263,7 @@ static int64_t next_elapsed(const struct tl_cron_fields *fields, const struct tl
     }
     for (int64_t at = (start + 59) / 60 * 60; at < end; at += 60) {
         int64_t minute = (at + tl_zone_offset(zone, at) - days * DAY_S) / 60;
-        if (minute >= 0 && minute < 24 * 60 && has_bit(fields->hours, minute / 60) &&
+        if (minute >= 0 && minute < DAY_MINUTES && has_bit(fields->hours, minute / 60) &&
             has_bit(fields->minutes, minute % 60)) {
             return at;
         }
