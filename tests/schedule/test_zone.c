@@ -248,7 +248,11 @@ static size_t make_file(uint8_t *out, const char *footer)
     for (int version = 0; version < 2; version++) {
         bool is_new = version == 1;
         memset(at, 0, 44);
-        memcpy(at, "TZif2", 5);
+        at[0] = 'T';
+        at[1] = 'Z';
+        at[2] = 'i';
+        at[3] = 'f';
+        at[4] = '2';
         tl_put_be32(at + 32, is_new ? 1 : 0); /* transitions */
         tl_put_be32(at + 36, is_new ? 2 : 1); /* types */
         tl_put_be32(at + 40, 4);              /* characters */
@@ -266,8 +270,9 @@ static size_t make_file(uint8_t *out, const char *footer)
         at += 6 + 4;
     }
     *at++ = '\n';
-    memcpy(at, footer, strlen(footer));
-    at += strlen(footer);
+    for (const char *c = footer; *c != '\0'; c++) {
+        *at++ = (uint8_t)*c;
+    }
     *at++ = '\n';
     return (size_t)(at - out);
 }
