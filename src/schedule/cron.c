@@ -44,7 +44,10 @@ static const struct {
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? "abcdefghijklmnopqrstuvwxyz"[c - 'A'] : c;
+    if (c >= 'A' && c <= 'Z') {
+        return "abcdefghijklmnopqrstuvwxyz"[c - 'A'];
+    }
+    return c;
 }
 
 static bool is_word(struct tl_str text, const char *word)
