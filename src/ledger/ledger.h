@@ -200,6 +200,12 @@ void tl_record_facts_of(struct tl_record_facts *facts, const struct tally_record
 /* open.c: paths and configuration for options; the caller releases *config_out. */
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
                              struct tl_config *config_out, struct tally_error *err);
+/* settings.c: reads the file again, with `settings` in front; of those with the same name the last one
+ * counts. Owned: tl_config_freep(). */
+tally_status tl_config_reread(const struct tally_ledger *ledger,
+                              const struct tally_setting *settings, size_t count,
+                              struct tl_config **config_out, struct tally_error *err);
+void tl_config_freep(struct tl_config **config);
 tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err);
 tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const struct tl_paths *paths,
                                  const struct tl_config *config, struct tally_store *store,
