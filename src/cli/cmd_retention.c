@@ -29,12 +29,16 @@ static bool add_setting(struct wanted *wanted, const char *text, const char *ori
         return false;
     }
     char *name = wanted->names[at];
-    bool is_short = strncmp(text, prefix, sizeof(prefix) - 1) != 0;
-    int len = snprintf(name, sizeof(wanted->names[at]), "%s%.*s", is_short ? prefix : "",
-                       (int)(equals - text), text);
-    if (len < 0 || (size_t)len >= sizeof(wanted->names[at])) {
+    struct tl_buf buf;
+    tl_buf_init_fixed(&buf, name, sizeof(wanted->names[at]) - 1);
+    if (strncmp(text, prefix, sizeof(prefix) - 1) != 0) {
+        tl_buf_add_text(&buf, prefix);
+    }
+    tl_buf_add(&buf, text, (size_t)(equals - text));
+    if (tl_buf_status(&buf) != TALLY_OK) {
         return false;
     }
+    name[buf.len] = '\0';
     wanted->settings[at] = (struct tally_setting){ name, equals + 1, origin };
     wanted->count++;
     return true;
@@ -130,6 +134,27 @@ static tally_status print_listing(const struct tl_cli *cli, struct listing *list
                         : tl_table_print(&listing->table, err);
 }
 
+static void add_preset(struct listing *listing, const struct tally_retention_preset *preset,
+                       struct tl_buf *settings)
+{
+    tl_js_open(&listing->js, NULL, '{');
+    tl_js_text(&listing->js, "name", preset->name);
+    tl_js_text(&listing->js, "about", preset->about);
+    tl_js_open(&listing->js, "settings", '[');
+    tl_buf_clear(settings);
+    for (size_t i = 0; preset->settings[i] != NULL; i++) {
+        tl_js_text(&listing->js, NULL, preset->settings[i]);
+        tl_buf_add_text(settings, i > 0 ? " " : "");
+        tl_buf_add_text(settings, preset->settings[i]);
+    }
+    tl_js_close(&listing->js, ']');
+    tl_js_close(&listing->js, '}');
+    tl_table_text(&listing->table, preset->name);
+    tl_table_cell(&listing->table, (struct tl_str){ .text = settings->data, .len = settings->len },
+                  TL_STYLE_PLAIN);
+    tl_table_text(&listing->table, preset->about);
+}
+
 static enum tl_exit show_presets(const struct tl_cli *cli)
 {
     static const struct tl_column columns[] = { { "preset", false },
@@ -146,24 +171,10 @@ static enum tl_exit show_presets(const struct tl_cli *cli)
     tl_js_open(&listing.js, "presets", '[');
     size_t count = 0;
     const struct tally_retention_preset *presets = tally_retention_presets(&count);
+    TL_CLEANUP(tl_buf_release) struct tl_buf settings = { 0 };
+    tl_buf_init(&settings, 4096);
     for (size_t i = 0; i < count; i++) {
-        char settings[512] = "";
-        size_t len = 0;
-        tl_js_open(&listing.js, NULL, '{');
-        tl_js_text(&listing.js, "name", presets[i].name);
-        tl_js_text(&listing.js, "about", presets[i].about);
-        tl_js_open(&listing.js, "settings", '[');
-        for (size_t s = 0; presets[i].settings[s] != NULL; s++) {
-            tl_js_text(&listing.js, NULL, presets[i].settings[s]);
-            len += (size_t)snprintf(settings + len, sizeof(settings) - len, "%s%s",
-                                    s > 0 ? " " : "", presets[i].settings[s]);
-            tl_assert(len < sizeof(settings));
-        }
-        tl_js_close(&listing.js, ']');
-        tl_js_close(&listing.js, '}');
-        tl_table_text(&listing.table, presets[i].name);
-        tl_table_text(&listing.table, settings);
-        tl_table_text(&listing.table, presets[i].about);
+        add_preset(&listing, &presets[i], &settings);
     }
     struct tally_error err = TALLY_ERROR_INIT;
     tl_cli_note(cli, "starting points: no program is compliant by itself; read the originals");
