@@ -8,7 +8,8 @@
  * cleared from logs and free pages.
  *
  * A batch is as large as takes about 50 ms, and a pause of at least the same length follows it, in
- * which writers go first.
+ * which writers go first. Each holds TL_GATE_BATCH (ledger/ledger.h); who seals a HOLD holds it too, so
+ * that no batch is under way that has not seen it.
  */
 #ifndef TL_LEDGER_REMOVAL_H
 #define TL_LEDGER_REMOVAL_H
@@ -75,12 +76,5 @@ tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_
  * readers are in the way for too long: removed->left. */
 tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *removed,
                                 struct tally_error *err);
-
-/*
- * Keeps removals from going on until tl_removal_go_on(): who seals a HOLD does so in between, and then
- * no batch is under way that has not seen it. Waits for at most one batch.
- */
-tally_status tl_removal_pause(struct tally_ledger *ledger, int *token_out, struct tally_error *err);
-void tl_removal_go_on(struct tally_ledger *ledger, int token);
 
 #endif /* TL_LEDGER_REMOVAL_H */
