@@ -1,5 +1,4 @@
 /* Writes retention settings into the configuration file, one line of its own for each. */
-#include <errno.h>
 #include <stdio.h>
 
 #include "base/io.h"
@@ -38,8 +37,8 @@ static tally_status check(const struct tally_setting *setting, struct tally_erro
 /* Whether the line is "KEY: ...", from its first column on. */
 static bool is_line_of(struct tl_str line, const char *key)
 {
-    size_t len = strlen(key);
-    return line.len > len && memcmp(line.text, key, len) == 0 && line.text[len] == ':';
+    struct tl_str name = tl_str_of(key);
+    return line.len > name.len && tl_str_starts(line, name) && line.text[name.len] == ':';
 }
 
 static void add_line(struct tl_buf *out, const struct tally_setting *setting)

@@ -40,6 +40,12 @@ struct tl_config {
     uint32_t spool_sync_ms;          /* what is spooled is synced after at most so long; 0: never */
     uint32_t spool_segment_age_s;    /* a segment is closed after so long */
     uint32_t epoch_seconds;          /* of a new ledger */
+    struct tl_str anchor_schedule; /* cron expressions, or "off" */
+    struct tl_str backup_schedule;
+    struct tl_str retention_schedule;
+    struct tl_str verify_schedule;
+    struct tl_str backup_dir;
+    size_t verify_part; /* contents that one scheduled verification checks; 0: all */
     uint32_t max_age_s;              /* verification: age of the newest checkpoint; 0 no limit */
     struct tl_config_entry *entries; /* every value in force, in order of name */
 };
