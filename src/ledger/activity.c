@@ -228,7 +228,7 @@ static tally_status look_at_files(const struct tl_paths *paths, struct tally_act
         memcpy(activity->trouble, text, len);
     }
     struct statvfs fs;
-    if (statvfs(paths->dir, &fs) == 0) {
+    if (tl_io->statvfs(paths->dir, &fs) == 0) {
         activity->disk_free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     }
     activity->sequencer_pid = tl_lock_holder(paths->lock);

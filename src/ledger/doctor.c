@@ -13,9 +13,6 @@
 #include "ledger/ledger.h"
 #include "ledger/trust.h"
 
-#define DISK_LOW_BYTES   (UINT64_C(1) << 30)
-#define DISK_EMPTY_BYTES (UINT64_C(64) << 20)
-
 /* One visit. Large: allocate. */
 struct visit {
     struct tl_paths paths;
@@ -129,18 +126,25 @@ static void look_at_index(struct visit *visit)
 static void look_at_disk(struct visit *visit)
 {
     struct statvfs fs;
-    if (statvfs(visit->paths.dir, &fs) != 0) {
+    if (tl_io->statvfs(visit->paths.dir, &fs) != 0) {
         say(visit, "disk.space", TALLY_HEALTH_WARNING, "the file system cannot be asked", "");
         return;
     }
     uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+    enum tl_disk_level level =
+        tl_disk_level_of(&visit->config, left, (uint64_t)fs.f_blocks * fs.f_frsize, TL_DISK_ROOM);
     char what[96];
     (void)snprintf(what, sizeof(what), "%llu MiB are free", (unsigned long long)(left >> 20));
-    enum tally_health health = left < DISK_EMPTY_BYTES ? TALLY_HEALTH_ERROR
-                               : left < DISK_LOW_BYTES ? TALLY_HEALTH_WARNING
-                                                       : TALLY_HEALTH_OK;
-    say(visit, "disk.space", health, what,
-        health == TALLY_HEALTH_OK ? "" : "make room: appending fails when the disk is full");
+    say(visit, "disk.space",
+        level == TL_DISK_ROOM   ? TALLY_HEALTH_OK
+        : level == TL_DISK_SOFT ? TALLY_HEALTH_WARNING
+                                : TALLY_HEALTH_ERROR,
+        what,
+        level == TL_DISK_ROOM   ? ""
+        : level == TL_DISK_SOFT ? "make room: below disk.hard, best_effort events are dropped"
+        : level == TL_DISK_HARD
+            ? "make room: best_effort events are dropped, and declared as lost"
+            : "make room: only strict events are taken; the others are declared as lost");
 }
 
 static void look_at_clock(struct visit *visit)

@@ -14,6 +14,7 @@
 #include "base/fork.h"
 #include "base/thread.h"
 #include "ledger/act_text.h"
+#include "ledger/disk.h"
 #include "ledger/losses.h"
 #include "ledger/paths.h"
 #include "ledger/sequencer.h"
@@ -121,6 +122,7 @@ struct tally_ledger {
         struct tally_error why;
     } queue;
 
+    struct tl_disk disk;
     struct tl_losses losses;
 
     struct tl_state {

@@ -1,4 +1,6 @@
 /* The thread `sequence`: has or seeks the ledger's lock, and with it seals what is handed in. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "ledger/ledger.h"
 
@@ -181,8 +183,29 @@ static void leave_broken_role(struct tally_ledger *ledger)
     tl_trouble_note(ledger, broken, &error);
 }
 
+/* The one that records also records how the disk fares: it tells later why events are missing. */
+static void look_at_disk(struct tally_ledger *ledger)
+{
+    struct tl_disk *disk = &ledger->disk;
+    uint64_t free_bytes = 0;
+    if (ledger->paths.memory ||
+        !tl_disk_look(disk, ledger->paths.dir, &ledger->config, &free_bytes)) {
+        return;
+    }
+    enum tl_disk_level level = tl_disk_level_now(disk);
+    if (ledger->role.held && ledger->spool != NULL && level != disk->told) {
+        char metadata[96];
+        (void)snprintf(metadata, sizeof(metadata), "{\"free_bytes\":%llu,\"level\":\"%s\"}",
+                       (unsigned long long)free_bytes, tl_disk_level_name(level));
+        if (tl_act_spool(ledger, "tally.disk", metadata, NULL) == TALLY_OK) {
+            disk->told = level;
+        }
+    }
+}
+
 static bool serve(struct tally_ledger *ledger)
 {
+    look_at_disk(ledger);
     if (!ledger->role.held) {
         seek_role(ledger);
     }

@@ -40,6 +40,9 @@ struct tl_config {
     uint32_t spool_sync_ms;          /* what is spooled is synced after at most so long; 0: never */
     uint32_t spool_segment_age_s;    /* a segment is closed after so long */
     uint32_t epoch_seconds;          /* of a new ledger */
+    size_t disk_soft_bytes; /* free room; see ledger/disk.h */
+    size_t disk_hard_bytes;
+    size_t disk_reserve_bytes;
     struct tl_str anchor_schedule; /* cron expressions, or "off" */
     struct tl_str backup_schedule;
     struct tl_str retention_schedule;
