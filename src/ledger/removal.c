@@ -301,8 +301,8 @@ static tally_status reduce(struct tl_removal *removal, struct tally_error *err)
             sleep_us(BUSY_PAUSE_US);
         }
         why = (struct tally_error)TALLY_ERROR_INIT;
-        status = tl_act_reduce(removal->ledger, removal->writer, removal->batch, removal->count,
-                               &why);
+        status =
+            tl_act_reduce(removal->ledger, removal->writer, removal->batch, removal->count, &why);
     }
     return status == TALLY_OK ? status : tl_fail_with(err, status, &why);
 }

@@ -22,10 +22,10 @@ static struct site site;
 static const struct tally_actor operator= { .by = "alice" };
 
 static const struct tally_setting one_day[] = {
-    { .name = "retention.default_days", .value = "1" },
-    { .name = "retention.by_severity.critical", .value = "3" },
-    { .name = "retention.by_severity.low", .value = "0" },
-    { .name = "retention.by_severity.high", .value = "-7" },
+    { .key = "retention.default_days", .value = "1", .origin = "test" },
+    { .key = "retention.by_severity.critical", .value = "3", .origin = "test" },
+    { .key = "retention.by_severity.low", .value = "0", .origin = "test" },
+    { .key = "retention.by_severity.high", .value = "-7", .origin = "test" },
 };
 
 static int set_up(void **state)
@@ -375,8 +375,8 @@ static void a_longer_rule_counts_at_once(void **state)
 
     fake_clock_pass(9 * DAY);
     static const struct tally_setting longer[] = {
-        { .name = "retention.default_days", .value = "30" },
-        { .name = "retention.by_severity.critical", .value = "3" },
+        { .key = "retention.default_days", .value = "30", .origin = "test" },
+        { .key = "retention.by_severity.critical", .value = "3", .origin = "test" },
     };
     site.settings = longer;
     site.setting_count = TL_ARRAY_LEN(longer);
