@@ -53,7 +53,7 @@ static tally_status run_backup(struct job_run *run, struct tally_error *err)
 {
     const struct tl_config *config = &run->ledger->config;
     char dir[TL_PATH_SIZE];
-    if (config->backup_dir.len == 0) {
+    if (tl_str_is(config->backup_dir, "none")) {
         return tl_fail(err, TALLY_EINVAL, "backup.schedule needs backup.dir");
     }
     tl_str_copy(dir, sizeof(dir), config->backup_dir);

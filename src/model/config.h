@@ -20,7 +20,7 @@ struct tl_config_entry;
 struct tl_config {
     struct tl_arena arena;
     struct tl_str store;       /* "sqlite"; or the URI of a registered kind of store */
-    struct tl_str archive_dir; /* relative to the ledger's directory, or absolute; "" for none */
+    struct tl_str archive_dir; /* relative to the ledger's directory, or absolute; "none" */
     struct tl_str keys_dir;    /* relative to the ledger's directory, or absolute; "keys" */
     struct tl_event_rules event;
     struct tl_retention retention;
@@ -47,7 +47,7 @@ struct tl_config {
     struct tl_str backup_schedule;
     struct tl_str retention_schedule;
     struct tl_str verify_schedule;
-    struct tl_str backup_dir;
+    struct tl_str backup_dir; /* "none" */
     size_t verify_part; /* contents that one scheduled verification checks; 0: all */
     uint32_t max_age_s;              /* verification: age of the newest checkpoint; 0 no limit */
     struct tl_config_entry *entries; /* every value in force, in order of name */
