@@ -90,6 +90,12 @@ tally_status tally_append(struct tally_ledger *ledger, const char *json, size_t 
     return append_one(ledger, json, len, false, receipt_out, err);
 }
 
+tally_status tl_append_own(struct tally_ledger *ledger, const char *json, size_t len,
+                           struct tally_error *err)
+{
+    return append_one(ledger, json, len, true, NULL, err);
+}
+
 tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger,
                           const char *action, const char *by, const char *metadata)
 {

@@ -78,6 +78,13 @@ struct tl_role {
     uint32_t failures;    /* to get or use it, one after the other */
 };
 
+/* What one thread at a time may do, of all that have the ledger open in any process. */
+enum tl_gate {
+    TL_GATE_REMOVAL, /* a purge or an erasure */
+    TL_GATE_BATCH,   /* one batch of it; or to seal a hold, which it has to see */
+    TL_GATE_COUNT
+};
+
 struct tally_ledger {
     /* immutable after open */
     struct tl_paths paths;
@@ -128,6 +135,14 @@ struct tally_ledger {
         char trouble[256]; /* why nothing can be recorded; "" if it can, or another process does */
     } state;
 
+    struct tl_gates {
+        struct tl_mutex mu;
+        struct tl_cond changed;
+        /* guarded by mu */
+        bool taken[TL_GATE_COUNT];
+        int fds[TL_GATE_COUNT]; /* of the lock files; -1 */
+    } gates;
+
     struct tl_readers {
         struct tl_mutex mu;
         /* guarded by mu */
@@ -167,6 +182,11 @@ void tl_role_drop(struct tally_ledger *ledger, bool drain_index);
 bool tl_lock_is_held(const char *path);
 /* The process that holds the lock; 0 nobody, -1 somebody who did not say. */
 int64_t tl_lock_holder(const char *path);
+
+/* gate.c. Errors: TALLY_EBUSY it is taken, and we are not to wait; TALLY_EIO */
+tally_status tl_gate_enter(struct tally_ledger *ledger, enum tl_gate gate, bool wait,
+                           struct tally_error *err);
+void tl_gate_leave(struct tally_ledger *ledger, enum tl_gate gate);
 
 /* serve.c: the thread. */
 tally_status tl_sequence_start(struct tally_ledger *ledger, struct tally_error *err);

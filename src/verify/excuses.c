@@ -296,8 +296,7 @@ static bool contains(const struct tl_range *ranges, uint32_t count, uint64_t seq
     return false;
 }
 
-/* Whether a hold on record `seq` was active when leaf `at_seq` was sealed. */
-static bool is_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq)
+bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq)
 {
     for (size_t i = 0; i < scope->held_count; i++) {
         const struct tl_held_range *held = &scope->excuses->held[scope->held[i]];
@@ -356,7 +355,7 @@ static void judge_purges(const struct tl_excuse_scope *scope, uint64_t seq, uint
         if (!due || !purge_names(purge, seq)) {
             continue;
         }
-        if (is_held(scope, seq, purge->seq)) {
+        if (tl_excuse_held(scope, seq, purge->seq)) {
             excuse->only_held = true;
         } else if (purge->invalid) {
             excuse->purged_invalid = true;
@@ -380,7 +379,7 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
             !contains(erasure->seqs, erasure->seq_count, seq)) {
             continue;
         }
-        if (is_held(scope, seq, erasure->seq)) {
+        if (tl_excuse_held(scope, seq, erasure->seq)) {
             excuse.only_held = true;
             continue;
         }
@@ -391,6 +390,19 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
         return excuse;
     }
     return excuse;
+}
+
+bool tl_excuse_overridden(const struct tl_excuse_scope *scope, uint64_t seq)
+{
+    const struct tl_excuses *excuses = scope->excuses;
+    for (size_t i = 0; i < excuses->purge_count && excuses->override_count > 0; i++) {
+        const struct tl_purge *purge = &excuses->purges[i];
+        if (purge->override_days && !purge->invalid && purge_names(purge, seq) &&
+            !tl_excuse_held(scope, seq, purge->seq)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool names(const struct tl_erasure *erasure, struct tl_str pointer)
@@ -413,7 +425,7 @@ bool tl_excuse_member(const struct tl_excuse_scope *scope, uint64_t seq, struct 
             !names(erasure, pointer)) {
             continue;
         }
-        if (!is_held(scope, seq, erasure->seq)) {
+        if (!tl_excuse_held(scope, seq, erasure->seq)) {
             *only_held_out = false;
             return true;
         }

@@ -102,6 +102,13 @@ void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t
 struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
                               uint32_t retain_until);
 
+/* Whether a hold on the record was active when leaf `at_seq` was sealed; the size of the ledger asks for
+ * the holds that are active now. */
+bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq);
+
+/* Whether a PURGE of the override form covers the record, whatever its day. */
+bool tl_excuse_overridden(const struct tl_excuse_scope *scope, uint64_t seq);
+
 /* Whether a PURGE names the record, due or not. */
 bool tl_excuse_purge_names(const struct tl_excuses *excuses, uint64_t seq);
 
