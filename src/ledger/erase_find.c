@@ -208,7 +208,8 @@ static tally_status find_id(struct tl_walk *walk, const char *id, struct tally_e
     uint8_t leaf_id[1][TALLY_LEAF_ID_LEN];
     uint64_t seq = TALLY_SEQ_NONE;
     if (tl_leaf_id(leaf_id[0], tl_str_of(id)) == TALLY_OK) {
-        TL_TRY(tl_store_find_ids(walk->reader.store, leaf_id, 1, &seq, err));
+        TL_TRY(tl_store_find_ids(walk->reader.store, (const uint8_t(*)[TALLY_LEAF_ID_LEN])leaf_id,
+                                 1, &seq, err));
     }
     walk->ranges.seq_first = seq == TALLY_SEQ_NONE ? 0 : seq;
     walk->ranges.seq_end = seq == TALLY_SEQ_NONE ? 0 : seq + 1;

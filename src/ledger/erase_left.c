@@ -68,6 +68,9 @@ tally_status tl_eraser_reduce(void *ctx, const struct tally_record *record, stru
     if (eraser->whole) {
         return TALLY_OK; /* nothing is left */
     }
+    if (record->event == NULL) {
+        return TALLY_ENOTFOUND; /* malformed: for verification to find */
+    }
     TL_TRY(tl_leaf_decode(&leaf, record->leaf, record->leaf_len, NULL));
     TL_TRY(tl_reduce_record(reducer, record, tl_policies_at(&eraser->policies, record->seq),
                             &eraser->members, leaf.commit));

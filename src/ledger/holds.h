@@ -4,6 +4,7 @@
 
 #include <tally/lifecycle.h>
 
+#include "base/str.h"
 #include "store/store.h"
 
 /* Calls `fn` for each hold in the order in which they were set. */
