@@ -124,10 +124,10 @@ static struct tally_erased erase(struct tally_ledger *ledger,
 #define SHORT  "Zq7"
 #define NAME   "Quibblethwaite \xf0\x9f\x90\xa7\xf0\x9d\x94\x98"
 #define NUMBER "8675309.25"
-#define FULL                                                                                      \
-    "{'id':'full','action':'user.update','actor':{'id':'u-41','name':'" NAME "','type':'user'},"  \
-    "'targets':[{'id':'t-17','type':'doc'}],'metadata':{'n':" NUMBER ",'s':'" SHORT "'},"         \
-    "'reason':'because of Xylophonic','source':{'ip':'203.0.113.77','service':'web'},"            \
+#define FULL                                                                                     \
+    "{'id':'full','action':'user.update','actor':{'id':'u-41','name':'" NAME "','type':'user'}," \
+    "'targets':[{'id':'t-17','type':'doc'}],'metadata':{'n':" NUMBER ",'s':'" SHORT "'},"        \
+    "'reason':'because of Xylophonic','source':{'ip':'203.0.113.77','service':'web'},"           \
     "'occurred_at':'2026-01-01T00:00:00Z'}"
 
 static void whole_records_are_gone(void **state)
