@@ -323,8 +323,11 @@ static tally_status record_run(const struct run *run, bool complete, struct tall
         tl_json_write_string(&out, run->pointers[i]);
     }
     tl_buf_add_text(&out, "]}");
-    TL_TRY(tl_buf_status(&out));
-    return tally_record_act(run->ledger, "tally.erase", run->actor->by, out.data, NULL, err);
+    TL_CLEANUP(tl_freep) char *text = tl_buf_take(&out, NULL);
+    if (text == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a record of the erasure");
+    }
+    return tally_record_act(run->ledger, "tally.erase", run->actor->by, text, NULL, err);
 }
 
 static void fill_result(struct run *run)
@@ -404,10 +407,10 @@ static tally_status check_options(const struct tally_ledger *ledger,
     if (options->struct_size != sizeof(*options)) {
         return tl_fail(err, TALLY_EINVAL, "struct tally_erase_options has an unknown size");
     }
-    if (actor == NULL || !is_given(actor->by)) {
+    if (options->dry_run == 0 && (actor == NULL || !is_given(actor->by))) {
         return tl_fail(err, TALLY_EINVAL, "an erasure needs the name of who asks for it");
     }
-    if (!is_given(actor->reason)) {
+    if (options->dry_run == 0 && !is_given(actor->reason)) {
         return tl_fail(err, TALLY_EINVAL, "an erasure needs the reason it rests on");
     }
     if (options->id != NULL && (selects || options->subject != NULL)) {
