@@ -213,15 +213,15 @@ static void print_sealed(struct tally_ledger *ledger, const struct tally_erased 
 static void print_text(struct tally_ledger *ledger, const struct request *request,
                        const struct tally_erased *erased)
 {
-    bool dry = request->options.dry_run != 0;
-    printf("%-12s%" PRIu64 " records match\n", dry ? "dry run" : "erasure", erased->matched);
-    printf("%-12s%" PRIu64 " records", dry ? "would go" : "erased", erased->erased);
+    printf("%-12s%" PRIu64 "\n", "matched", erased->matched);
+    printf("%-12s%" PRIu64 " (", request->options.dry_run != 0 ? "would go" : "erased",
+           erased->erased);
     if (request->options.member_count > 0) {
-        printf(", %" PRIu64 " members of them", erased->members);
+        printf("%" PRIu64 " members, ", erased->members);
     }
-    printf(", %" PRIu64 " bytes\n", erased->bytes);
-    printf("%-12s%" PRIu64 " records, kept as they are\n", "on hold", erased->held);
-    printf("%-12s%" PRIu64 " records had nothing left to erase\n", "gone", erased->gone);
+    printf("%" PRIu64 " bytes)\n", erased->bytes);
+    printf("%-12s%" PRIu64 ", kept as they are\n", "on hold", erased->held);
+    printf("%-12s%" PRIu64 ", nothing left to erase\n", "gone", erased->gone);
     print_sealed(ledger, erased);
     print_line("by", request->actor.by);
     print_line("basis", request->actor.reason);
