@@ -426,6 +426,25 @@ static tally_status check_options(const struct tally_ledger *ledger,
     return tl_refuse_inherited(ledger, err);
 }
 
+/* A name that was never set apart is a slip of the pen, and must not end in "nothing to erase". */
+static tally_status check_members(const struct tl_eraser *eraser, struct tally_error *err)
+{
+    for (uint32_t i = 0; i < eraser->members.count; i++) {
+        const char *pointer = eraser->members.pointers[i].text;
+        bool known = false;
+        for (size_t k = 0; k < eraser->policies.count && !known; k++) {
+            known = tl_erasable_has(eraser->policies.items[k].set, tl_str_of(pointer));
+        }
+        if (!known) {
+            return tl_fail_code(err, TALLY_EINVAL, "not_erasable",
+                                "no policy of this ledger sets '%s' apart: erase a member that one "
+                                "does, or the whole content",
+                                pointer);
+        }
+    }
+    return TALLY_OK;
+}
+
 /* Takes the pointers as the leaves name them. */
 static tally_status read_members(struct run *run, struct tally_error *err)
 {
@@ -445,6 +464,7 @@ static tally_status read_members(struct run *run, struct tally_error *err)
     }
     tl_reader_put(run->ledger, &reader);
     TL_TRY(status);
+    TL_TRY(check_members(run->eraser, err));
     const struct tl_erasable_set *members = &run->eraser->members;
     run->pointer_count = run->eraser->whole ? 1 : members->count;
     run->pointers[0] = TL_STR("");
