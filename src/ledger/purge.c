@@ -70,7 +70,7 @@ static struct tl_control make_control(const struct purge *purge)
 static tally_status write_archive(struct purge *purge, struct tally_error *err)
 {
     const struct tl_config *config = &purge->config;
-    if (config->archive_dir.len == 0 || purge->plan.go_count == 0) {
+    if (tl_str_is(config->archive_dir, "none") || purge->plan.go_count == 0) {
         return TALLY_OK;
     }
     char name[TL_PATH_SIZE];

@@ -12,10 +12,11 @@
 #define BATCH_BYTES     ((size_t)8 << 20) /* of what is left of partly erased records */
 #define TARGET_US       INT64_C(40000) /* a batch that took longer is followed by a smaller one */
 #define PAUSE_MIN_US    INT64_C(1000)
-#define BUSY_US         INT64_C(30000000) /* how long the store may be busy */
+#define BUSY_PAUSE_US   INT64_C(10000)
+#define BUSY_TRIES      3000 /* 30 s and more */
 #define RECLAIM_FIRST   ((uint64_t)256 << 10)
 #define RECLAIM_MAX     ((uint64_t)16 << 20)
-#define RECLAIM_US      INT64_C(5000000) /* without any success */
+#define RECLAIM_TRIES   200 /* in a row without any success: 2 s and more */
 #define SCOPE_RECORDS   4096u
 #define CHECKPOINTS_MAX 64u
 
@@ -293,17 +294,16 @@ static tally_status gather(struct tl_removal *removal, struct tl_reader *reader,
 
 static tally_status reduce(struct tl_removal *removal, struct tally_error *err)
 {
-    int64_t until_us = tl_clock->steady_us() + BUSY_US;
     struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status = TALLY_OK;
-    do {
+    tally_status status = TALLY_EBUSY;
+    for (int i = 0; i < BUSY_TRIES && status == TALLY_EBUSY; i++) {
+        if (i > 0) {
+            sleep_us(BUSY_PAUSE_US);
+        }
         why = (struct tally_error)TALLY_ERROR_INIT;
         status =
             tl_act_reduce(removal->ledger, removal->writer, removal->batch, removal->count, &why);
-        if (status == TALLY_EBUSY) {
-            sleep_us(10 * PAUSE_MIN_US);
-        }
-    } while (status == TALLY_EBUSY && tl_clock->steady_us() < until_us);
+    }
     return status == TALLY_OK ? status : tl_fail_with(err, status, &why);
 }
 
@@ -360,32 +360,41 @@ tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_
     return TALLY_OK;
 }
 
+/* One step. Returns how long it took, and makes the next one fit. */
+static tally_status reclaim_step(struct tl_removal *removal, uint64_t *step, uint64_t *left,
+                                 int64_t *took_us_out, struct tally_error *err)
+{
+    int64_t start_us = tl_clock->steady_us();
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_store_reclaim(removal->writer, *step, left, &why);
+    *took_us_out = tl_clock->steady_us() - start_us;
+    if (*took_us_out < TARGET_US / 2 && *step < RECLAIM_MAX) {
+        *step *= 2;
+    } else if (*took_us_out > TARGET_US && *step > RECLAIM_FIRST) {
+        *step /= 2;
+    }
+    return status == TALLY_OK || status == TALLY_EBUSY ? status : tl_fail_with(err, status, &why);
+}
+
 tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *removed,
                                 struct tally_error *err)
 {
     uint64_t left = removal->writer == NULL ? 0 : UINT64_MAX;
     uint64_t step = RECLAIM_FIRST;
-    int64_t until_us = tl_clock->steady_us() + RECLAIM_US;
-    while (left > 0) {
+    for (int idle = 0; left > 0 && idle < RECLAIM_TRIES; idle++) {
         uint64_t before = left;
-        int64_t start_us = tl_clock->steady_us();
-        tally_status status = tl_store_reclaim(removal->writer, step, &left, err);
-        int64_t now_us = tl_clock->steady_us();
+        int64_t took_us = 0;
+        tally_status status = reclaim_step(removal, &step, &left, &took_us, err);
         if (status != TALLY_OK && status != TALLY_EBUSY) {
             return status;
         }
-        if (left < before && status == TALLY_OK) {
-            until_us = now_us + RECLAIM_US;
-        } else if (now_us >= until_us) {
-            break; /* somebody reads what is to be cleared: the next time */
+        bool better = status == TALLY_OK && left < before;
+        if (better) {
+            idle = 0;
         }
-        if (now_us - start_us < TARGET_US / 2 && step < RECLAIM_MAX) {
-            step *= 2;
-        } else if (now_us - start_us > TARGET_US && step > RECLAIM_FIRST) {
-            step /= 2;
-        }
+        int64_t pause_us = better ? PAUSE_MIN_US : BUSY_PAUSE_US; /* somebody reads what is to go */
         if (left > 0) {
-            sleep_us(now_us - start_us > PAUSE_MIN_US ? now_us - start_us : PAUSE_MIN_US);
+            sleep_us(took_us > pause_us ? took_us : pause_us);
         }
     }
     uint64_t after = measure_files(removal->ledger);

@@ -20,7 +20,7 @@ struct tl_config_entry;
 struct tl_config {
     struct tl_arena arena;
     struct tl_str store;       /* "sqlite"; or the URI of a registered kind of store */
-    struct tl_str archive_dir; /* relative to the ledger's directory, or absolute; "" for none */
+    struct tl_str archive_dir; /* relative to the ledger's directory, or absolute; "none" */
     struct tl_str keys_dir;    /* relative to the ledger's directory, or absolute; "keys" */
     struct tl_event_rules event;
     struct tl_retention retention;

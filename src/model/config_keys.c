@@ -8,6 +8,7 @@ const struct tl_config_key tl_config_keys[] = {
     { .name = "archive.dir",
       .kind = TL_CONFIG_TEXT,
       .offset = offsetof(struct tl_config, archive_dir),
+      .fallback = "none",
       .doc = "Where a purge writes contents before they go: absolute, or relative to the ledger." },
     { .name = "epoch.seconds",
       .kind = TL_CONFIG_SECONDS,
