@@ -127,6 +127,13 @@ static tally_status faulty_self_check(struct tally_store *store,
     return after(tl_store_self_check(inner_of(store), fn, ctx, err));
 }
 
+static tally_status faulty_cosign(struct tally_store *store, uint64_t size, const char *note,
+                                  size_t note_len, struct tally_error *err)
+{
+    TL_TRY(before());
+    return after(tl_store_cosign(inner_of(store), size, note, note_len, err));
+}
+
 static void faulty_close(struct tally_store *store)
 {
     tl_store_close(inner_of(store));
@@ -150,6 +157,7 @@ static const struct tally_store_ops faulty_ops = {
     .newest_checkpoint = faulty_newest_checkpoint,
     .self_check = faulty_self_check,
     .close = faulty_close,
+    .cosign = faulty_cosign,
 };
 
 /* Takes `inner`. */
