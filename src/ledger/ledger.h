@@ -248,7 +248,6 @@ tally_status tl_options_read(const struct tally_options *options, struct tl_path
 tally_status tl_config_reread(const struct tally_ledger *ledger,
                               const struct tally_setting *settings, size_t count,
                               struct tl_config **config_out, struct tally_error *err);
-void tl_config_freep(struct tl_config **config);
 tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err);
 tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const struct tl_paths *paths,
                                  const struct tl_config *config, struct tally_store *store,

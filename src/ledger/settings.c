@@ -33,15 +33,6 @@ static tally_status site_new(struct site **site_out, const struct tally_options 
     return TALLY_OK;
 }
 
-void tl_config_freep(struct tl_config **config)
-{
-    if (*config != NULL) {
-        tl_config_release(*config);
-        tl_free(*config);
-    }
-    *config = NULL;
-}
-
 tally_status tl_config_reread(const struct tally_ledger *ledger,
                               const struct tally_setting *settings, size_t count,
                               struct tl_config **config_out, struct tally_error *err)

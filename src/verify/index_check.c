@@ -101,7 +101,7 @@ static tally_status compare_record(void *ctx, const struct tally_record *record)
     return TALLY_OK;
 }
 
-static void add_unsettled(struct tl_unsettled *unsettled, const struct tl_removal *removal)
+static void add_unsettled(struct tl_unsettled *unsettled, const struct tl_index_removal *removal)
 {
     if (unsettled->count == TL_UNSETTLED_MAX || removal->first > removal->last) {
         unsettled->all = true;
@@ -121,7 +121,7 @@ static bool is_unsettled(const struct tl_unsettled *unsettled, uint64_t first, u
 }
 
 /* What was under way before the records were looked at. */
-static tally_status take_noted(void *ctx, const struct tl_removal *removal)
+static tally_status take_noted(void *ctx, const struct tl_index_removal *removal)
 {
     struct tl_unsettled *unsettled = ctx;
     if (removal->stage == TL_REMOVAL_NOTED) {
@@ -133,7 +133,7 @@ static tally_status take_noted(void *ctx, const struct tl_removal *removal)
 
 /* What began meanwhile, also if it is done. Ids follow on one another: where some are missing, they
  * were forgotten. */
-static tally_status take_begun(void *ctx, const struct tl_removal *removal)
+static tally_status take_begun(void *ctx, const struct tl_index_removal *removal)
 {
     struct tl_unsettled *unsettled = ctx;
     if (removal->id > unsettled->newest) {

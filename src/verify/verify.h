@@ -60,6 +60,12 @@ struct tl_verify_input {
 
     bool is_volatile;                   /* oldest contents may be gone without a reason */
     const struct tl_handover *handover; /* NULL: a ledger itself, with a head and an index */
+    /* Appends the token of the ANCHOR record `seq`, of at most TL_NOTE_LEN_MAX bytes, to `out`;
+     * TALLY_ENOTFOUND if it is not there. NULL: who calls holds tokens against their records itself. */
+    tally_status (*anchor_token)(void *ctx, uint64_t seq, struct tl_buf *out,
+                                 struct tally_error *err);
+    void *anchor_ctx;
+
     const char *temp_dir; /* for sorting ids beyond a million; NULL is /tmp */
 
     /* Scope, age, skip_index and callbacks; the paths in it are not read. Required. */
