@@ -20,6 +20,10 @@
  * because each has a leaf, and SQLite moves rows by two pages at most. */
 #define TOUCHED_MARGIN 1024u
 
+/* After so many pages in the log this connection moves them into the database: were there more, the
+ * one that appends would have to do it, and whoever records would wait. */
+#define LOG_PAGES 256
+
 #define PARTS 4 /* of a record, beside its seq */
 
 /* A row that is out of the table for a moment. */
@@ -153,11 +157,11 @@ static tally_status rewrite(struct store_sqlite *store, const struct tl_sqlite_r
 static tally_status touch(struct store_sqlite *store, uint64_t first, uint64_t last_seq,
                           struct tally_error *err)
 {
-    const struct tl_sqlite_range range = { .first =
-                                               first < TOUCHED_MARGIN ? 0 : first - TOUCHED_MARGIN,
-                                           .last = last_seq > INT64_MAX - 2 * TOUCHED_MARGIN
-                                                       ? INT64_MAX - 1
-                                                       : last_seq + TOUCHED_MARGIN };
+    const struct tl_sqlite_range range = {
+        .first = first < TOUCHED_MARGIN ? 0 : first - TOUCHED_MARGIN,
+        .last = last_seq > INT64_MAX - UINT64_C(2) * TOUCHED_MARGIN ? INT64_MAX - 1
+                                                                    : last_seq + TOUCHED_MARGIN
+    };
     struct tl_sqlite_range *last =
         store->touched_count == 0 ? NULL : &store->touched[store->touched_count - 1];
     if (last != NULL && range.first >= last->first && range.first <= last->last) {
@@ -174,6 +178,7 @@ static tally_status touch(struct store_sqlite *store, uint64_t first, uint64_t l
         store->touched = grown;
         store->touched_capacity = capacity;
     }
+    tl_assert(store->touched != NULL);
     store->touched[store->touched_count++] = range;
     return TALLY_OK;
 }
@@ -194,13 +199,15 @@ static tally_status reduce_run(struct store_sqlite *store, const struct tally_re
     if (may_move_rows(reductions, count)) {
         TL_TRY(touch(store, range.first, range.last, err));
     }
+    if (count < 2) {
+        return reduce_one(store, &reductions[0], err);
+    }
     TL_TRY(content_len(store, &range, &before, err));
     for (size_t i = 0; i < count; i++) {
         TL_TRY(reduce_one(store, &reductions[i], err));
     }
     TL_TRY(content_len(store, &range, &after, err));
-    if (count < 2 || before < after + REMOVED_MIN || (before - after) * 4 < before ||
-        after > REWRITTEN_MAX) {
+    if (before < after + REMOVED_MIN || (before - after) * 4 < before || after > REWRITTEN_MAX) {
         return TALLY_OK;
     }
     return rewrite(store, &range, err);
@@ -238,6 +245,8 @@ tally_status tl_store_sqlite_reduce(struct tally_store *base,
 {
     struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_assert(store->mode == TALLY_STORE_WRITE && !store->reading);
+    TL_TRY(tl_store_sqlite_reopen(store, err));
+    (void)sqlite3_wal_autocheckpoint(store->db, LOG_PAGES); /* cannot fail */
     TL_TRY(tl_store_sqlite_run(store, TL_STMT_BEGIN_WRITE, err));
     tally_status status = reduce_all(store, reductions, count, err);
     if (status != TALLY_OK) {
