@@ -35,6 +35,7 @@ enum tl_sqlite_stmt {
     TL_STMT_ADD_RECENT,
     TL_STMT_SCAN_RECENT,
     TL_STMT_DROP_RECENT,
+    TL_STMT_REDUCE,
     TL_STMT_COUNT
 };
 
@@ -80,6 +81,18 @@ tally_status tl_store_sqlite_stmt(struct store_sqlite *store, enum tl_sqlite_stm
 tally_status tl_store_sqlite_head(struct store_sqlite *store, struct tally_head *head_out,
                                   struct tally_error *err);
 
+/* Opens the database if a failed commit has closed it. */
+tally_status tl_store_sqlite_reopen(struct store_sqlite *store, struct tally_error *err);
+
+/* Runs a statement that gives no rows. */
+tally_status tl_store_sqlite_run(struct store_sqlite *store, enum tl_sqlite_stmt which,
+                                 struct tally_error *err);
+/* After a failed commit nobody knows whether what was to be written is there; the connection is
+ * closed, so that the next call reads anew. */
+tally_status tl_store_sqlite_commit(struct store_sqlite *store, struct tally_error *err);
+void tl_store_sqlite_rollback(struct store_sqlite *store); /* if there is a transaction */
+struct store_sqlite *tl_store_sqlite_of(struct tally_store *store);
+
 void tl_sqlite_ids_init(struct tl_sqlite_ids *ids);
 void tl_sqlite_ids_release(struct tl_sqlite_ids *ids);
 
@@ -110,6 +123,13 @@ tally_status tl_sqlite_ids_add(struct store_sqlite *store, const struct tally_ba
                                struct tally_error *err);
 void tl_sqlite_ids_done(struct tl_sqlite_ids *ids, const struct tally_batch *batch);
 void tl_sqlite_ids_undo(struct tl_sqlite_ids *ids);
+
+/* reduce() and reclaim() of the store. */
+tally_status tl_store_sqlite_reduce(struct tally_store *base,
+                                    const struct tally_reduction *reductions, size_t count,
+                                    struct tally_error *err);
+tally_status tl_store_sqlite_reclaim(struct tally_store *base, uint64_t max_bytes,
+                                     uint64_t *left_out, struct tally_error *err);
 
 /* self_check() of the store. */
 tally_status tl_store_sqlite_check(struct store_sqlite *store,
