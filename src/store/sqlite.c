@@ -8,8 +8,6 @@
 #include "base/io.h"
 #include "store/sqlite_forks.h"
 
-#define BUSY_TIMEOUT_MS 250 /* as long as a reader may need to recover a log left by a crash */
-
 static tally_status status_of(int code)
 {
     switch (code & 0xff) {
@@ -292,7 +290,7 @@ static tally_status open_db(sqlite3 **db_out, const char *path, const struct tl_
                              path);
     }
     (void)sqlite3_extended_result_codes(db, 1);
-    (void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS); /* these two cannot fail */
+    (void)sqlite3_busy_timeout(db, TL_SQLITE_BUSY_TIMEOUT_MS); /* these two cannot fail */
     if (mode == TALLY_STORE_CREATE) {
         TL_TRY(tl_sqlite_exec(db, kind->layout, err));
     }

@@ -12,6 +12,8 @@
 
 #include "base/base.h"
 
+#define TL_SQLITE_BUSY_TIMEOUT_MS 250 /* a reader may need it to recover a log left by a crash */
+
 /* A pragma that is set and then read back. */
 struct tl_sqlite_pragma {
     const char *set;  /* "PRAGMA synchronous=FULL" */

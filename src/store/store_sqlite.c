@@ -40,6 +40,11 @@ static const char *const statements[TL_STMT_COUNT] = {
         "SELECT first, ids FROM event_id_recent WHERE first >= ? ORDER BY first",
     [TL_STMT_DROP_RECENT] = "DELETE FROM event_id_recent WHERE first < ?",
     [TL_STMT_REDUCE] = "UPDATE record SET event = ?, seed = NULL, opened = ? WHERE seq = ?",
+    [TL_STMT_CONTENT_LEN] =
+        "SELECT coalesce(sum(length(leaf) + coalesce(length(CAST(event AS BLOB)), 0) + "
+        "coalesce(length(seed), 0) + coalesce(length(opened), 0)), 0) FROM record "
+        "WHERE seq >= ? AND seq < ?",
+    [TL_STMT_DROP_RECORDS] = "DELETE FROM record WHERE seq >= ? AND seq < ?",
 };
 
 struct store_sqlite *tl_store_sqlite_of(struct tally_store *store)
@@ -450,6 +455,7 @@ static void sqlite_close(struct tally_store *base)
     struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_store_sqlite_rollback(store);
     close_db(store);
+    tl_free(store->touched);
     tl_free(store->path);
     tl_free(store);
 }

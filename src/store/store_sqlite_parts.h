@@ -36,6 +36,8 @@ enum tl_sqlite_stmt {
     TL_STMT_SCAN_RECENT,
     TL_STMT_DROP_RECENT,
     TL_STMT_REDUCE,
+    TL_STMT_CONTENT_LEN,
+    TL_STMT_DROP_RECORDS,
     TL_STMT_COUNT
 };
 
@@ -60,6 +62,11 @@ struct tl_sqlite_ids {
     uint64_t absent_at;
 };
 
+/* Records, both ends inclusive. */
+struct tl_sqlite_range {
+    uint64_t first, last;
+};
+
 struct store_sqlite {
     struct tally_store base;
     char *path;
@@ -68,6 +75,11 @@ struct store_sqlite {
     sqlite3_stmt *stmts[TL_STMT_COUNT]; /* NULL until first used */
     bool reading;
     struct tl_sqlite_ids ids;
+
+    /* What reduce() may have left copies of in the unused parts of pages, until reclaim() was there. */
+    struct tl_sqlite_range *touched;
+    size_t touched_count;
+    size_t touched_capacity;
 };
 
 /* The statements that made the tables, the view and the triggers, as sqlite_schema shows them. */
