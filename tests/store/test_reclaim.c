@@ -229,6 +229,17 @@ static void check_records(struct tally_store *store, uint64_t size, size_t event
     check_ok(tl_store_self_check(store, fail_finding, NULL, NULL));
 }
 
+/* As files were made before pages were given back. */
+static void without_vacuum(void)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA journal_mode=DELETE; PRAGMA auto_vacuum=NONE; VACUUM",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 /* Removes by a second handle what `goes` names; returns by how much the file became smaller. */
 static uint64_t remove_those(size_t count, size_t event_len, goes_fn *goes)
 {
@@ -289,6 +300,46 @@ static void overwrites_single_records(void **state)
     (void)remove_those(4000, 600, goes_rarely);
 }
 
+static void reuses_pages_of_a_file_that_cannot_shrink(void **state)
+{
+    (void)state;
+    struct tally_head head;
+    struct tally_store *store = make_marked(4000, 600, &head);
+    tl_store_close(store);
+    without_vacuum();
+    store = open_store(TALLY_STORE_WRITE);
+    uint64_t before = file_size();
+    reduce_those(store, 4000, goes_always);
+    reclaim_all(store);
+    assert_int_equal(file_size(), before);
+    check_markers(4000, goes_always);
+    append_marked(store, &head, 1000, 600);
+    reclaim_all(store);
+    assert_int_equal(file_size(), before);
+    tl_store_close(store);
+}
+
+static void has_no_end_while_a_reader_needs_the_log(void **state)
+{
+    (void)state;
+    struct tally_head head;
+    struct tally_store *store = make_marked(4000, 600, &head);
+    struct tally_store *reader = NULL;
+    uint64_t left = 0;
+    check_ok(tl_store_open_reader(store, &reader, NULL));
+    check_ok(tl_store_begin_read(reader, NULL));
+    reduce_those(store, 4000, goes_scattered);
+    for (int i = 0; i < 3; i++) {
+        check_status(tl_store_reclaim(store, STEP, &left, NULL), TALLY_EBUSY);
+        assert_true(left > 0);
+    }
+    tl_store_end_read(reader);
+    reclaim_all(store);
+    check_markers(4000, goes_scattered);
+    tl_store_close(reader);
+    tl_store_close(store);
+}
+
 int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, check_rmdir)
@@ -296,6 +347,8 @@ int main(void)
         IN_DIR(gives_back_a_contiguous_range), IN_DIR(gives_back_a_scattered_half),
         IN_DIR(gives_back_overflow_pages),     IN_DIR(gives_back_all_contents),
         IN_DIR(overwrites_single_records),
+        IN_DIR(reuses_pages_of_a_file_that_cannot_shrink),
+        IN_DIR(has_no_end_while_a_reader_needs_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
