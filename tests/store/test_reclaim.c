@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/parse.h"
 #include "check.h"
 #include "store/sqlite.h"
 #include "store/store.h"
@@ -11,7 +12,8 @@
 
 #define BATCH     512u
 #define LARGE     100000u /* bytes: on overflow pages */
-#define MARKER    "MARK%08luMARK"
+#define MARKER    "MARK%luMARK"
+#define MARK_BASE 10000000u /* eight digits, all of them of the number */
 #define STEP      (UINT64_C(1) << 20)
 #define STEPS_MAX 10000
 
@@ -39,7 +41,7 @@ static struct tally_store *open_store(enum tally_store_mode mode)
 static void make_event(char *event, size_t len, uint64_t seq)
 {
     char marker[32];
-    int marker_len = snprintf(marker, sizeof(marker), MARKER, (unsigned long)seq);
+    int marker_len = snprintf(marker, sizeof(marker), MARKER, (unsigned long)(MARK_BASE + seq));
     memset(event, 'x', len);
     memcpy(event, marker, (size_t)marker_len);
     memcpy(event + len - (size_t)marker_len, marker, (size_t)marker_len);
@@ -167,9 +169,10 @@ static void count_markers(const char *suffix, uint32_t *counts, size_t size)
     assert_int_equal(fclose(file), 0);
     const char *end = bytes + st.st_size;
     for (const char *at = bytes; (at = memmem(at, (size_t)(end - at), "MARK", 4)) != NULL; at++) {
-        unsigned long seq = 0;
-        if (sscanf(at, "MARK%8luMARK", &seq) == 1 && seq < size) {
-            counts[seq]++;
+        uint64_t seq = 0;
+        if (tl_parse_u64(at + 4, 8, MARK_BASE + size - 1, &seq) == TALLY_OK &&
+            memcmp(at + 12, "MARK", 4) == 0) {
+            counts[seq - MARK_BASE]++;
         }
     }
     tl_free(bytes);
@@ -344,8 +347,10 @@ int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, check_rmdir)
     const struct CMUnitTest tests[] = {
-        IN_DIR(gives_back_a_contiguous_range), IN_DIR(gives_back_a_scattered_half),
-        IN_DIR(gives_back_overflow_pages),     IN_DIR(gives_back_all_contents),
+        IN_DIR(gives_back_a_contiguous_range),
+        IN_DIR(gives_back_a_scattered_half),
+        IN_DIR(gives_back_overflow_pages),
+        IN_DIR(gives_back_all_contents),
         IN_DIR(overwrites_single_records),
         IN_DIR(reuses_pages_of_a_file_that_cannot_shrink),
         IN_DIR(has_no_end_while_a_reader_needs_the_log),
