@@ -27,8 +27,8 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_TIMES] = "SELECT times FROM zone WHERE block = ?",
     [TL_INDEX_CLEAR_SHEETS] = "DELETE FROM sheet WHERE segment = ?",
     [TL_INDEX_SET_REVISION] = "UPDATE meta SET revision = ? WHERE one = 1",
-    [TL_INDEX_ADD_REMOVAL] = "INSERT INTO removal(id, first, last, stage) "
-                             "SELECT coalesce(max(id), 0) + 1, ?, ?, ? FROM removal",
+    [TL_INDEX_ADD_REMOVAL] = ("INSERT INTO removal(id, first, last, stage) "
+                              "SELECT coalesce(max(id), 0) + 1, ?, ?, ? FROM removal"),
     [TL_INDEX_SET_REMOVAL] = "UPDATE removal SET stage = ? WHERE id = ?",
     [TL_INDEX_TRIM_REMOVALS] =
         "DELETE FROM removal WHERE stage = ? AND id + ? <= (SELECT max(id) FROM removal)",

@@ -41,9 +41,9 @@ static const char *const statements[TL_STMT_COUNT] = {
     [TL_STMT_DROP_RECENT] = "DELETE FROM event_id_recent WHERE first < ?",
     [TL_STMT_REDUCE] = "UPDATE record SET event = ?, seed = NULL, opened = ? WHERE seq = ?",
     [TL_STMT_CONTENT_LEN] =
-        "SELECT coalesce(sum(length(leaf) + coalesce(length(CAST(event AS BLOB)), 0) + "
-        "coalesce(length(seed), 0) + coalesce(length(opened), 0)), 0) FROM record "
-        "WHERE seq >= ? AND seq < ?",
+        ("SELECT coalesce(sum(length(leaf) + coalesce(length(CAST(event AS BLOB)), 0) + "
+         "coalesce(length(seed), 0) + coalesce(length(opened), 0)), 0) FROM record "
+         "WHERE seq >= ? AND seq < ?"),
     [TL_STMT_DROP_RECORDS] = "DELETE FROM record WHERE seq >= ? AND seq < ?",
 };
 
