@@ -549,11 +549,11 @@ static bool do_restore(struct life *life)
     trace(life, "backup\n");
     struct tally_backup_result result;
     struct tally_error error = TALLY_ERROR_INIT;
-    struct model *before = malloc(sizeof(*before));
+    struct model *before = tl_alloc_array(1, sizeof(*before));
     if (before == NULL ||
         !check(life, "backup",
                tally_backup(life->ledger, backup, &alice, NULL, NULL, &result, &error), &error)) {
-        free(before);
+        tl_free(before);
         return false;
     }
     *before = life->model;
@@ -569,7 +569,7 @@ static bool do_restore(struct life *life)
         check(life, "restore",
               tally_restore(backup, life->path, &options, &alice, &restored, NULL, &error), &error);
     life->model = *before;
-    free(before);
+    tl_free(before);
     return good && open_ledger(life);
 }
 
@@ -600,7 +600,7 @@ static bool begin(struct life *life)
 
 static bool live(uint64_t seed, const char *dir, bool memory)
 {
-    struct life *life = calloc(1, sizeof(*life));
+    struct life *life = tl_alloc_array(1, sizeof(*life));
     if (life == NULL) {
         return false;
     }
@@ -616,7 +616,7 @@ static bool live(uint64_t seed, const char *dir, bool memory)
         good = choose(life)(life) && check_all(life);
     }
     tally_close(life->ledger);
-    free(life);
+    tl_free(life);
     return good;
 }
 
