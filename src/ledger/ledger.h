@@ -73,9 +73,12 @@ struct tl_role {
     uint32_t *origins;        /* index of the item of each entry */
     bool recheck;             /* part of what is taken next may have been dealt with already */
     int64_t drain_again_us;
-    int64_t try_again_us; /* steady clock: not before */
-    int64_t swept_us;     /* when old answers were last removed */
-    uint32_t failures;    /* to get or use it, one after the other */
+    int64_t try_again_us;  /* steady clock: not before */
+    int64_t tick_again_us; /* when the epoch is looked at again */
+    bool tick_failed;
+    int64_t swept_us;      /* when old answers were last removed */
+    bool reread; /* the configuration, when the lock is got: the ledger was opened some time ago */
+    uint32_t failures; /* to get or use it, one after the other */
 };
 
 struct tally_ledger {
@@ -162,6 +165,9 @@ tally_status tl_role_take(struct tally_ledger *ledger, bool *elsewhere_out,
                           struct tally_error *err);
 /* Buffers, store and sequencer of a ledger in memory, whose role never ends. */
 tally_status tl_role_prepare(struct tally_ledger *ledger, struct tally_error *err);
+/* Seals an act; the lock is held. Errors: those of tl_sequencer_act() */
+tally_status tl_role_act(struct tally_ledger *ledger, const struct tl_act_request *act,
+                         uint64_t *seq_out, struct tally_error *err);
 void tl_role_drop(struct tally_ledger *ledger, bool drain_index);
 /* Whether any process holds the lock. */
 bool tl_lock_is_held(const char *path);
