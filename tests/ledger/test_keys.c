@@ -325,7 +325,7 @@ static void a_rotation_survives_each_failed_allocation(void **state)
 {
     (void)state;
     round_number = 0;
-    print_message("# allocs %zu\n", fault_each_alloc_or_ok(rotate_without_memory, NULL));
+    assert_true(fault_each_alloc_or_ok(rotate_without_memory, NULL) > 40);
     check_sound();
 }
 
@@ -596,8 +596,14 @@ static enum tally_verdict forge(const char *base, const char *from, const char *
         tl_drill_close(drill);
     }
     tl_free(drill);
+    /* Only public evidence counts, not what the ledger itself remembers beside it. */
     check_path(path, sizeof(path), copy, "keys/highwater");
     assert_int_equal(remove(path), 0);
+    static const char *const index[] = { "index.db", "index.db-wal", "index.db-shm" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(index); i++) {
+        check_path(path, sizeof(path), copy, index[i]);
+        assert_true(remove(path) == 0 || errno == ENOENT);
+    }
     return verdict_of(copy, trust);
 }
 
