@@ -90,9 +90,8 @@ static unsigned count_there(struct tally_ledger *ledger, const char *prefix, uns
         char id[64];
         struct tally_page *page = NULL;
         (void)snprintf(id, sizeof(id), "%s-%u", prefix, n);
-        check_ok(tally_get_by_id(ledger, id, &page, NULL));
-        assert_int_equal(page->count, 1);
-        there += page->items[0].event != NULL ? 1 : 0;
+        /* Without its contents a record is not found by its id. */
+        there += tally_get_by_id(ledger, id, &page, NULL) == TALLY_OK ? 1 : 0;
         tally_page_free(page);
     }
     return there;

@@ -340,11 +340,11 @@ static void waits_for_records_that_are_not_there_yet(void **state)
 }
 
 struct notes {
-    struct tl_removal removals[600];
+    struct tl_index_removal removals[600];
     size_t count;
 };
 
-static tally_status take_note(void *ctx, const struct tl_removal *removal)
+static tally_status take_note(void *ctx, const struct tl_index_removal *removal)
 {
     struct notes *notes = ctx;
     assert_true(notes->count < TL_ARRAY_LEN(notes->removals));
