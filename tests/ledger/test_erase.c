@@ -151,6 +151,8 @@ static void whole_records_are_gone(void **state)
     assert_int_equal(erased.seq, 5);
     (void)site_verify_open(ledger, &site);
     assert_int_equal(count_where(ledger, "actor_id", "u-41"), 0);
+    assert_int_equal(count_where(ledger, "state", "erased"), 1);
+    assert_int_equal(count_where(ledger, "state", "purged"), 0);
     assert_int_equal(site_count(ledger), 3);
     tally_close(ledger);
     (void)site_verify(&site);
@@ -490,8 +492,13 @@ static int meddle(void *ctx, uint64_t done, uint64_t total)
     assert_true(done <= total);
     meddler->calls++;
     if (meddler->calls == meddler->hold_at) {
-        const struct tally_range last = { MANY + 1, MANY + 1 };
-        const struct tally_selection selection = { .ranges = &last, .range_count = 1 };
+        char id[32];
+        (void)snprintf(id, sizeof(id), "m/%u", MANY - 1);
+        const struct tally_condition last = { "id", id };
+        struct tally_query query = TALLY_QUERY_INIT;
+        query.conditions = &last;
+        query.condition_count = 1;
+        const struct tally_selection selection = { .query = &query };
         struct tally_held held;
         check_ok(
             tally_hold_add(meddler->ledger, "late", &selection, 0, 0, &dpo, &held, NULL, NULL));
@@ -609,11 +616,14 @@ static void ledgers_in_memory_erase_as_well(void **state)
     struct tally_erased erased = erase(ledger, &options);
     assert_int_equal(erased.members, 1);
     expect_state(ledger, "full", "partial");
+    assert_int_equal(count_where(ledger, "state", "partial"), 1);
     (void)site_verify_open(ledger, NULL);
     assert_int_equal(count_where(ledger, "actor_name", NAME), 0);
     options = by_id("full", NULL, 0);
     erased = erase(ledger, &options);
     assert_int_equal(erased.erased, 1);
+    assert_int_equal(count_where(ledger, "state", "erased"), 1);
+    assert_int_equal(count_where(ledger, "state", "evicted"), 0);
     (void)site_verify_open(ledger, NULL);
     tally_close(ledger);
 }
