@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "ledger/erase.h"
 #include "ledger/keys.h"
 #include "ledger/ledger.h"
 #include "ledger/trust.h"
@@ -100,6 +101,35 @@ static void look_at_store(struct visit *visit)
         status == TALLY_OK ? "" : "run 'tally verify'; restore a backup if it is damaged");
 }
 
+/* Whoever erases next finishes what was cut short; until then somebody has to know. */
+static void look_at_erasures(struct visit *visit)
+{
+    struct tally_error error = TALLY_ERROR_INIT;
+    struct tally_store *store = NULL;
+    uint64_t seq = TALLY_SEQ_NONE;
+    uint64_t left = 0;
+    tally_status status = tl_store_open(&store, visit->paths.store, TALLY_STORE_READ, &error);
+    if (status == TALLY_OK) {
+        status = tl_erase_left(store, &seq, &left, &error);
+    }
+    tl_store_close(store);
+    if (status != TALLY_OK) {
+        say(visit, "erasure.complete", TALLY_HEALTH_ERROR, error.message,
+            "run 'tally verify'; restore a backup if it is damaged");
+        return;
+    }
+    if (left == 0) {
+        say(visit, "erasure.complete", TALLY_HEALTH_OK, "nothing is left of what was erased", "");
+        return;
+    }
+    char what[128];
+    (void)snprintf(what, sizeof(what),
+                   "%llu records still have contents that record %llu says are erased",
+                   (unsigned long long)left, (unsigned long long)seq);
+    say(visit, "erasure.complete", TALLY_HEALTH_WARNING, what,
+        "repeat the 'tally erase' that was cut short: it finishes what was sealed");
+}
+
 static void look_at_index(struct visit *visit)
 {
     struct tally_error error = TALLY_ERROR_INIT;
@@ -179,6 +209,7 @@ static void look_around(struct visit *visit, const struct tally_options *options
     look_at_permissions(visit);
     look_at_keys(visit);
     look_at_store(visit);
+    look_at_erasures(visit);
     look_at_index(visit);
     look_at_disk(visit);
     look_at_clock(visit);

@@ -257,15 +257,28 @@ void tl_excuse_scope_release(struct tl_excuse_scope *scope)
     *scope = (struct tl_excuse_scope){ 0 };
 }
 
+/* The first of them that ends at `seq` or after it; `count` if there is none. Those of a large erasure
+ * are thousands, and are asked for by each record. */
+static uint32_t first_reaching(const struct tl_range *ranges, uint32_t count, uint64_t seq)
+{
+    uint32_t low = 0;
+    uint32_t high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (ranges[middle].last < seq) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t first,
                          uint64_t end)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (ranges[i].first < end && ranges[i].last >= first) {
-            return true;
-        }
-    }
-    return false;
+    uint32_t at = first_reaching(ranges, count, first);
+    return at < count && ranges[at].first < end;
 }
 
 void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t end)
@@ -288,12 +301,8 @@ void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t
 
 static bool contains(const struct tl_range *ranges, uint32_t count, uint64_t seq)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (ranges[i].first <= seq && seq <= ranges[i].last) {
-            return true;
-        }
-    }
-    return false;
+    uint32_t at = first_reaching(ranges, count, seq);
+    return at < count && ranges[at].first <= seq;
 }
 
 bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq)

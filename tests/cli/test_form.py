@@ -7,7 +7,7 @@ import unittest
 
 from harness import TALLY, Case, main
 
-COMMANDS = ("bench checkpoint completion config count doctor drill export find get help import init "
+COMMANDS = ("approve bench checkpoint completion config count doctor drill erase export find get help import init "
             "log proof reindex stats status tail verify version").split()
 ESCAPE = "\x1b"
 
