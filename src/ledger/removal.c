@@ -16,7 +16,7 @@
 #define BUSY_PAUSE_US   INT64_C(10000)
 #define BUSY_TRIES      3000 /* 30 s and more */
 #define RECLAIM_FIRST   ((uint64_t)256 << 10)
-#define RECLAIM_MAX     ((uint64_t)16 << 20)
+#define RECLAIM_MAX     ((uint64_t)4 << 20)
 #define RECLAIM_TRIES   200 /* in a row without any success: 2 s and more */
 #define SCOPE_RECORDS   4096u
 #define CHECKPOINTS_MAX 64u
@@ -335,7 +335,7 @@ static void adapt(struct tl_removal *removal, int64_t took_us)
 {
     if (took_us > TARGET_US) {
         removal->room = removal->room > 16 ? removal->room / 2 : 8;
-    } else if (took_us < TARGET_US / 2 && removal->count >= removal->room) {
+    } else if (took_us < TARGET_US / 3 && removal->count >= removal->room) {
         removal->room = removal->room < BATCH_MAX / 2 ? 2 * removal->room : BATCH_MAX;
     }
 }
@@ -463,7 +463,7 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
         }
         bool better = status == TALLY_OK && left < before;
         idle = better ? 0 : idle;
-        if (took_us < TARGET_US / 2 && step < RECLAIM_MAX) {
+        if (took_us < TARGET_US / 3 && step < RECLAIM_MAX) {
             step *= 2;
         } else if (took_us > TARGET_US && step > RECLAIM_FIRST) {
             step /= 2;
