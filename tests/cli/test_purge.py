@@ -58,7 +58,7 @@ class Purge(Case):
         hold = self.tally("hold", "list", "--json").json["holds"][0]
         self.assertEqual((hold["hold"], hold["active"], hold["records"], hold["by"], hold["reason"],
                           hold["expires_at"], len(hold["ranges"])),
-                         ("c/1", True, 2, "legal@example.com", "suit 17", "2099-01-01T00:00:00Z", 2))
+                         ("c/1", True, 2, "legal@example.com", "suit 17", "2099-01-01T00:00:00.000000Z", 2))
         self.assertIn("c/1", self.tally("hold", "list").out)
         self.tally("hold", "release", "c/1", *by)
         self.assertEqual(self.tally("hold", "release", "c/1", *by, want=None).status, 7)
