@@ -128,6 +128,21 @@ static void look_at_erasures(struct visit *visit)
         "repeat the 'tally erase' that was cut short: it finishes what was sealed");
 }
 
+static void say_of_part(void *ctx, const char *check, enum tally_health health, const char *what,
+                        const char *advice)
+{
+    say(ctx, check, health, what, advice);
+}
+
+static void look_at_holds(struct visit *visit)
+{
+    struct tally_store *store = NULL;
+    if (tl_store_open(&store, visit->paths.store, TALLY_STORE_READ, NULL) == TALLY_OK) {
+        tl_doctor_holds(store, say_of_part, visit);
+    } /* else it was said already */
+    tl_store_close(store);
+}
+
 static void look_at_index(struct visit *visit)
 {
     struct tally_error error = TALLY_ERROR_INIT;
@@ -222,12 +237,6 @@ static void look_at_anchors(struct visit *visit)
         old ? "run 'tally anchor', every day at least, and see what it says" : "");
 }
 
-static void say_of_logging(void *ctx, const char *check, enum tally_health health, const char *what,
-                           const char *advice)
-{
-    say(ctx, check, health, what, advice);
-}
-
 static void look_around(struct visit *visit, const struct tally_options *options)
 {
     say(visit, "configuration", TALLY_HEALTH_OK, "the configuration can be read", "");
@@ -235,12 +244,13 @@ static void look_around(struct visit *visit, const struct tally_options *options
     look_at_keys(visit);
     look_at_store(visit);
     look_at_erasures(visit);
+    look_at_holds(visit);
     look_at_index(visit);
     look_at_disk(visit);
     look_at_clock(visit);
     look_at_writer(visit);
     look_at_anchors(visit);
-    tl_doctor_logging(options, visit->config.policy, say_of_logging, visit);
+    tl_doctor_logging(options, visit->config.policy, say_of_part, visit);
 }
 
 tally_status tally_doctor(const struct tally_options *options, tally_diagnosis_fn *fn, void *ctx,
