@@ -197,7 +197,9 @@ struct tally_store_ops {
      *
      * reduce(): replaces the contents of records, all or none, in ascending order of seq; what was there
      * before is overwritten in the data that later reads see. Durable when it returns. A record that is
-     * not there is TALLY_ENOTFOUND.
+     * not there is TALLY_ENOTFOUND. A reader between begin_read() and end_read() goes on to see what was
+     * there when it began. Neighbours belong into one call, some hundred of them: that is how room becomes
+     * free. Reducing a record again changes nothing but tells reclaim() where to look.
      */
     tally_status (*reduce)(struct tally_store *store, const struct tally_reduction *reductions,
                            size_t count, struct tally_error *err);
@@ -206,6 +208,8 @@ struct tally_store_ops {
      * reclaim(): does one step of at most about `max_bytes` of giving back the room of removed contents
      * to the system, and of clearing logs and free pages of what was in them. *left_out is about how many
      * bytes there still are to do, 0 if none of what was removed is left anywhere in the store's files.
+     * It knows what this handle has reduced: after a crash in between, reduce again, then reclaim.
+     * TALLY_EBUSY: a reader still needs what was there, or others write all the time; *left_out is not 0.
      */
     tally_status (*reclaim)(struct tally_store *store, uint64_t max_bytes, uint64_t *left_out,
                             struct tally_error *err);

@@ -171,6 +171,12 @@ tally_status tl_index_fill(struct tl_index *index, struct tally_store *store, ui
                            const struct tl_config *config, tally_progress_fn *progress, void *ctx,
                            struct tally_error *err);
 
+/* Enters records of `ranges`, which ascend, anew, as they are in `store` now. Errors: those of
+ * tl_index_rewrite() */
+tally_status tl_index_redo(struct tl_index *index, struct tally_store *store,
+                           const struct tl_range *ranges, size_t count,
+                           const struct tl_config *config, struct tally_error *err);
+
 /* role.c: becomes the sequencer. *elsewhere_out: another process, or handle, has the lock (and then
  * TALLY_EBUSY). After any failure nothing is held. */
 tally_status tl_role_take(struct tally_ledger *ledger, bool *elsewhere_out,

@@ -8,8 +8,8 @@
 #include "codec/time.h"
 #include "ledger/events.h"
 
-#define ATTEMPTS   8    /* acts of others may come in between */
-#define RANGES_RUN 1024 /* handed on at a time */
+#define ATTEMPTS   8      /* acts of others may come in between */
+#define RANGES_RUN 65536u /* handed on at a time: the index writes much for few records */
 
 /* One purge. Large: allocate. */
 struct purge {

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "ledger/removal_index.h"
 
 #define BATCH_MAX       4096u
 #define BATCH_FIRST     64u
@@ -24,6 +25,7 @@ struct tl_removal {
     struct tally_ledger *ledger;
     struct tally_store *writer; /* NULL in memory */
     bool has_gate;
+    struct tl_forgetter forgetter;
     struct tl_acts acts;
     bool has_acts;
     uint64_t looked; /* acts below are known */
@@ -78,6 +80,7 @@ static tally_status begin(struct tl_removal *removal, struct tally_error *err)
     TL_TRY(tl_gate_enter(ledger, TL_GATE_REMOVAL, false, err));
     removal->has_gate = true;
     removal->files_before = measure_files(ledger);
+    TL_TRY(tl_forgetter_open(&removal->forgetter, ledger, err));
     return ledger->paths.memory
                ? TALLY_OK
                : tl_store_open(&removal->writer, ledger->paths.store, TALLY_STORE_WRITE, err);
@@ -105,6 +108,7 @@ void tl_removal_end(struct tl_removal **removal_ptr)
         return;
     }
     tl_store_close(removal->writer);
+    tl_forgetter_close(&removal->forgetter);
     tl_excuse_scope_release(&removal->scope);
     if (removal->has_acts) {
         tl_acts_release(&removal->acts);
@@ -230,6 +234,7 @@ struct cursor {
     size_t at;
     uint64_t seq; /* next to look at, in that range */
     struct tl_removal *removal;
+    bool again; /* what is gone is reduced once more */
 };
 
 static bool is_held(struct tl_removal *removal, uint64_t seq)
@@ -250,16 +255,17 @@ static tally_status gather_record(void *ctx, const struct tally_record *record)
         return TALLY_ECANCELED;
     }
     cursor->seq = record->seq + 1;
-    if (record->event == NULL && record->seed == NULL && record->opened == NULL) {
-        return TALLY_OK;
+    bool gone = record->event == NULL && record->seed == NULL && record->opened == NULL;
+    if (gone && (!cursor->again || record->leaf_len != TALLY_LEAF_LEN)) {
+        return TALLY_OK; /* or a control record, which never had contents */
     }
-    if (is_held(removal, record->seq)) {
+    if (!cursor->again && is_held(removal, record->seq)) {
         removal->batch_held++;
         return TALLY_OK;
     }
     struct tally_reduction *left = &removal->batch[removal->count];
     *left = (struct tally_reduction){ .seq = record->seq };
-    if (cursor->order->fn != NULL) {
+    if (cursor->order->fn != NULL && !gone) {
         tally_status status = cursor->order->fn(cursor->order->ctx, record, &removal->arena, left);
         if (status != TALLY_OK) {
             return status == TALLY_ENOTFOUND ? TALLY_OK : status;
@@ -334,14 +340,15 @@ static void adapt(struct tl_removal *removal, int64_t took_us)
     }
 }
 
-tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_order *order,
-                            struct tl_removed *removed, struct tally_error *err)
+/* All batches of an order. */
+static tally_status remove_all(struct tl_removal *removal, struct cursor *cursor,
+                               struct tl_removed *removed, struct tally_error *err)
 {
-    struct cursor cursor = { .order = order, .removal = removal };
-    while (cursor.at < order->range_count) {
+    const struct tl_removal_order *order = cursor->order;
+    while (cursor->at < order->range_count) {
         int64_t took_us = 0;
         TL_TRY(tl_gate_enter(removal->ledger, TL_GATE_BATCH, true, err));
-        tally_status status = remove_batch(removal, &cursor, &took_us, err);
+        tally_status status = remove_batch(removal, cursor, &took_us, err);
         tl_gate_leave(removal->ledger, TL_GATE_BATCH);
         TL_TRY(status);
         removed->records += removal->count;
@@ -353,52 +360,137 @@ tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_
                            (unsigned long long)removed->records);
         }
         adapt(removal, took_us);
-        if (cursor.at < order->range_count) {
+        if (cursor->at < order->range_count) {
             sleep_us(took_us > PAUSE_MIN_US ? took_us : PAUSE_MIN_US);
         }
     }
     return TALLY_OK;
 }
 
-/* One step. Returns how long it took, and makes the next one fit. */
-static tally_status reclaim_step(struct tl_removal *removal, uint64_t *step, uint64_t *left,
-                                 int64_t *took_us_out, struct tally_error *err)
+tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_order *order,
+                            struct tl_removed *removed, struct tally_error *err)
 {
-    int64_t start_us = tl_clock->steady_us();
-    struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status = tl_store_reclaim(removal->writer, *step, left, &why);
-    *took_us_out = tl_clock->steady_us() - start_us;
-    if (*took_us_out < TARGET_US / 2 && *step < RECLAIM_MAX) {
-        *step *= 2;
-    } else if (*took_us_out > TARGET_US && *step > RECLAIM_FIRST) {
-        *step /= 2;
+    struct cursor cursor = { .order = order, .removal = removal };
+    uint64_t id = 0;
+    TL_TRY(tl_forgetter_note(&removal->forgetter, order->ranges, order->range_count, &id, err));
+    tally_status status = remove_all(removal, &cursor, removed, err);
+    if (status != TALLY_OK && status != TALLY_ECANCELED) {
+        return status; /* the note stays, and the next removal goes on from it */
     }
-    return status == TALLY_OK || status == TALLY_EBUSY ? status : tl_fail_with(err, status, &why);
+    tally_status forgot =
+        tl_forgetter_rewrite(&removal->forgetter, id, order->ranges, order->range_count, err);
+    return status == TALLY_OK ? forgot : status;
+}
+
+/* Reduces once more what was reduced, and leaves all else as it is. */
+static tally_status reduce_again(void *ctx, const struct tally_record *record,
+                                 struct tl_arena *arena, struct tally_reduction *left)
+{
+    (void)ctx;
+    if (record->seed != NULL || record->opened == NULL || record->event == NULL) {
+        return TALLY_ENOTFOUND;
+    }
+    char *event = tl_arena_alloc(arena, record->event_len);
+    uint8_t *opened = tl_arena_alloc(arena, record->opened_len);
+    if (event == NULL || opened == NULL) {
+        return TALLY_ENOMEM;
+    }
+    memcpy(event, record->event, record->event_len);
+    memcpy(opened, record->opened, record->opened_len);
+    left->event = event;
+    left->event_len = record->event_len;
+    left->opened = opened;
+    left->opened_len = record->opened_len;
+    return TALLY_OK;
+}
+
+/*
+ * A removal that was cut off: what it had reduced is reduced again, which changes nothing but tells the
+ * store where to clear, and its terms leave the index.
+ */
+static tally_status finish_earlier(struct tl_removal *removal, struct tally_error *err)
+{
+    struct tl_unfinished *items = NULL;
+    size_t count = 0;
+    TL_TRY(tl_forgetter_unfinished(&removal->forgetter, &items, &count, err));
+    tally_status status = TALLY_OK;
+    for (size_t i = 0; i < count && status == TALLY_OK; i++) {
+        const struct tl_removal_order order = { .ranges = &items[i].range,
+                                                .range_count = 1,
+                                                .fn = reduce_again };
+        struct cursor cursor = { .order = &order, .removal = removal, .again = true };
+        struct tl_removed ignored = { 0 };
+        status = remove_all(removal, &cursor, &ignored, err);
+        if (status == TALLY_OK && !items[i].is_rewritten) {
+            status = tl_forgetter_rewrite(&removal->forgetter, items[i].id, order.ranges, 1, err);
+        }
+    }
+    tl_free(items);
+    return status;
+}
+
+/* One step of clearing the store, or the index. */
+typedef tally_status step_fn(struct tl_removal *removal, uint64_t max_bytes, uint64_t *left_out,
+                             struct tally_error *err);
+
+static tally_status reclaim_store(struct tl_removal *removal, uint64_t max_bytes,
+                                  uint64_t *left_out, struct tally_error *err)
+{
+    return tl_store_reclaim(removal->writer, max_bytes, left_out, err);
+}
+
+static tally_status reclaim_index(struct tl_removal *removal, uint64_t max_bytes,
+                                  uint64_t *left_out, struct tally_error *err)
+{
+    return tl_index_reclaim(removal->forgetter.index, max_bytes, left_out, err);
+}
+
+/* Steps as large as take the time that one may take, until nothing is left, or readers are in the way
+ * for too long. */
+static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_t *left_out,
+                                struct tally_error *err)
+{
+    uint64_t left = UINT64_MAX;
+    uint64_t step = RECLAIM_FIRST;
+    for (int idle = 0; left > 0 && idle < RECLAIM_TRIES; idle++) {
+        uint64_t before = left;
+        struct tally_error why = TALLY_ERROR_INIT;
+        int64_t start_us = tl_clock->steady_us();
+        tally_status status = fn(removal, step, &left, &why);
+        int64_t took_us = tl_clock->steady_us() - start_us;
+        if (status != TALLY_OK && status != TALLY_EBUSY) {
+            return tl_fail_with(err, status, &why);
+        }
+        bool better = status == TALLY_OK && left < before;
+        idle = better ? 0 : idle;
+        if (took_us < TARGET_US / 2 && step < RECLAIM_MAX) {
+            step *= 2;
+        } else if (took_us > TARGET_US && step > RECLAIM_FIRST) {
+            step /= 2;
+        }
+        int64_t pause_us = better ? PAUSE_MIN_US : BUSY_PAUSE_US;
+        if (left > 0) {
+            sleep_us(took_us > pause_us ? took_us : pause_us);
+        }
+    }
+    *left_out += left;
+    return TALLY_OK;
 }
 
 tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *removed,
                                 struct tally_error *err)
 {
-    uint64_t left = removal->writer == NULL ? 0 : UINT64_MAX;
-    uint64_t step = RECLAIM_FIRST;
-    for (int idle = 0; left > 0 && idle < RECLAIM_TRIES; idle++) {
-        uint64_t before = left;
-        int64_t took_us = 0;
-        tally_status status = reclaim_step(removal, &step, &left, &took_us, err);
-        if (status != TALLY_OK && status != TALLY_EBUSY) {
-            return status;
-        }
-        bool better = status == TALLY_OK && left < before;
-        if (better) {
-            idle = 0;
-        }
-        int64_t pause_us = better ? PAUSE_MIN_US : BUSY_PAUSE_US; /* somebody reads what is to go */
-        if (left > 0) {
-            sleep_us(took_us > pause_us ? took_us : pause_us);
-        }
+    removed->left = 0;
+    if (removal->writer == NULL) {
+        return TALLY_OK; /* memory was given back when it was reduced */
+    }
+    TL_TRY(finish_earlier(removal, err));
+    TL_TRY(reclaim_all(removal, reclaim_store, &removed->left, err));
+    TL_TRY(reclaim_all(removal, reclaim_index, &removed->left, err));
+    if (removed->left == 0) {
+        TL_TRY(tl_forgetter_done(&removal->forgetter, err));
     }
     uint64_t after = measure_files(removal->ledger);
-    removed->left = left == UINT64_MAX ? 0 : left;
     removed->freed = removal->files_before > after ? removal->files_before - after : 0;
     return TALLY_OK;
 }

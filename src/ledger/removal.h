@@ -1,11 +1,10 @@
 /*
  * ledger/removal.h - removes contents that a sealed act permits to be absent: for purge and erasure.
  *
- * The order in each batch: holds are looked at again; the index notes what it must forget; the store
- * reduces the records, durably; the index is rewritten without their terms; the note is cleared. A
- * crash between two steps leaves contents, or terms of contents that are gone, and the note: the next
- * removal, of whatever kind, does the rest. At the end room is given back, and what was removed is
- * cleared from logs and free pages.
+ * The order: the index notes what it must forget; batch by batch, holds are looked at again and the
+ * store reduces records, durably; the index is rewritten without their terms; room is given back, and
+ * what was removed is cleared from logs and free pages; the note ends. A crash between two steps leaves
+ * contents, or traces of them, and the note: the next removal, of whatever kind, does the rest.
  *
  * A batch is as large as takes about 50 ms, and a pause of at least the same length follows it, in
  * which writers go first. Each holds TL_GATE_BATCH (ledger/ledger.h); who seals a HOLD holds it too, so
@@ -20,7 +19,7 @@
 struct tl_removal;
 
 /*
- * Begins: opens a handle on the store to remove with, and does what an earlier one left to the index.
+ * Begins: opens handles on store and index to remove with.
  *
  * Errors: TALLY_EBUSY another purge or erasure is at work; TALLY_EINVAL the ledger is open for reading
  *         only; TALLY_ENOTSUP the store cannot remove contents; TALLY_EIO, TALLY_ENOMEM
@@ -72,8 +71,9 @@ struct tl_removed {
 tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_order *order,
                             struct tl_removed *removed, struct tally_error *err);
 
-/* Gives room back and clears what was removed from logs and free pages, until nothing is left to do or
- * readers are in the way for too long: removed->left. */
+/* Finishes what an earlier removal could not, gives room back and clears what was removed from logs and
+ * free pages, until nothing is left to do or readers are in the way for too long: removed->left. To be
+ * called at the end of each removal, also if there was nothing to remove. */
 tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *removed,
                                 struct tally_error *err);
 

@@ -70,7 +70,7 @@ enum tl_removal_stage {
     TL_REMOVAL_DONE = 2
 };
 
-struct tl_removal {
+struct tl_index_removal {
     uint64_t id;          /* counted from 1 */
     uint64_t first, last; /* seqs, both inclusive; not all between need be concerned */
     enum tl_removal_stage stage;
@@ -86,8 +86,8 @@ tally_status tl_index_removal_set(struct tl_index *index, uint64_t id, enum tl_r
 
 /* Calls `fn` with each note in order of id, TL_REMOVAL_DONE included: some hundreds of those are
  * kept. `fn` may not use the index; a status other than TALLY_OK ends it. */
-typedef tally_status tl_removal_fn(void *ctx, const struct tl_removal *removal);
-tally_status tl_index_removals(struct tl_index *index, tl_removal_fn *fn, void *ctx,
+typedef tally_status tl_index_removal_fn(void *ctx, const struct tl_index_removal *removal);
+tally_status tl_index_removals(struct tl_index *index, tl_index_removal_fn *fn, void *ctx,
                                struct tally_error *err);
 
 /*

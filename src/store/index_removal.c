@@ -67,7 +67,7 @@ tally_status tl_index_removal_set(struct tl_index *index, uint64_t id, enum tl_r
                          (unsigned long long)id);
 }
 
-tally_status tl_index_removals(struct tl_index *index, tl_removal_fn *fn, void *ctx,
+tally_status tl_index_removals(struct tl_index *index, tl_index_removal_fn *fn, void *ctx,
                                struct tally_error *err)
 {
     sqlite3_stmt *stmt = NULL;
@@ -76,7 +76,7 @@ tally_status tl_index_removals(struct tl_index *index, tl_removal_fn *fn, void *
     TL_TRY(tl_sqlite_next(stmt, &row, err));
     while (row) {
         int64_t stage = sqlite3_column_int64(stmt, 3);
-        struct tl_removal removal = { .id = (uint64_t)sqlite3_column_int64(stmt, 0),
+        struct tl_index_removal removal = { .id = (uint64_t)sqlite3_column_int64(stmt, 0),
                                       .first = (uint64_t)sqlite3_column_int64(stmt, 1),
                                       .last = (uint64_t)sqlite3_column_int64(stmt, 2) };
         /* What makes no sense counts as not begun: that is the safe side. */

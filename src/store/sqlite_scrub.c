@@ -43,11 +43,11 @@ tally_status tl_sqlite_empty_log(sqlite3 *db, struct tally_error *err)
 {
     /* Most of the work, without anybody having to wait; what comes after says whether it is done. */
     (void)sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    (void)sqlite3_busy_timeout(db, LOG_TIMEOUT_MS); /* cannot fail */
+    tl_sqlite_wait_at_most(db, LOG_TIMEOUT_MS);
     int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     tally_status status =
         rc == SQLITE_OK ? TALLY_OK : tl_sqlite_fail(db, "cannot empty the log", err);
-    (void)sqlite3_busy_timeout(db, TL_SQLITE_BUSY_TIMEOUT_MS); /* cannot fail */
+    tl_sqlite_wait_at_most(db, TL_SQLITE_BUSY_TIMEOUT_MS);
     return status;
 }
 

@@ -20,6 +20,10 @@
  * because each has a leaf, and SQLite moves rows by two pages at most. */
 #define TOUCHED_MARGIN 1024u
 
+/* After so many pages in the log this connection moves them into the database: were there more, the
+ * one that appends would have to do it, and whoever records would wait. */
+#define LOG_PAGES 256
+
 #define PARTS 4 /* of a record, beside its seq */
 
 /* A row that is out of the table for a moment. */
@@ -238,6 +242,8 @@ tally_status tl_store_sqlite_reduce(struct tally_store *base,
 {
     struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_assert(store->mode == TALLY_STORE_WRITE && !store->reading);
+    TL_TRY(tl_store_sqlite_reopen(store, err));
+    (void)sqlite3_wal_autocheckpoint(store->db, LOG_PAGES); /* cannot fail */
     TL_TRY(tl_store_sqlite_run(store, TL_STMT_BEGIN_WRITE, err));
     tally_status status = reduce_all(store, reductions, count, err);
     if (status != TALLY_OK) {

@@ -73,6 +73,18 @@ struct tl_watch {
     uint8_t root[32]; /* of the tree */
 };
 
+#define TL_UNSETTLED_MAX 256u
+
+/* Records of which the index cannot be compared, because contents are being removed. */
+struct tl_unsettled {
+    struct {
+        uint64_t first, last;
+    } ranges[TL_UNSETTLED_MAX];
+    size_t count;
+    uint64_t newest; /* id of the newest removal that is known */
+    bool all;        /* more than can be listed */
+};
+
 struct tl_anchor {
     uint64_t seq;
     uint64_t size;
@@ -102,6 +114,7 @@ struct tl_run { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     struct tally_head head;
     uint64_t size;           /* of the newest checkpoint */
     uint64_t index_position; /* noted before the snapshot; 0 if it could not be read */
+    struct tl_unsettled unsettled;
     uint8_t root[32];
     bool newest_parsed;
     bool newest_signed; /* its log line held */

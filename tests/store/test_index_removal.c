@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/thread.h"
 #include "check.h"
 #include "fault.h"
 #include "store/index.h"
@@ -76,13 +77,13 @@ static int64_t occurred_of(uint64_t seq, bool went)
 
 struct made {
     struct tl_index_entry entries[RECORDS];
+    size_t offsets[RECORDS];
     size_t count;
     struct tl_buf terms;
 };
 
 static struct made *make_entries(uint64_t from, uint64_t to, goes_fn *goes, bool only_gone)
 {
-    static size_t offsets[RECORDS];
     struct made *made = tl_alloc_array(1, sizeof(*made));
     assert_non_null(made);
     tl_buf_init(&made->terms, (size_t)8 << 20);
@@ -93,14 +94,14 @@ static struct made *make_entries(uint64_t from, uint64_t to, goes_fn *goes, bool
         }
         size_t start = made->terms.len;
         add_terms(&made->terms, seq, went);
-        offsets[made->count] = start;
+        made->offsets[made->count] = start;
         made->entries[made->count++] =
             (struct tl_index_entry){ .seq = seq,
                                      .occurred_us = occurred_of(seq, went),
                                      .terms = { .len = made->terms.len - start } };
     }
     for (size_t i = 0; i < made->count; i++) {
-        made->entries[i].terms.text = made->terms.data + offsets[i];
+        made->entries[i].terms.text = made->terms.data + made->offsets[i];
     }
     return made;
 }
@@ -340,11 +341,11 @@ static void waits_for_records_that_are_not_there_yet(void **state)
 }
 
 struct notes {
-    struct tl_removal removals[600];
+    struct tl_index_removal removals[600];
     size_t count;
 };
 
-static tally_status take_note(void *ctx, const struct tl_removal *removal)
+static tally_status take_note(void *ctx, const struct tl_index_removal *removal)
 {
     struct notes *notes = ctx;
     assert_true(notes->count < TL_ARRAY_LEN(notes->removals));
@@ -421,6 +422,61 @@ static void can_be_repeated_where_memory_ran_out(void **state)
     tl_index_close(index);
 }
 
+/* Feeds the index bit by bit, as the sequencer does beside whoever removes. */
+static void *feed(void *ctx)
+{
+    struct tl_index *index = ctx;
+    for (uint64_t at = 5000; at < RECORDS; at += 25) {
+        struct made *made = make_entries(at, at + 25, goes_never, false);
+        tally_status status = TALLY_EBUSY;
+        while (status == TALLY_EBUSY) {
+            status = tl_index_add(index, made->entries, made->count, NULL);
+        }
+        tl_assert(status == TALLY_OK); /* cmocka knows the main thread only */
+        free_entries(made);
+    }
+    return NULL;
+}
+
+/* Enters anew what of the first 5000 records went, a few hundred at once. */
+static void rewrite_beside_others(struct tl_index *index)
+{
+    struct made *made = make_entries(0, 5000, goes_scattered, true);
+    for (size_t at = 0; at < made->count;) {
+        size_t count = made->count - at < 300 ? made->count - at : 300;
+        tally_status status = tl_index_rewrite(index, made->entries + at, count, NULL);
+        assert_true(status == TALLY_OK || status == TALLY_EBUSY);
+        at += status == TALLY_OK ? count : 0;
+    }
+    free_entries(made);
+}
+
+static bool goes_below_5000(uint64_t seq)
+{
+    return seq < 5000 && goes_scattered(seq);
+}
+
+static void rewrites_while_others_feed(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    uint64_t left = 1;
+    struct tl_index *feeder = make_index(5000);
+    struct tl_index *remover = open_index(TALLY_STORE_WRITE);
+    check_ok(tl_thread_start(&thread, "feed", feed, feeder));
+    rewrite_beside_others(remover);
+    for (int i = 0; i < STEPS_MAX && left > 0; i++) {
+        tally_status status = tl_index_reclaim(remover, STEP, &left, NULL);
+        assert_true(status == TALLY_OK || (status == TALLY_EBUSY && left > 0));
+    }
+    tl_thread_join(thread);
+    check_like_new(remover, RECORDS, goes_below_5000);
+    check_like_new(feeder, RECORDS, goes_below_5000);
+    check_search(feeder, RECORDS, goes_below_5000);
+    tl_index_close(remover);
+    tl_index_close(feeder);
+}
+
 int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, check_rmdir)
@@ -428,6 +484,7 @@ int main(void)
         IN_DIR(a_contiguous_range_is_as_if_it_were_made_anew),
         IN_DIR(a_scattered_half_is_as_if_it_were_made_anew),
         IN_DIR(single_records_are_as_if_they_were_made_anew),
+        IN_DIR(rewrites_while_others_feed),
         IN_DIR(nothing_of_a_term_is_left_in_any_file),
         IN_DIR(waits_for_records_that_are_not_there_yet),
         IN_DIR(notes_say_what_is_under_way),

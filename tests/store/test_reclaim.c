@@ -1,9 +1,13 @@
 /* That what was removed from the SQLite store is gone from its files, and its room with it. */
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
+#include "base/parse.h"
+#include "base/thread.h"
 #include "check.h"
 #include "store/sqlite.h"
 #include "store/store.h"
@@ -11,7 +15,8 @@
 
 #define BATCH     512u
 #define LARGE     100000u /* bytes: on overflow pages */
-#define MARKER    "MARK%08luMARK"
+#define MARKER    "MARK%luMARK"
+#define MARK_BASE 10000000u /* eight digits, all of them of the number */
 #define STEP      (UINT64_C(1) << 20)
 #define STEPS_MAX 10000
 
@@ -39,7 +44,7 @@ static struct tally_store *open_store(enum tally_store_mode mode)
 static void make_event(char *event, size_t len, uint64_t seq)
 {
     char marker[32];
-    int marker_len = snprintf(marker, sizeof(marker), MARKER, (unsigned long)seq);
+    int marker_len = snprintf(marker, sizeof(marker), MARKER, (unsigned long)(MARK_BASE + seq));
     memset(event, 'x', len);
     memcpy(event, marker, (size_t)marker_len);
     memcpy(event + len - (size_t)marker_len, marker, (size_t)marker_len);
@@ -73,7 +78,11 @@ static void append_marked(struct tally_store *store, struct tally_head *head, si
     batch.head.root[0]++;
     batch.checkpoint =
         (struct tally_checkpoint){ .size = batch.head.size, .note = "n", .note_len = 1 };
-    check_ok(tl_store_append(store, head, &batch, NULL));
+    tally_status status = TALLY_EBUSY;
+    for (int i = 0; i < STEPS_MAX && status == TALLY_EBUSY; i++) {
+        status = tl_store_append(store, head, &batch, NULL);
+    }
+    check_ok(status);
     *head = batch.head;
     tl_free(records);
     tl_free(leaves);
@@ -108,10 +117,26 @@ static bool goes_rarely(uint64_t seq)
     return seq % 997 == 5;
 }
 
+static bool goes_below_4000(uint64_t seq)
+{
+    return seq < 4000 && goes_scattered(seq);
+}
+
 static bool goes_always(uint64_t seq)
 {
     (void)seq;
     return true;
+}
+
+/* Whoever writes at the same time may be faster each time. */
+static void reduce(struct tally_store *store, const struct tally_reduction *reductions,
+                   size_t count)
+{
+    tally_status status = TALLY_EBUSY;
+    for (int i = 0; i < STEPS_MAX && status == TALLY_EBUSY; i++) {
+        status = tl_store_reduce(store, reductions, count, NULL);
+    }
+    check_ok(status);
 }
 
 static void reduce_those(struct tally_store *store, uint64_t size, goes_fn *goes)
@@ -128,7 +153,7 @@ static void reduce_those(struct tally_store *store, uint64_t size, goes_fn *goes
             count++;
         }
         if (count == TL_ARRAY_LEN(reductions) || (count > 0 && seq + 1 == size)) {
-            check_ok(tl_store_reduce(store, reductions, count, NULL));
+            reduce(store, reductions, count);
             count = 0;
         }
     }
@@ -167,9 +192,10 @@ static void count_markers(const char *suffix, uint32_t *counts, size_t size)
     assert_int_equal(fclose(file), 0);
     const char *end = bytes + st.st_size;
     for (const char *at = bytes; (at = memmem(at, (size_t)(end - at), "MARK", 4)) != NULL; at++) {
-        unsigned long seq = 0;
-        if (sscanf(at, "MARK%8luMARK", &seq) == 1 && seq < size) {
-            counts[seq]++;
+        uint64_t seq = 0;
+        if (tl_parse_u64(at + 4, 8, MARK_BASE + size - 1, &seq) == TALLY_OK &&
+            memcmp(at + 12, "MARK", 4) == 0) {
+            counts[seq - MARK_BASE]++;
         }
     }
     tl_free(bytes);
@@ -340,15 +366,60 @@ static void has_no_end_while_a_reader_needs_the_log(void **state)
     tl_store_close(store);
 }
 
+struct appending {
+    struct tally_store *store;
+    struct tally_head head;
+    atomic_bool stop;
+    int64_t longest_ns;
+};
+
+/* Goes on appending, as the sequencer does beside whoever removes. */
+static void *append_all_the_time(void *ctx)
+{
+    struct appending *appending = ctx;
+    while (!atomic_load(&appending->stop) && appending->head.size < 90000) {
+        int64_t start = tl_clock_stopwatch_ns();
+        append_marked(appending->store, &appending->head, 20, 600);
+        int64_t ns = tl_clock_stopwatch_ns() - start;
+        appending->longest_ns = ns > appending->longest_ns ? ns : appending->longest_ns;
+    }
+    return NULL;
+}
+
+static void removes_while_others_append(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct tally_head head;
+    struct appending appending = { .store = make_marked(4000, 600, &head) };
+    appending.head = head;
+    struct tally_store *remover = open_store(TALLY_STORE_WRITE);
+    check_ok(tl_thread_start(&thread, "append", append_all_the_time, &appending));
+    reduce_those(remover, 4000, goes_below_4000);
+    uint64_t left = 1; /* EBUSY if the others got in between each time */
+    for (int i = 0; i < STEPS_MAX && left > 0; i++) {
+        tally_status status = tl_store_reclaim(remover, STEP, &left, NULL);
+        assert_true(status == TALLY_OK || (status == TALLY_EBUSY && left > 0));
+    }
+    assert_int_equal(left, 0);
+    atomic_store(&appending.stop, true);
+    tl_thread_join(thread);
+    print_message("# longest append: %lld ms\n", (long long)(appending.longest_ns / 1000000));
+    check_records(remover, appending.head.size, 600, goes_below_4000);
+    reclaim_all(remover);
+    check_markers(appending.head.size, goes_below_4000);
+    tl_store_close(remover);
+    tl_store_close(appending.store);
+}
+
 int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, check_rmdir)
     const struct CMUnitTest tests[] = {
         IN_DIR(gives_back_a_contiguous_range), IN_DIR(gives_back_a_scattered_half),
         IN_DIR(gives_back_overflow_pages),     IN_DIR(gives_back_all_contents),
-        IN_DIR(overwrites_single_records),
-        IN_DIR(reuses_pages_of_a_file_that_cannot_shrink),
-        IN_DIR(has_no_end_while_a_reader_needs_the_log),
+        IN_DIR(overwrites_single_records),     IN_DIR(reuses_pages_of_a_file_that_cannot_shrink),
+        IN_DIR(removes_while_others_append),   IN_DIR(has_no_end_while_a_reader_needs_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
