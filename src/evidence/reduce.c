@@ -111,17 +111,16 @@ static tally_status check_left(struct tl_reducer *reducer, const struct tl_erasa
     for (uint32_t i = 0; i < reducer->parts.count; i++) {
         const struct tl_opened_part *part = &reducer->parts.parts[i];
         const struct tl_member *member = find_member(&reducer->all, part->pointer);
+        parts[i].pointer = part->pointer;
         if (part->erased != (member == NULL)) {
             return TALLY_ECORRUPT;
         }
-        parts[i].pointer = part->pointer;
-        if (part->erased) {
+        if (member == NULL) {
             memcpy(parts[i].digest, part->part, sizeof(parts[i].digest));
-        } else {
-            tl_member_digest(parts[i].digest, part->part, part->pointer,
-                             value_of(member, left.text));
-            there++;
+            continue;
         }
+        tl_member_digest(parts[i].digest, part->part, part->pointer, value_of(member, left.text));
+        there++;
     }
     tl_buf_clear(&reducer->rest);
     tl_split_rest(&reducer->rest, &reducer->all, left.text, left.len);

@@ -210,17 +210,18 @@ static tally_status deny(const struct check *check, const struct tl_control *con
         "the approval is not of this %s as it stands now: have the new request signed", kind);
 }
 
-/* Checks all acts; the first that lacks an approval is *missing_out. */
+/* Checks all acts; *missing_out is the first that lacks an approval, or `count`. */
 static tally_status check_acts(struct check *check, struct tl_control *controls, size_t count,
-                               const struct tl_control **missing_out, struct tally_error *err)
+                               size_t *missing_out, struct tally_error *err)
 {
-    *missing_out = check->approval_count == 0 && count > 0 ? &controls[0] : NULL;
-    for (size_t i = 0; i < count && *missing_out == NULL; i++) {
-        bool found = false;
-        TL_TRY(write_act(check, &controls[i], err));
-        TL_TRY(find_approval(check, &controls[i], i, &found, err));
-        *missing_out = found ? NULL : &controls[i];
+    bool found = check->approval_count > 0;
+    size_t at = 0;
+    while (at < count && found) {
+        TL_TRY(write_act(check, &controls[at], err));
+        TL_TRY(find_approval(check, &controls[at], at, &found, err));
+        at += found;
     }
+    *missing_out = at;
     return TALLY_OK;
 }
 
@@ -259,15 +260,15 @@ static tally_status approve(struct check *check, struct tl_control *controls, si
         TL_TRY(read_approvals(check, actor->approval, err));
     }
     /* One that is not needed is checked all the same: sealed, a wrong one would be a finding. */
-    const struct tl_control *missing = NULL;
+    size_t missing = 0;
     TL_TRY(check_acts(check, controls, count, &missing, err));
-    if (missing == NULL) {
+    if (missing == count) {
         return TALLY_OK;
     }
     if (request_out != NULL) {
         TL_TRY(write_request(check, controls, count, request_out, err));
     }
-    return deny(check, missing, err);
+    return deny(check, &controls[missing], err);
 }
 
 tally_status tl_acts_approve(struct tally_ledger *ledger, struct tl_control *controls, size_t count,

@@ -10,7 +10,7 @@
 #include "fuzz.h"
 
 #define KEY_START "PRIVATE+KEY+"
-#define LINE_LEN  93u /* base64 of an approval, and a newline */
+#define LINE_LEN  ((size_t)93) /* base64 of an approval, and a newline */
 
 static const char fixed_key[] =
     "PRIVATE+KEY+anna+13b48f02+AXRnLhzC5JPLSf75AbSAsNgpK27FyiArLTg2KtaLOZ6z\n";

@@ -10,6 +10,7 @@
 #include "support/site.h"
 
 #define ORIGIN "test.example/site"
+#define LINE   ((size_t)93) /* of an approval */
 
 static const struct tl_str whole[] = { { "", 0 } };
 static const struct tl_range some[] = { { 3, 3 }, { 5, 7 } };
@@ -189,16 +190,16 @@ static void acts_that_belong_together_are_one_request(void **state)
     check_status(tl_acts_approve(fixture.ledger, controls, 2, &actor, false, &request, NULL),
                  TALLY_EDENIED);
     check_ok(tally_approve(request, fixture.secret, &approval, NULL));
-    assert_int_equal(strlen(approval), 2 * 93);
-    char turned[2 * 93 + 1];
-    memcpy(turned, approval + 93, 93);
-    memcpy(turned + 93, approval, 93);
-    turned[2 * 93] = '\0';
+    assert_int_equal(strlen(approval), 2 * LINE);
+    char turned[2 * LINE + 1];
+    memcpy(turned, approval + LINE, LINE);
+    memcpy(turned + LINE, approval, LINE);
+    turned[2 * LINE] = '\0';
     actor.approval = turned;
     check_ok(tl_acts_approve(fixture.ledger, controls, 2, &actor, false, NULL, NULL));
-    assert_ptr_equal(controls[0].approval.text, turned + 93);
+    assert_ptr_equal(controls[0].approval.text, turned + LINE);
     assert_ptr_equal(controls[1].approval.text, turned);
-    turned[93] = '\0'; /* one of the two is not enough */
+    turned[LINE] = '\0'; /* one of the two is not enough */
     check_status(tl_acts_approve(fixture.ledger, controls, 2, &actor, false, NULL, NULL),
                  TALLY_ECONFLICT);
     tally_free(request);
@@ -280,7 +281,7 @@ static void only_requests_are_signed(void **state)
     }
     assert_null(approval);
     check_ok(tally_approve(REQUEST(GOOD "," GOOD), secret, &approval, NULL));
-    assert_int_equal(strlen(approval), 2 * 93);
+    assert_int_equal(strlen(approval), 2 * LINE);
     tally_free(approval);
     tally_free(secret);
     tally_free(line);
