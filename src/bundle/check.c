@@ -200,7 +200,6 @@ static void check_head(struct check *check)
 {
     const struct tl_bundle *bundle = check->bundle;
     const struct tl_openings_head *head = &bundle->openings.head;
-    TL_CLEANUP(tl_freep) struct tl_note *note = tl_alloc_array(1, sizeof(*note));
     struct tl_checkpoint_body body = { 0 };
     if (!bundle->openings.head_read) {
         say(check, "RECORD_MALFORMED", TALLY_SEQ_NONE,
@@ -209,9 +208,9 @@ static void check_head(struct check *check)
         say(check, "RECORD_MALFORMED", TALLY_SEQ_NONE,
             "the openings are of %" PRIu64 " leaves, the newest checkpoint of %" PRIu64, head->size,
             bundle->size);
-    } else if (note != NULL && bundle->note != NULL &&
-               tl_note_parse(note, bundle->note, bundle->note_len, NULL) == TALLY_OK &&
-               tl_checkpoint_parse(&body, note->body, NULL) == TALLY_OK &&
+    } else if (bundle->note != NULL &&
+               tl_note_parse(check->note, bundle->note, bundle->note_len, NULL) == TALLY_OK &&
+               tl_checkpoint_parse(&body, check->note->body, NULL) == TALLY_OK &&
                !tl_str_equal(body.origin, head->origin)) {
         say(check, "RECORD_MALFORMED", TALLY_SEQ_NONE, "the openings are of another origin");
     }

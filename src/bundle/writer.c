@@ -287,6 +287,16 @@ static tally_status sync_directory(const char *path, struct tally_error *err)
     return sync_path(path, O_RDONLY | O_DIRECTORY, err);
 }
 
+/* Of the directory that the bundle lies in. Nothing may fail here for want of memory: it is there. */
+static tally_status sync_parent(struct tl_bundle_writer *writer, struct tally_error *err)
+{
+    const char *slash = strrchr(writer->dir, '/');
+    size_t len = slash == NULL ? 1 : slash == writer->dir ? 1 : (size_t)(slash - writer->dir);
+    memcpy(writer->path, slash == NULL ? "." : writer->dir, len);
+    writer->path[len] = '\0';
+    return sync_directory(writer->path, err);
+}
+
 /* All files at the end: the first sync makes the system write most of them, the others find little
  * left to do. */
 tally_status tl_bundle_publish(struct tl_bundle_writer *writer, struct tally_error *err)
@@ -303,5 +313,5 @@ tally_status tl_bundle_publish(struct tl_bundle_writer *writer, struct tally_err
         return tl_fail_errno(err, status, errno, "cannot rename '%s'", writer->made);
     }
     writer->made[0] = '\0';
-    return tl_io_sync_directory_of(writer->dir, err);
+    return sync_parent(writer, err);
 }

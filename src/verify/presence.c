@@ -107,6 +107,9 @@ static void judge_absent(struct judge *judge, uint64_t seq, const struct tl_excu
         run->in->handover == NULL ? reason_of(run, excuse) : handed_reason(run, excuse);
     if (reason != TL_CODE_COUNT) {
         note(judge, reason, seq);
+    } else if (reason_of(run, excuse) != TL_CODE_COUNT) {
+        tl_found(&run->found, TL_CONTENT_MISSING, seq,
+                 "the content is gone, and not for the reason that is given");
     } else if (seq < run->excuse_lost) {
         return; /* the leaf that may have permitted it is damaged, which is a finding */
     } else if (excuse->only_held) {
