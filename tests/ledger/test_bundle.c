@@ -431,8 +431,8 @@ static void appears_whole_or_not_at_all(void **state)
     make_history();
     struct tally_ledger *ledger = open_made();
     assert_true(fault_each_io(FAULT_ERROR, ENOSPC, write_with_faults, ledger) > 50);
-    (void)fault_each_io(FAULT_LATE, EIO, write_with_faults, ledger);
-    (void)fault_each_io(FAULT_SHORT, 0, write_with_faults, ledger);
+    (void)fault_each_io_by(3, FAULT_LATE, EIO, write_with_faults, ledger);
+    (void)fault_each_io_by(7, FAULT_SHORT, 0, write_with_faults, ledger);
     tally_close(ledger);
     mk_release(&mk);
 }
