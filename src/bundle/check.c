@@ -74,8 +74,8 @@ static tally_status check_older_tile(struct check *check, const char *name,
     *same_out = false;
     TL_TRY(tl_bundle_read(check->bundle, name, TL_BUNDLE_ENTRIES_LEN_MAX, &older_bytes, &len,
                           check->err));
-    TL_TRY(tl_bundle_read(check->bundle, newer, TL_BUNDLE_ENTRIES_LEN_MAX, &newer_bytes,
-                          &newer_len, check->err));
+    TL_TRY(tl_bundle_read(check->bundle, newer, TL_BUNDLE_ENTRIES_LEN_MAX, &newer_bytes, &newer_len,
+                          check->err));
     size_t wanted = (size_t)older.width * TL_HASH_LEN;
     if (older.level == TL_BUNDLE_ENTRIES) {
         TL_TRY(tl_bundle_load_entries(check->bundle, older.n, check->err));
@@ -99,7 +99,8 @@ static tally_status check_tile_name(struct check *check, const char *name)
             return status;
         }
         if (!fits) {
-            say(check, "TILE_MISMATCH", TALLY_SEQ_NONE, "an older tile is not how the newer begins");
+            say(check, "TILE_MISMATCH", TALLY_SEQ_NONE,
+                "an older tile is not how the newer begins");
         }
     } else if (!fits) {
         say(check, entries ? "LEAF_EXTRA" : "TILE_MISMATCH", TALLY_SEQ_NONE,
@@ -235,8 +236,7 @@ static tally_status check_line(struct check *check, const struct tl_opening *lin
         say(check, "LEAF_MODIFIED", line->seq, "the opening carries another leaf than the tree");
     }
     if (line->state == TL_OPENING_CONTENT) {
-        tally_status status =
-            tl_opening_join(&bundle->event, &bundle->opened, line, bundle->set);
+        tally_status status = tl_opening_join(&bundle->event, &bundle->opened, line, bundle->set);
         if (status == TALLY_ENOMEM) {
             return tl_fail(check->err, status, "cannot allocate a content");
         }
@@ -270,7 +270,8 @@ static tally_status check_lines(struct check *check)
         }
     }
     if (openings->torn) {
-        say(check, "RECORD_MALFORMED", TALLY_SEQ_NONE, "the last line of the openings is cut short");
+        say(check, "RECORD_MALFORMED", TALLY_SEQ_NONE,
+            "the last line of the openings is cut short");
     }
     return status == TALLY_ENOTFOUND ? TALLY_OK
                                      : tl_fail(check->err, status, "cannot read the openings");
@@ -327,9 +328,9 @@ static tally_status check_anchor(struct check *check, uint64_t seq, const uint8_
     uint8_t digest[TL_SHA256_LEN];
     TL_CLEANUP(tl_freep) char *token = NULL;
     tl_arena_reset(&check->arena);
-    tally_status status = tl_control_parse(check->control, &check->arena, TL_LEAF_ANCHOR,
-                                           (const char *)leaf + TL_LEAF_LEN, len - TL_LEAF_LEN,
-                                           NULL);
+    tally_status status =
+        tl_control_parse(check->control, &check->arena, TL_LEAF_ANCHOR,
+                         (const char *)leaf + TL_LEAF_LEN, len - TL_LEAF_LEN, NULL);
     if (status != TALLY_OK) {
         return status == TALLY_ENOMEM ? tl_fail(check->err, status, "cannot read an anchor")
                                       : TALLY_OK; /* a finding already */

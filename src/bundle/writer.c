@@ -54,8 +54,8 @@ tally_status tl_bundle_writer_init(struct tl_bundle_writer *writer, const char *
     TL_TRY(name_made(writer, err));
     if (tl_io->mkdir(writer->made, 0700) != 0) {
         int os_errno = errno;
-        tally_status status = tl_fail_errno(err, TALLY_EIO, os_errno, "cannot make directory '%s'",
-                                            writer->made);
+        tally_status status =
+            tl_fail_errno(err, TALLY_EIO, os_errno, "cannot make directory '%s'", writer->made);
         writer->made[0] = '\0';
         return status;
     }
@@ -155,9 +155,8 @@ static tally_status create(struct tl_bundle_writer *writer, const char *name, in
     TL_TRY(make_parents(writer, name, err));
     TL_TRY(tl_bundle_path(writer->path, writer->made, name, err));
     *fd_out = tl_io->open(writer->path, FILE_FLAGS, 0600);
-    return *fd_out >= 0
-               ? TALLY_OK
-               : tl_fail_errno(err, TALLY_EIO, errno, "cannot create '%s'", writer->path);
+    return *fd_out >= 0 ? TALLY_OK
+                        : tl_fail_errno(err, TALLY_EIO, errno, "cannot create '%s'", writer->path);
 }
 
 /* A disk may say only now that it could not take what was written. */
@@ -301,15 +300,13 @@ static tally_status sync_parent(struct tl_bundle_writer *writer, struct tally_er
  * left to do. */
 tally_status tl_bundle_publish(struct tl_bundle_writer *writer, struct tally_error *err)
 {
-    struct tree_walk walk = { .path = writer->made,
-                              .file = sync_file,
-                              .directory = sync_directory,
-                              .err = err };
+    struct tree_walk walk = {
+        .path = writer->made, .file = sync_file, .directory = sync_directory, .err = err
+    };
     TL_TRY(walk_directory(&walk));
     if (tl_io->rename(writer->made, writer->dir) != 0) {
-        tally_status status = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR
-                                  ? TALLY_ECONFLICT
-                                  : TALLY_EIO;
+        tally_status status =
+            errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR ? TALLY_ECONFLICT : TALLY_EIO;
         return tl_fail_errno(err, status, errno, "cannot rename '%s'", writer->made);
     }
     writer->made[0] = '\0';

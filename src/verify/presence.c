@@ -141,8 +141,7 @@ static void judge_opened(struct judge *judge, const struct tally_record *record)
             incomplete = incomplete || covered;
         } else if (covered) {
             erased = true;
-        } else if (handover != NULL &&
-                   handover->is_member_withheld(handover->ctx, part->pointer)) {
+        } else if (handover != NULL && handover->is_member_withheld(handover->ctx, part->pointer)) {
             withheld = true;
         } else if (only_held) {
             tl_found(&run->found, TL_HOLD_VIOLATED, record->seq,

@@ -14,8 +14,7 @@ static const struct {
     { { .level = 0, .n = 1234067, .width = 256 }, "tile/0/x001/x234/067" },
     { { .level = TL_BUNDLE_ENTRIES, .n = 1234067, .width = 12 },
       "tile/entries/x001/x234/067.p/12" },
-    { { .level = 0, .n = UINT64_MAX / 1024, .width = 256 },
-      "tile/0/x018/x014/x398/x509/x481/983" },
+    { { .level = 0, .n = UINT64_MAX / 1024, .width = 256 }, "tile/0/x018/x014/x398/x509/x481/983" },
 };
 
 static void names_tiles_and_reads_the_names(void **state)

@@ -84,8 +84,8 @@ static void expect_verified(uint64_t size, uint64_t contents, uint32_t qualifier
     assert_int_equal(report->verdict, TALLY_VERDICT_VERIFIED);
     assert_int_equal(report->size, size);
     assert_int_equal(report->contents, contents);
-    assert_int_equal(report->qualifiers, qualifiers | TALLY_QUALIFIER_UNANCHORED |
-                                             TALLY_QUALIFIER_MAC_UNCHECKED);
+    assert_int_equal(report->qualifiers,
+                     qualifiers | TALLY_QUALIFIER_UNANCHORED | TALLY_QUALIFIER_MAC_UNCHECKED);
     assert_int_equal(report->warnings, 0);
     tally_report_free(report);
 }
