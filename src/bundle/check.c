@@ -184,15 +184,12 @@ static tally_status check_newest_twin(struct check *check)
 static tally_status check_checkpoints(struct check *check)
 {
     struct tl_bundle *bundle = check->bundle;
-    if (bundle->note != NULL && bundle->size == 0) {
-        say(check, "CHECKPOINT_MALFORMED", TALLY_SEQ_NONE, "the newest checkpoint does not parse");
-    }
     TL_TRY(tl_bundle_path(bundle->path, bundle->dir, "checkpoints", check->err));
     tally_status status = tl_io_each_entry(bundle->path, check_checkpoint_name, check, check->err);
     if (status != TALLY_OK && status != TALLY_ENOTFOUND) {
         return status;
     }
-    return bundle->size == 0 ? TALLY_OK : check_newest_twin(check);
+    return check_newest_twin(check);
 }
 
 /* ------------------------------------------------------------------------------------------- */
@@ -497,6 +494,9 @@ static tally_status check_proofs(struct check *check)
 
 static tally_status check_all(struct check *check)
 {
+    if (check->bundle->size == 0) {
+        return TALLY_OK; /* without a checkpoint there is nothing that the rest could fit */
+    }
     TL_TRY(check_checkpoints(check));
     (void)snprintf(check->name, sizeof(check->name), "tile");
     TL_TRY(check_tile_directory(check));

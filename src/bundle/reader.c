@@ -476,7 +476,7 @@ static enum tl_handed say_absent(void *ctx)
     if (bundle->line == NULL) {
         bool partial = !bundle->has_openings ||
                        (bundle->openings.head_read && !bundle->openings.head.complete);
-        return partial ? TL_HANDED_UNLISTED : TL_HANDED_SILENT;
+        return partial ? TL_HANDED_WITHHELD : TL_HANDED_SILENT;
     }
     switch (bundle->line->state) {
     case TL_OPENING_WITHHELD:
@@ -514,7 +514,9 @@ static tally_status partial_tile(void *ctx, uint32_t level, uint64_t n, uint32_t
 
 struct tl_handover tl_bundle_handover(struct tally_store *store)
 {
-    return (struct tl_handover){ .ctx = tl_bundle_of(store),
+    struct tl_bundle *bundle = tl_bundle_of(store);
+    return (struct tl_handover){ .ctx = bundle,
+                                 .is_malformed = bundle->note != NULL && bundle->size == 0,
                                  .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
                                  .partial_tile = partial_tile };

@@ -24,14 +24,14 @@
  */
 enum tl_handed {                   /* what it says of a content that is not there */
                  TL_HANDED_SILENT, /* nothing, though it says that it is complete */
-                 TL_HANDED_WITHHELD,
-                 TL_HANDED_UNLISTED, /* nothing: it holds some records only */
+                 TL_HANDED_WITHHELD, /* that it was left out; or nothing, where it holds some records only */
                  TL_HANDED_PURGED,
                  TL_HANDED_ERASED,
                  TL_HANDED_EVICTED,
 };
 struct tl_handover {
     void *ctx;
+    bool is_malformed; /* the newest checkpoint does not parse */
     enum tl_handed (*absent)(void *ctx);
     bool (*is_member_withheld)(void *ctx, struct tl_str pointer);
 
