@@ -98,7 +98,9 @@ tally_status tl_checkpoints_open(struct tl_run *run)
         run->newest_parsed = newest.found && newest.parsed && newest.size == run->size;
         memcpy(run->root, newest.root, sizeof(run->root));
     }
-    check_head(run);
+    if (in->handover == NULL) {
+        check_head(run);
+    }
     for (size_t i = 0; i < in->remembered_count; i++) {
         struct tl_checkpoint_body body = { 0 };
         if (parse(run, in->remembered[i].text, in->remembered[i].len, &body, NULL) == TALLY_OK) {

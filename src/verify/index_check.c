@@ -182,7 +182,8 @@ tally_status tl_index_note_position(struct tl_run *run)
 tally_status tl_index_check(struct tl_run *run)
 {
     if (!is_asked_for(run)) {
-        run->report->qualifiers |= TALLY_QUALIFIER_INDEX_UNCHECKED;
+        run->report->qualifiers |=
+            run->in->handover == NULL ? (uint32_t)TALLY_QUALIFIER_INDEX_UNCHECKED : 0;
         return TALLY_OK;
     }
     uint64_t position = run->index_position;

@@ -29,7 +29,7 @@ static void end_span(struct judge *judge)
         [TL_PURGED] = "purged",
         [TL_ERASED] = "erased, or members of it",
         [TL_EVICTED] = "dropped by a ledger in memory",
-        [TL_WITHHELD] = "withheld",
+        [TL_WITHHELD] = "withheld, or members of it",
         [TL_PURGE_INCOMPLETE] = "there although it was purged",
         [TL_ERASE_INCOMPLETE] = "there although it was erased",
     };
@@ -64,13 +64,14 @@ static void note(struct judge *judge, enum tl_code code, uint64_t seq)
 static void judge_absent(struct judge *judge, uint64_t seq, const struct tl_excuse *excuse)
 {
     struct tl_run *run = judge->run;
+    const struct tl_handover *handover = run->in->handover;
     if (excuse->purged || excuse->purged_invalid) {
         note(judge, TL_PURGED, seq);
     } else if (excuse->erased) {
         note(judge, TL_ERASED, seq);
     } else if (run->in->is_volatile || (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0) {
         note(judge, TL_EVICTED, seq);
-    } else if (run->in->may_be_withheld) {
+    } else if (handover != NULL && handover->is_withheld(handover->ctx)) {
         note(judge, TL_WITHHELD, seq);
     } else if (seq < run->excuse_lost) {
         return; /* the leaf that may have permitted it is damaged, which is a finding */
@@ -91,8 +92,10 @@ static void judge_opened(struct judge *judge, const struct tally_record *record)
     if (tl_opened_decode(&opened, record->opened, record->opened_len) != TALLY_OK) {
         return; /* found already */
     }
+    const struct tl_handover *handover = run->in->handover;
     bool erased = false;
     bool incomplete = false;
+    bool withheld = false;
     for (uint32_t i = 0; i < opened.count; i++) {
         const struct tl_opened_part *part = &opened.parts[i];
         bool only_held = false;
@@ -101,6 +104,9 @@ static void judge_opened(struct judge *judge, const struct tally_record *record)
             incomplete = incomplete || covered;
         } else if (covered) {
             erased = true;
+        } else if (handover != NULL &&
+                   handover->is_member_withheld(handover->ctx, part->pointer)) {
+            withheld = true;
         } else if (only_held) {
             tl_found(&run->found, TL_HOLD_VIOLATED, record->seq,
                      "a member was erased, and the record was on hold");
@@ -114,6 +120,9 @@ static void judge_opened(struct judge *judge, const struct tally_record *record)
     }
     if (erased) {
         note(judge, TL_ERASED, record->seq);
+    }
+    if (withheld) {
+        note(judge, TL_WITHHELD, record->seq);
     }
 }
 

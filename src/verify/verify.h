@@ -18,6 +18,20 @@
 
 #define TL_REMEMBERED_MAX 64u
 
+/*
+ * What an export that is checked in place of a ledger says beside its records. `ctx` is passed to
+ * each; the first two are about the record that the store is just handing over.
+ */
+struct tl_handover {
+    void *ctx;
+    bool (*is_withheld)(void *ctx); /* its content was left out */
+    bool (*is_member_withheld)(void *ctx, struct tl_str pointer);
+
+    /* Copies the `width` hashes of a tile that is not full. TALLY_ENOTFOUND if it is not there. */
+    tally_status (*partial_tile)(void *ctx, uint32_t level, uint64_t n, uint32_t width,
+                                 uint8_t *data_out, struct tally_error *err);
+};
+
 /* All borrowed for the call. A zeroed one but for `store` is allowed, and never gives VERIFIED. */
 struct tl_verify_input {
     struct tally_store *store;    /* a handle nobody else uses meanwhile; one snapshot is taken */
@@ -36,8 +50,8 @@ struct tl_verify_input {
     const struct tl_str *text_members;
     size_t text_member_count;
 
-    bool is_volatile;     /* oldest contents may be gone without a reason */
-    bool may_be_withheld; /* an export: contents may be left out */
+    bool is_volatile;                   /* oldest contents may be gone without a reason */
+    const struct tl_handover *handover; /* NULL: a ledger itself, with a head and an index */
     const char *temp_dir; /* for sorting ids beyond a million; NULL is /tmp */
 
     /* Scope, age, skip_index and callbacks; the paths in it are not read. Required. */
