@@ -1680,6 +1680,8 @@ class Openings:
         while self.ahead is not None:
             self.report.add("ROW_INSERTED", "an opening without a leaf", self.ahead["seq"])
             self.advance()
+        if self.file:
+            self.file.close()
         if self.header.get("count", self.lines) != self.lines:
             self.bad(f"{self.lines} lines, and not as many as the header says")
 

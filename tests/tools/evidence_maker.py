@@ -101,9 +101,9 @@ class Maker:
 
     # Leaves
 
-    def leaf(self, kind, commit, flags=0, class_=0, retain=check.NEVER, id_=bytes(16), payload=b"",
+    def leaf(self, kind_, commit, flags=0, class_=0, retain=check.NEVER, id_=bytes(16), payload=b"",
              **changed):
-        fields = {"magic": b"TLY1", "kind": kind, "flags": flags, "class_": class_,
+        fields = {"magic": b"TLY1", "kind": kind_, "flags": flags, "class_": class_,
                   "seq": len(self.leaves), "time": self.time, "retain": retain, "epoch": self.epoch,
                   "id": id_, "commit": commit, "mac_gen": int(self.mac_id[:8], 16),
                   "incarnation": self.incarnation, **changed}
