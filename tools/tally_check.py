@@ -57,7 +57,8 @@ WEIGHTS = {
         CONTROL_MODIFIED CONTROL_INVALID APPROVAL_INVALID PURGE_INVALID GENESIS_MISMATCH
         KEY_CHANGE_INVALID EPOCH_MISMATCH EPOCH_INVALID EPOCH_SEAL_MISSING EPOCH_SEAL_INVALID
         MAC_MISMATCH CONTENT_MODIFIED CONTENT_MISSING PURGE_EARLY MEMBER_MISSING RECORD_MALFORMED
-        ID_MISMATCH ERASABLE_MISMATCH HOLD_VIOLATED ROW_INSERTED HEAD_MISMATCH ANCHOR_INVALID""",
+        ID_MISMATCH ERASABLE_MISMATCH HOLD_VIOLATED HEAD_MISMATCH PROJECTION_MISMATCH
+        ANCHOR_INVALID""",
     "unverifiable": """CHECKPOINT_MISSING ORIGIN_MISMATCH KEY_UNKNOWN WITNESS_QUORUM CHECKPOINT_STALE
         TILE_MISSING APPROVAL_UNCHECKED EPOCH_UNPINNED MAC_KEY_UNKNOWN STORE_ERROR CHECK_FAILED""",
     "warning": """CHECKPOINT_FUTURE ROLLBACK_DECLARED PURGE_OVERRIDE PURGE_COUNT RESTORED
@@ -688,6 +689,9 @@ class Leaf:
         if self.kind == ENTRY and len(data) != 104 or self.kind != ENTRY and \
                 not 106 <= len(data) <= 104 + 65_431:
             raise Bad("a leaf of a wrong length")
+        if self.kind != ENTRY and (self.flags & 1 or self.class_ or self.retain_until != NEVER
+                                   or any(self.id)):
+            raise Bad("a field that a control leaf does not have")
         self.data = data
 
     @property
@@ -735,6 +739,10 @@ def is_list(check):
     return lambda value: isinstance(value, list) and all(check(item) for item in value)
 
 
+def some(check):
+    return lambda value: is_list(check)(value) and value != []
+
+
 def one_of(*values):
     return lambda value: any(type(value) is type(each) and value == each for each in values)
 
@@ -767,8 +775,8 @@ def is_classes(value):
 
 
 def is_item(value):
-    return has_members(value, {"pointers": is_list(lambda p: p == "" or tokens(p) is not None),
-                               "seqs": is_list(is_int)})
+    return has_members(value, {"pointers": some(lambda p: p == "" or tokens(p) is not None),
+                               "seqs": some(is_int)})
 
 
 def has_members(value, wanted):
@@ -803,8 +811,8 @@ MEMBERS = {
     EPOCH: {"from": is_int, "to": is_int, "epoch_key": is_key(4)},
     POLICY: {"policy": is_int, "erasable": is_erasable, "classes": is_classes},
     PURGE: {"cutoff_day": is_int, "before_seq": is_int, "count": is_int},
-    ERASE: {"items": is_list(is_item), "basis": is_text, "ticket?": is_text},
-    HOLD: {"hold": is_text, "ranges": is_list(is_range), "basis?": is_text},
+    ERASE: {"items": some(is_item), "basis": is_text, "ticket?": is_text},
+    HOLD: {"hold": is_text, "ranges": some(is_range), "basis?": is_text},
     RELEASE: {"hold": is_text},
     KEY: {"log_key?": is_key(1), "mac_id?": is_hex},
     ANCHOR: {"kind": one_of("rfc3161", "ots", "git", "object", "ledger", "paper"), "size": is_int,
@@ -817,7 +825,7 @@ MEMBERS = {
               "from_origin": good_origin, "from_size": is_int, "from_root": is_hash,
               "lost_size": is_int, "lost_root?": is_hash, "reason": is_text},
 }
-OVERRIDE = {"override": one_of(True), "ranges": is_list(is_range), "count": is_int}
+OVERRIDE = {"override": one_of(True), "ranges": some(is_range), "count": is_int}
 ANYWHERE = {"by?": is_text, "note?": is_text, "approval?": is_text}
 
 
@@ -931,15 +939,15 @@ class Bundle:
         leaves, at, fault = [], 0, None
         while at + 2 <= len(data):
             end = at + 2 + (data[at] << 8 | data[at + 1])
-            if end > len(data):
+            if end > len(data) or len(leaves) == width:
                 break
             leaves.append(data[at + 2:end])
             at = end
-        if at < len(data):
+        if at < len(data) and len(leaves) < width:
             fault = "LEAF_MALFORMED", f"{path} ends in the middle of a leaf"
-        elif len(leaves) > width:
-            fault = "LEAF_EXTRA", f"{path} holds {len(leaves)} leaves"
-        return leaves[:width], fault
+        elif at < len(data):
+            fault = "LEAF_EXTRA", f"{path} holds more than {width} leaves"
+        return leaves, fault
 
     def leaves(self, size, first_walk=False):
         """(index, bytes) of the leaves of a tree of `size`; ends early where one is missing."""
@@ -1042,7 +1050,7 @@ class Ledger:
         self.tiles = Tiles(self.bundle, report)
         self.tree = Tree(self.tiles.on_hash)
         self.newest = None
-        self.notes = {}  # size -> {bytes: (note, where it was found)}
+        self.notes = {}  # size -> (note, where it was found)
         self.needed = {1}  # sizes whose checkpoints are kept for ever
         self.kept = set()  # sizes of the checkpoints that are there
         self.roots = {}  # size -> root, for the sizes that remembered checkpoints ask for
@@ -1058,74 +1066,77 @@ class Ledger:
     # Checkpoints
 
     def read_checkpoints(self):
-        self.newest = self.read_note("checkpoint")
-        if self.newest:
-            self.keep(self.newest, "checkpoint")
-        elif "CHECKPOINT_MALFORMED" not in self.report.counts:
-            self.report.add("CHECKPOINT_MISSING", "there is no file checkpoint")
+        """Parses all. False if there is no newest one: then there is nothing to check against."""
+        self.newest = self.read_note("checkpoint", None)
+        if not self.newest:
+            if "CHECKPOINT_MALFORMED" not in self.report.counts:
+                self.report.add("CHECKPOINT_MISSING", "there is no file checkpoint")
+            return False
+        self.notes[self.newest.size] = self.newest, "checkpoint"
         for name in names_in(os.path.join(self.bundle.folder, "checkpoints")):
             where = f"checkpoints/{name}"
-            note = self.read_note(where)
-            if note and name != str(note.size):
-                self.report.add("CHECKPOINT_MALFORMED", f"{where} is of size {note.size}")
+            if not re.fullmatch(r"0|[1-9]\d{0,18}", name, re.ASCII):
+                self.report.add("CHECKPOINT_MALFORMED", f"{where}: not the name of a size")
+                continue
+            self.kept.add(int(name))
+            note = self.read_note(where, int(name))
+            if note and note.size > self.newest.size:
+                self.report.add("HEAD_MISMATCH", f"{where} is larger than the newest", note.size)
             elif note:
-                self.keep(note, where)
+                self.notes.setdefault(note.size, (note, where))
         for name in names_in(os.path.join(self.bundle.folder, "proofs")):
-            self.read_proof(name)
+            self.check_proof(name)
+        return True
 
-    def read_note(self, path):
+    def read_note(self, path, size):
+        """The checkpoint; `size`: what its name says. What is of the newest size must be the newest."""
         try:
             data = read_file(os.path.join(self.bundle.folder, path), NOTE_LIMIT)
-            return Note(data) if data is not None else None
+            if data is not None and self.newest and size == self.newest.size:
+                if data != self.newest.data:
+                    self.report.add("HEAD_MISMATCH", f"{path} is not the newest checkpoint", size)
+                return None
+            note = Note(data) if data is not None else None
+            if note and size not in (None, note.size):
+                raise Bad(f"it is of size {note.size}")
+            return note
         except Bad as error:
             self.report.add("CHECKPOINT_MALFORMED", f"{path}: {error}")
             return None
 
-    def keep(self, note, where):
-        if self.newest and (note.size > self.newest.size or
-                            note.size == self.newest.size and note.data != self.newest.data):
-            self.report.add("HEAD_MISMATCH", f"{where} is larger than the newest checkpoint, or "
-                            "another one of its size", note.size)
-        self.kept.add(note.size)
-        self.notes.setdefault(note.size, {}).setdefault(note.data, (note, where))
-
-    def read_proof(self, name):
+    def check_proof(self, name):
+        """A proof in the bundle: of the leaf in its name, under a checkpoint that is kept."""
         where = f"proofs/{name}"
-        match = re.fullmatch(r"(0|[1-9]\d{0,18})\.tlog-proof", name, re.ASCII)
         try:
             data = read_file(os.path.join(self.bundle.folder, where), 2 * NOTE_LIMIT + 8192)
-            if not match or data is None:
-                raise Bad("no proof's name")
+            if data is None:
+                raise Bad("it is gone")
             extra, index, path, note = parse_proof(data)
-            if extra is None:
-                raise Bad("no leaf")
+            if extra is None or name != f"{index}.tlog-proof":
+                raise Bad("no leaf, or the leaf of another position")
+            kept = self.notes.get(note.size)
+            if kept is None or kept[0].data != note.data:
+                raise Bad("its checkpoint is not one of the kept ones")
+            if root_from_path(leaf_hash(extra), index, note.size, path) != note.root:
+                raise Bad("it does not lead to the root")
         except Bad as error:
-            self.report.add("RECORD_MALFORMED", f"{where}: {error}")
-            return
-        if index != int(match[1]):
-            self.report.add("SEQ_MISMATCH", f"{where} is a proof of leaf {index}", index)
-        if root_from_path(leaf_hash(extra), index, note.size, path) != note.root:
-            self.report.add("ROOT_MISMATCH", f"{where} does not lead to its root", index)
-        self.keep(note, where)
+            self.report.add("PROJECTION_MISMATCH", f"{where}: {error}")
 
     def check_notes(self, size, leaf, kind, before):
         """The checkpoints of this size: their root, and their lines by the keys in force."""
-        found = self.notes.pop(size, {})
-        if kind == EPOCH and not found:
-            self.report.add("EPOCH_SEAL_MISSING", "the seal of this epoch is missing", size - 1)
-        if kind == KEY and not found:
-            self.report.add("KEY_CHANGE_INVALID", "the checkpoint of this change of keys is missing",
-                            size - 1)
-        if not found:
+        note, where = self.notes.get(size, (None, None))
+        if note is None:
+            if kind == EPOCH and size not in self.kept:
+                self.report.add("EPOCH_SEAL_MISSING", "the seal of this epoch is missing", size - 1)
+            if kind == KEY and size not in self.kept:
+                self.report.add("KEY_CHANGE_INVALID", "the checkpoint of this change of keys is missing",
+                                size - 1)
             return
-        root = self.tree.root()
-        for note, where in found.values():
-            if note.root != root:
-                code = ("ROOT_MISMATCH" if note is self.newest else
-                        "EPOCH_SEAL_INVALID" if kind == EPOCH else
-                        "FORK" if self.newest and size == self.newest.size else "HISTORY_REWRITTEN")
-                self.report.add(code, f"{where}: the leaves give another root", size - 1)
-            self.check_lines(note, where, leaf, kind, before)
+        if note.root != self.tree.root():
+            code = ("ROOT_MISMATCH" if note is self.newest else
+                    "EPOCH_SEAL_INVALID" if kind == EPOCH else "HISTORY_REWRITTEN")
+            self.report.add(code, f"{where}: the leaves give another root", size - 1)
+        self.check_lines(note, where, leaf, kind, before)
 
     def check_lines(self, note, where, leaf, kind, before):
         """The signatures of one checkpoint. `before`: log key, epoch key, epoch before the leaf."""
@@ -1137,15 +1148,8 @@ class Ledger:
             self.report.add("ORIGIN_MISMATCH", f"{where} is of {note.origin}", seq)
         after = self.log_key, self.epoch_key, self.epoch
         log_key, epoch_key, epoch = after if kind in (GENESIS, RESTORE) else before
-        for key in {log_key.text: log_key, after[0].text: after[0]}.values():
-            lines = note.by(key)
-            if not lines:
-                self.report.add("KEY_CHANGE_INVALID" if kind == KEY else "KEY_UNKNOWN",
-                                f"{where} has no line of the log key", seq)
-            elif not all(good for _, good in lines):
-                self.report.add("SIGNATURE_INVALID", f"{where}: log key", seq)
-                if kind == KEY:
-                    self.report.add("KEY_CHANGE_INVALID", f"{where} is not signed by both keys", seq)
+        if not self.check_log_lines(note, where, kind, {log_key.text: log_key, after[0].text: after[0]}):
+            return
         lines = note.by(epoch_key)
         second = leaf.time // 1_000_000 if leaf else 0
         good = bool(lines) and all(
@@ -1164,8 +1168,18 @@ class Ledger:
                 done.add((name, key_id))
                 if not all(good for _, good in note.by(key)):
                     self.report.add("SIGNATURE_INVALID", f"{where}: {name}", seq)
-        if (note is self.newest or where.startswith("proofs/")) and not self.trust.quorum_met(note):
-            self.report.add("WITNESS_QUORUM", f"{where}: fewer witnesses than the quorum", seq)
+
+    def check_log_lines(self, note, where, kind, keys):
+        """The lines of the log keys. False if a bad one condemns the note."""
+        for key in keys.values():
+            lines = note.by(key)
+            if not lines:
+                self.report.add("KEY_CHANGE_INVALID" if kind == KEY else "KEY_UNKNOWN",
+                                f"{where} has no line of the log key", note.size - 1)
+            elif not all(good for _, good in lines):
+                self.report.add("SIGNATURE_INVALID", f"{where}: log key", note.size - 1)
+                return False
+        return True
 
     # Leaves
 
@@ -1173,8 +1187,8 @@ class Ledger:
         return (micros - self.start) // self.epoch_us
 
     def pass_one(self):
-        size = self.newest.size if self.newest else (self.bundle.last_entries + 1) * 256
-        if self.newest and size == 0:
+        size = self.newest.size
+        if size == 0:
             self.report.add("LEAF_MISSING", "a ledger without GENESIS", 0)
         for index, data in self.bundle.leaves(size, first_walk=True):
             if data[4:5] == bytes([RESTORE]):
@@ -1196,8 +1210,8 @@ class Ledger:
         self.conclude_pass_one()
 
     def check_leaf(self, index, leaf):
-        """The checks of one leaf; gives its kind if its rule came into force."""
-        report, kind = self.report, None
+        """The checks of one leaf; gives its kind."""
+        report = self.report
         if leaf.seq != index:
             report.add("SEQ_MISMATCH", f"it says {leaf.seq}", index)
         if leaf.time < self.last_time:
@@ -1210,8 +1224,6 @@ class Ledger:
             self.check_entry(index, leaf)
             self.check_state(index, leaf)
             return ENTRY
-        if leaf.flags & 1 or leaf.class_ or leaf.retain_until != NEVER or any(leaf.id):
-            report.add("LEAF_INVALID", "a field that a control leaf does not have", index)
         if sha(b"\5", leaf.payload) != leaf.commit:
             report.add("CONTROL_MODIFIED", "the payload is not what was committed to", index)
         try:
@@ -1221,7 +1233,7 @@ class Ledger:
         except Bad as error:
             report.add("CONTROL_INVALID", error, index)
             self.check_state(index, leaf)
-            return None
+            return leaf.kind
         apply = getattr(self, "on_" + KINDS[leaf.kind].lower())
         if leaf.kind in (GENESIS, RESTORE):
             apply(index, leaf, payload)
@@ -1239,7 +1251,7 @@ class Ledger:
             return
         days, basis = self.policies[-1][2].get(leaf.class_, (None, None))
         if days is None:
-            self.report.add("RETENTION_MISMATCH", "its class is not in the policy", index)
+            self.report.add("LEAF_INVALID", "its class is not in the policy", index)
         elif basis is None and leaf.retain_until != retain_until(leaf.time, days):
             self.report.add("RETENTION_MISMATCH", "retain_until is not what its class gives", index)
 
@@ -1252,7 +1264,7 @@ class Ledger:
             report.add("EPOCH_MISMATCH", f"the epoch is {self.epoch}", index)
         if leaf.mac_gen != int(self.mac_id[:8], 16) or leaf.incarnation != self.incarnation:
             report.add("LEAF_INVALID", "not the MAC generation or incarnation in force", index)
-        good = self.mac.good(leaf)
+        good = self.mac.good(leaf) if leaf.epoch == self.mac.epoch else True
         if good is None:
             self.mac_unchecked = True
         elif not good:
@@ -1336,19 +1348,21 @@ class Ledger:
         self.new_epoch_key(index, payload["epoch_key"], to)
 
     def on_policy(self, index, leaf, payload):
-        self.invalid_if(payload["policy"] != self.policy + 1, index, "a policy number is left out")
-        self.new_policy(index, payload)
+        if payload["policy"] == self.policy + 1:
+            self.new_policy(index, payload)
+        else:
+            self.report.add("CONTROL_INVALID", "a policy number is left out", index)
 
     def on_purge(self, index, leaf, payload):
         if "override" in payload:
+            sound = all(last < index for _, last in payload["ranges"])
+        else:
+            sound = payload["before_seq"] <= index and payload["cutoff_day"] <= leaf.time // DAY
+        if not sound:
+            self.report.add("PURGE_INVALID", "a cutoff in the future, or a range beyond the leaf",
+                            index)
+        elif "override" in payload:
             self.report.add("PURGE_OVERRIDE", "content was purged before it was due", index)
-            self.invalid_if(any(last >= index for _, last in payload["ranges"]), index,
-                            "a range beyond the leaf itself", "PURGE_INVALID")
-            self.acts.purge_ranges(index, payload["ranges"], payload["count"])
-            return
-        sound = payload["before_seq"] <= index and payload["cutoff_day"] <= leaf.time // DAY
-        self.invalid_if(not sound, index, "a cutoff in the future, or a range beyond the leaf itself",
-                        "PURGE_INVALID")
         self.acts.purge(index, payload, sound)
 
     def on_erase(self, index, leaf, payload):
@@ -1374,7 +1388,7 @@ class Ledger:
             self.new_mac(index, payload["mac_id"])
 
     def on_anchor(self, index, leaf, payload):
-        self.invalid_if(payload["size"] > index, index, "an anchor of a later size", "ANCHOR_INVALID")
+        self.invalid_if(payload["size"] > index, index, "an anchor of a later size")
         self.anchors.append((index, self.origin, payload))
         self.needed.add(payload["size"])
 
@@ -1405,8 +1419,10 @@ class Ledger:
 
     def conclude_pass_one(self):
         report, size = self.report, self.tree.size
-        whole = self.newest is not None and size == self.newest.size
-        if self.newest and not whole:
+        whole = size == self.newest.size
+        if not self.trust.quorum_met(self.newest):
+            report.add("WITNESS_QUORUM", "fewer witnesses than the quorum", size - 1)
+        if not whole:
             self.check_lines(self.newest, "checkpoint", None, None,
                              (self.log_key, self.epoch_key, self.epoch))
         if whole and "ROOT_MISMATCH" in report.counts:
@@ -1438,7 +1454,7 @@ class Ledger:
 
     def check_pins(self):
         """Log key and first epoch key of each incarnation against the trust file."""
-        if self.newest and not any(key.name == self.newest.origin for key in self.trust.logs):
+        if not any(key.name == self.newest.origin for key in self.trust.logs):
             self.report.add("ORIGIN_MISMATCH", f"the trust file does not name {self.newest.origin}")
         for each in self.incarnations:
             pinned = {key.public for key in self.trust.logs if key.name == each.origin}
@@ -1489,8 +1505,7 @@ class Ledger:
         elif note.size > self.tree.size:
             self.report.add("ROLLBACK", f"{where} is larger than the ledger", note.size)
         elif root != note.root:
-            same = self.newest and note.size == self.newest.size
-            self.report.add("FORK" if same else "HISTORY_REWRITTEN", f"{where} has another root",
+            self.report.add("FORK" if note.size == self.newest.size else "HISTORY_REWRITTEN", f"{where} has another root",
                             note.size)
 
 
@@ -1524,14 +1539,14 @@ class Acts:
         self.named = 0  # records below this are named by a PURGE
 
     def purge(self, index, payload, sound):
-        self.named = max(self.named, payload["before_seq"])
-        self.counts[index] = [payload["count"], 0]
+        """A PURGE; one that is not sound covers nothing."""
+        self.named = max(self.named, payload.get("before_seq", 0))
         if sound:
+            self.counts[index] = [payload["count"], 0]
+        if sound and "override" in payload:
+            self.ranges += [(first, last, index) for first, last in payload["ranges"]]
+        elif sound:
             self.purges.append((index, payload["before_seq"], payload["cutoff_day"]))
-
-    def purge_ranges(self, index, ranges, count):
-        self.counts[index] = [count, 0]
-        self.ranges += [(first, min(last, index - 1), index) for first, last in ranges]
 
     def erase(self, index, items):
         for item in items:
@@ -1678,7 +1693,7 @@ class Openings:
 
     def finish(self):
         while self.ahead is not None:
-            self.report.add("ROW_INSERTED", "an opening without a leaf", self.ahead["seq"])
+            self.report.add("LEAF_EXTRA", "an opening without a leaf", self.ahead["seq"])
             self.advance()
         if self.file:
             self.file.close()
@@ -1715,11 +1730,12 @@ class Contents:
             except Bad:
                 continue
             cover = self.acts.covers(index, leaf) if leaf.kind == ENTRY else None
-            if line is not None:
-                self.check_line(index, leaf, line, cover)
-            elif complete:
-                self.report.add("CONTENT_MISSING" if cover else "RECORD_MALFORMED",
-                                "complete openings without this leaf", index)
+            if line is not None and not self.check_line(index, leaf, line, cover):
+                line = None
+            if line is None and cover:
+                self.check_gone(index, None if complete else "withheld", cover)
+            elif line is None and complete:
+                self.openings.bad("complete, and without this leaf", index)
         self.openings.finish()
         for index, (said, found) in self.acts.counts.items():
             if said != found:
@@ -1739,45 +1755,51 @@ class Contents:
                     seen.add(data[32:48])
 
     def check_line(self, index, leaf, line, cover):
-        if line["leaf"] != base64.b64encode(leaf.data).decode():
-            self.report.add("LEAF_MODIFIED", "the opening carries another leaf", index)
-            return
+        """One line; False if it does not have the form of one."""
         kinds = {"members", "rest", "salt"}, {"state"}, set()
         found = set(line) - {"seq", "leaf"}
-        if found not in kinds or (not found) != (cover is None):
-            self.openings.bad("a line of another form", index)
-        elif "state" in found:
-            self.check_gone(index, line["state"], cover)
-        elif found:
-            self.check_content(index, leaf, line, cover)
+        try:
+            other = unbase64(line["leaf"]) != leaf.data
+            if found not in kinds or (not found) != (cover is None):
+                raise Bad("a line of another form")
+            if other:
+                self.report.add("LEAF_MODIFIED", "the opening carries another leaf", index)
+            elif "state" in found:
+                if line["state"] not in ("purged", "erased", "evicted", "withheld"):
+                    raise Bad("an unknown state")
+                self.check_gone(index, line["state"], cover)
+            elif found:
+                self.check_content(index, leaf, line, cover)
+        except Bad as error:
+            self.openings.bad(error, index)
+            return False
+        return True
 
     def check_gone(self, index, state, cover):
-        """Content is not there: something on record must permit it."""
+        """Content is not there: something on record must permit it, and that is what `state` says."""
         report = self.report
-        if state == "withheld":
-            report.add("WITHHELD", "content is not part of what was handed over", index)
-        elif state == "evicted" and self.ledger.volatile:
+        excuses = {"purged": cover.purge, "erased": cover.erase}
+        if state == "evicted" and self.ledger.volatile:
             report.add("EVICTED", "a volatile ledger dropped it", index)
-        elif state == "purged" and cover.purge is not None:
-            report.add("PURGED", f"by leaf {cover.purge}", index)
-        elif state == "erased" and cover.erase is not None:
-            report.add("ERASED", f"by leaf {cover.erase}", index)
-        elif state not in ("purged", "erased", "evicted"):
-            self.openings.bad("an unknown state", index)
-        elif cover.held and state == "purged" or "" in cover.held_pointers and state == "erased":
+        elif cover.purge is not None or cover.erase is not None:
+            if state in excuses and excuses[state] is None or state == "evicted":
+                self.openings.bad(f"a state {state} that is not on record", index)
+            elif state == "purged" or cover.erase is None:
+                report.add("PURGED", f"by leaf {cover.purge}", index)
+            else:
+                report.add("ERASED", f"by leaf {cover.erase}", index)
+        elif state == "withheld":
+            report.add("WITHHELD", "content is not part of what was handed over", index)
+        elif cover.held or "" in cover.held_pointers:
             report.add("HOLD_VIOLATED", "its only excuse was sealed during a hold", index)
-        elif cover.named and state == "purged":
+        elif cover.named:
             report.add("PURGE_EARLY", "a PURGE names it, and it was not due", index)
         else:
             report.add("CONTENT_MISSING", "content is gone and nothing excuses it", index)
 
     def check_content(self, index, leaf, line, cover):
         report = self.report
-        try:
-            salt0, rest, members = self.parse_content(line)
-        except Bad as error:
-            self.openings.bad(error, index)
-            return
+        salt0, rest, members = self.parse_content(line)
         self.checked += 1
         parts = [b"\4", salt0, len(rest).to_bytes(4, "big"), rest, len(members).to_bytes(2, "big")]
         for pointer, digest, *_ in members:
@@ -1828,10 +1850,10 @@ class Contents:
             if value is not None:
                 if erased and cover.erase is None:
                     report.add("ERASE_INCOMPLETE", f"{pointer} was erased, and is there", index)
-            elif withheld:
-                report.add("WITHHELD", f"{pointer} is not part of what was handed over", index)
             elif erased:
                 report.add("ERASED", pointer, index)
+            elif withheld:
+                report.add("WITHHELD", f"{pointer} is not part of what was handed over", index)
             elif pointer in cover.held_pointers or "" in cover.held_pointers:
                 report.add("HOLD_VIOLATED", f"{pointer} was erased during a hold", index)
             else:
@@ -1906,14 +1928,15 @@ def check_directory(folder, trust, report, mac_keys=None, against=None, max_age=
     """Checks a bundle or a tlog-tiles directory. The report is complete when this returns."""
     try:
         ledger = Ledger(folder, trust, report, mac_keys, max_age, now)
-        ledger.read_checkpoints()
+        if not ledger.read_checkpoints():
+            return report.conclude()
+        report.size = ledger.newest.size
         if against:
             ledger.roots[against.size] = None
         ledger.pass_one()
         if against:
             ledger.check_remembered(against, "the remembered checkpoint")
         Contents(ledger).run()
-        report.size = ledger.newest.size if ledger.newest else None
         if trust.quorum == "none" and not against:
             report.qualifiers.append("unanchored")
         if ledger.mac_unchecked:
