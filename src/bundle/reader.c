@@ -468,15 +468,28 @@ tally_status tl_bundle_open(struct tally_store **store_out, const char *dir,
     return TALLY_OK;
 }
 
-/* Whatever has no line in openings that are not complete was left out. */
-static bool is_withheld(void *ctx)
+static enum tl_handed say_absent(void *ctx)
 {
     const struct tl_bundle *bundle = ctx;
-    if (bundle->line != NULL) {
-        return bundle->line->state == TL_OPENING_WITHHELD;
+    if (bundle->line == NULL) {
+        bool partial = !bundle->has_openings || (bundle->openings.head_read &&
+                                                 !bundle->openings.head.complete);
+        return partial ? TL_HANDED_UNLISTED : TL_HANDED_SILENT;
     }
-    return !bundle->has_openings ||
-           (bundle->openings.head_read && !bundle->openings.head.complete);
+    switch (bundle->line->state) {
+    case TL_OPENING_WITHHELD:
+        return TL_HANDED_WITHHELD;
+    case TL_OPENING_PURGED:
+        return TL_HANDED_PURGED;
+    case TL_OPENING_ERASED:
+        return TL_HANDED_ERASED;
+    case TL_OPENING_EVICTED:
+        return TL_HANDED_EVICTED;
+    case TL_OPENING_CONTROL:
+    case TL_OPENING_CONTENT: /* whose parts do not fit, which is a finding */
+        break;
+    }
+    return TL_HANDED_SILENT;
 }
 
 static bool is_member_withheld(void *ctx, struct tl_str pointer)
@@ -500,7 +513,7 @@ static tally_status partial_tile(void *ctx, uint32_t level, uint64_t n, uint32_t
 struct tl_handover tl_bundle_handover(struct tally_store *store)
 {
     return (struct tl_handover){ .ctx = tl_bundle_of(store),
-                                 .is_withheld = is_withheld,
+                                 .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
                                  .partial_tile = partial_tile };
 }

@@ -61,18 +61,52 @@ static void note(struct judge *judge, enum tl_code code, uint64_t seq)
     judge->span = (struct span){ .code = code, .first = seq, .count = 1 };
 }
 
+/* The code for a content that is not there for a reason; TL_CODE_COUNT if there is none. */
+static enum tl_code reason_of(const struct tl_run *run, const struct tl_excuse *excuse)
+{
+    bool is_volatile =
+        run->in->is_volatile || (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0;
+    if (excuse->purged || excuse->purged_invalid) {
+        return TL_PURGED;
+    }
+    return excuse->erased ? TL_ERASED : is_volatile ? TL_EVICTED : TL_CODE_COUNT;
+}
+
+/* The same for an export, which says itself why: that has to be so. */
+static enum tl_code handed_reason(const struct tl_run *run, const struct tl_excuse *excuse)
+{
+    const struct tl_handover *handover = run->in->handover;
+    enum tl_code reason = reason_of(run, excuse);
+    bool fits = false;
+    switch (handover->absent(handover->ctx)) {
+    case TL_HANDED_WITHHELD:
+        return TL_WITHHELD;
+    case TL_HANDED_UNLISTED:
+        return reason == TL_CODE_COUNT ? TL_WITHHELD : reason;
+    case TL_HANDED_PURGED:
+        fits = reason == TL_PURGED;
+        break;
+    case TL_HANDED_ERASED:
+        reason = excuse->erased ? TL_ERASED : reason;
+        fits = reason == TL_ERASED;
+        break;
+    case TL_HANDED_EVICTED:
+        fits = run->in->is_volatile || (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0;
+        reason = TL_EVICTED;
+        break;
+    case TL_HANDED_SILENT:
+        break;
+    }
+    return fits ? reason : TL_CODE_COUNT;
+}
+
 static void judge_absent(struct judge *judge, uint64_t seq, const struct tl_excuse *excuse)
 {
     struct tl_run *run = judge->run;
-    const struct tl_handover *handover = run->in->handover;
-    if (excuse->purged || excuse->purged_invalid) {
-        note(judge, TL_PURGED, seq);
-    } else if (excuse->erased) {
-        note(judge, TL_ERASED, seq);
-    } else if (run->in->is_volatile || (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0) {
-        note(judge, TL_EVICTED, seq);
-    } else if (handover != NULL && handover->is_withheld(handover->ctx)) {
-        note(judge, TL_WITHHELD, seq);
+    enum tl_code reason =
+        run->in->handover == NULL ? reason_of(run, excuse) : handed_reason(run, excuse);
+    if (reason != TL_CODE_COUNT) {
+        note(judge, reason, seq);
     } else if (seq < run->excuse_lost) {
         return; /* the leaf that may have permitted it is damaged, which is a finding */
     } else if (excuse->only_held) {

@@ -22,9 +22,17 @@
  * What an export that is checked in place of a ledger says beside its records. `ctx` is passed to
  * each; the first two are about the record that the store is just handing over.
  */
+enum tl_handed { /* what it says of a content that is not there */
+    TL_HANDED_SILENT, /* nothing, though it says that it is complete */
+    TL_HANDED_WITHHELD,
+    TL_HANDED_UNLISTED, /* nothing: it holds some records only */
+    TL_HANDED_PURGED,
+    TL_HANDED_ERASED,
+    TL_HANDED_EVICTED,
+};
 struct tl_handover {
     void *ctx;
-    bool (*is_withheld)(void *ctx); /* its content was left out */
+    enum tl_handed (*absent)(void *ctx);
     bool (*is_member_withheld)(void *ctx, struct tl_str pointer);
 
     /* Copies the `width` hashes of a tile that is not full. TALLY_ENOTFOUND if it is not there. */
