@@ -1079,11 +1079,12 @@ class Ledger:
                 self.report.add("CHECKPOINT_MALFORMED", f"{where}: not the name of a size")
                 continue
             self.kept.add(int(name))
-            note = self.read_note(where, int(name))
-            if note and note.size > self.newest.size:
-                self.report.add("HEAD_MISMATCH", f"{where} is larger than the newest", note.size)
-            elif note:
-                self.notes.setdefault(note.size, (note, where))
+            if int(name) > self.newest.size:
+                self.report.add("HEAD_MISMATCH", f"{where} is larger than the newest", int(name))
+            else:
+                note = self.read_note(where, int(name))
+                if note:
+                    self.notes.setdefault(note.size, (note, where))
         for name in names_in(os.path.join(self.bundle.folder, "proofs")):
             self.check_proof(name)
         return True
@@ -1114,13 +1115,15 @@ class Ledger:
             extra, index, path, note = parse_proof(data)
             if extra is None or name != f"{index}.tlog-proof":
                 raise Bad("no leaf, or the leaf of another position")
-            kept = self.notes.get(note.size)
-            if kept is None or kept[0].data != note.data:
+            if note.data not in (self.newest.data, self.raw_note(note.size)):
                 raise Bad("its checkpoint is not one of the kept ones")
             if root_from_path(leaf_hash(extra), index, note.size, path) != note.root:
                 raise Bad("it does not lead to the root")
         except Bad as error:
             self.report.add("PROJECTION_MISMATCH", f"{where}: {error}")
+
+    def raw_note(self, size):
+        return read_file(os.path.join(self.bundle.folder, f"checkpoints/{size}"), NOTE_LIMIT)
 
     def check_notes(self, size, leaf, kind, before):
         """The checkpoints of this size: their root, and their lines by the keys in force."""
@@ -1144,12 +1147,12 @@ class Ledger:
             self.report.add("KEY_UNKNOWN", f"{where}: no GENESIS names a key")
             return
         seq = note.size - 1
-        if note.origin != self.origin:
-            self.report.add("ORIGIN_MISMATCH", f"{where} is of {note.origin}", seq)
         after = self.log_key, self.epoch_key, self.epoch
         log_key, epoch_key, epoch = after if kind in (GENESIS, RESTORE) else before
         if not self.check_log_lines(note, where, kind, {log_key.text: log_key, after[0].text: after[0]}):
             return
+        if note.origin != self.origin:
+            self.report.add("ORIGIN_MISMATCH", f"{where} is of {note.origin}", seq)
         lines = note.by(epoch_key)
         second = leaf.time // 1_000_000 if leaf else 0
         good = bool(lines) and all(
@@ -1177,7 +1180,8 @@ class Ledger:
                 self.report.add("KEY_CHANGE_INVALID" if kind == KEY else "KEY_UNKNOWN",
                                 f"{where} has no line of the log key", note.size - 1)
             elif not all(good for _, good in lines):
-                self.report.add("SIGNATURE_INVALID", f"{where}: log key", note.size - 1)
+                self.report.add("KEY_CHANGE_INVALID" if kind == KEY else "SIGNATURE_INVALID",
+                                f"{where}: the line of the log key is bad", note.size - 1)
                 return False
         return True
 
@@ -1226,6 +1230,8 @@ class Ledger:
             return ENTRY
         if sha(b"\5", leaf.payload) != leaf.commit:
             report.add("CONTROL_MODIFIED", "the payload is not what was committed to", index)
+            self.check_state(index, leaf)
+            return leaf.kind
         try:
             payload = parse_payload(leaf.kind, leaf.payload)
             if (leaf.kind == GENESIS) != (index == 0) or leaf.kind != GENESIS and self.state_unknown:
@@ -1339,12 +1345,13 @@ class Ledger:
 
     def on_epoch(self, index, leaf, payload):
         to = payload["to"]
-        self.invalid_if(not payload["from"] == leaf.epoch == self.epoch or to <= self.epoch or
-                        self.epoch_of(leaf.time) != to, index,
-                        "an EPOCH that does not lead from the epoch in force to that of its time",
-                        "EPOCH_INVALID")
-        self.epoch = max(self.epoch, to)
-        self.mac.advance(self.epoch)
+        if not payload["from"] == leaf.epoch == self.epoch or to <= self.epoch or \
+                self.epoch_of(leaf.time) != to:
+            self.report.add("EPOCH_INVALID", "an EPOCH that does not lead from the epoch in force to "
+                            "that of its time", index)
+            return
+        self.epoch = to
+        self.mac.advance(to)
         self.new_epoch_key(index, payload["epoch_key"], to)
 
     def on_policy(self, index, leaf, payload):
@@ -1402,6 +1409,7 @@ class Ledger:
 
     def on_restore(self, index, leaf, payload):
         used = {each.origin for each in self.incarnations}
+        faults = self.report.counts.get("CONTROL_INVALID", 0)
         self.invalid_if(payload["from_origin"] != self.origin or payload["from_size"] != index or
                         payload["lost_size"] < index, index, "a RESTORE of another ledger or size")
         self.invalid_if(unbase64(payload["from_root"]) != self.root_before, index,
@@ -1413,7 +1421,8 @@ class Ledger:
                         "EPOCH_MISMATCH")
         self.epoch = max(self.epoch, self.epoch_of(leaf.time))
         self.new_incarnation(index, payload)
-        self.report.add("RESTORED", "the ledger goes on from a backup", index)
+        if self.report.counts.get("CONTROL_INVALID", 0) == faults:
+            self.report.add("RESTORED", "the ledger goes on from a backup", index)
 
     # What can be told when all leaves were seen
 
@@ -1539,12 +1548,12 @@ class Acts:
         self.named = 0  # records below this are named by a PURGE
 
     def purge(self, index, payload, sound):
-        """A PURGE; one that is not sound covers nothing."""
+        """A PURGE. One by date that is not sound covers nothing; ranges cover what is below it."""
         self.named = max(self.named, payload.get("before_seq", 0))
         if sound:
             self.counts[index] = [payload["count"], 0]
-        if sound and "override" in payload:
-            self.ranges += [(first, last, index) for first, last in payload["ranges"]]
+        if "override" in payload:
+            self.ranges += [(first, min(last, index - 1), index) for first, last in payload["ranges"]]
         elif sound:
             self.purges.append((index, payload["before_seq"], payload["cutoff_day"]))
 
@@ -1613,7 +1622,7 @@ class Acts:
                 if "" in pointers:
                     cover.erase = min(at, cover.erase or at)
         if cover.purge is not None and not (cover.erase and cover.erase < cover.purge):
-            self.counts[cover.purge][1] += 1
+            self.counts.get(cover.purge, [0, 0])[1] += 1
         cover.named = index < self.named
         return cover
 
@@ -1635,11 +1644,12 @@ class Openings:
 
     def __init__(self, folder, report, newest):
         self.report, self.file, self.header = report, None, {}
-        self.lines, self.last, self.ahead = 0, -1, None
+        self.lines, self.last, self.ahead, self.there = 0, -1, None, False
         try:
             path = os.path.join(folder, self.PATH)
             if not os.path.lexists(path):
-                return
+                return  # a tlog-tiles directory: no contents
+            self.there = True
             if not stat.S_ISREG(os.stat(path).st_mode):
                 raise Bad("not a regular file")
             self.file = open(path, "rb")
@@ -1652,7 +1662,12 @@ class Openings:
                 raise Bad("a header of another ledger or size")
         except (Bad, OSError) as error:
             self.bad(error)
+            self.header = {}
         self.advance()
+
+    def complete(self):
+        """Whether each leaf must have its line: unless a sound header says that it need not."""
+        return self.header.get("complete", True) if self.there else False
 
     def bad(self, what, seq=None):
         self.report.add("RECORD_MALFORMED", f"{self.PATH}: {what}", seq)
@@ -1716,7 +1731,7 @@ class Contents:
         self.check_ids()
         sizes = {payload["size"] for _, _, payload in self.ledger.anchors}
         tree, roots = Tree(), {0: sha()}
-        complete = self.openings.header.get("complete", False)
+        complete = self.openings.complete()
         for index, data in self.ledger.bundle.leaves(self.ledger.tree.size):
             while self.policies and self.policies[-1][0] < index:
                 self.policy = self.policies.pop()
@@ -1728,6 +1743,8 @@ class Contents:
             try:
                 leaf = Leaf(data)
             except Bad:
+                if line is not None and len(line) > 2:
+                    self.openings.bad("content of a leaf that is none", index)
                 continue
             cover = self.acts.covers(index, leaf) if leaf.kind == ENTRY else None
             if line is not None and not self.check_line(index, leaf, line, cover):
@@ -1838,8 +1855,9 @@ class Contents:
                 if member.get("w", True) is not True:
                     raise Bad("w is true, or not there")
                 members.append((member["p"], unbase64(member["d"], 32), None, "w" in names))
-        if len(members) > 65_535:
-            raise Bad("too many members")
+        names = [pointer.encode() for pointer, *_ in members]
+        if len(members) > 65_535 or names != sorted(set(names)):
+            raise Bad("too many members, or not in order")
         return unbase64(line["salt"], 16), line["rest"].encode(), members
 
     def check_members(self, index, members, cover):
@@ -1847,8 +1865,10 @@ class Contents:
         report = self.report
         for pointer, _, value, withheld in members:
             erased = pointer in cover.pointers or "" in cover.pointers
+            if cover.erase is not None:
+                continue  # told as a whole
             if value is not None:
-                if erased and cover.erase is None:
+                if erased:
                     report.add("ERASE_INCOMPLETE", f"{pointer} was erased, and is there", index)
             elif erased:
                 report.add("ERASED", pointer, index)
@@ -1874,11 +1894,11 @@ class Contents:
             report.add("NON_CANONICAL", "not in canonical form", index)
         erasable = self.policy[1]
         split = [pointer for pointer, *_ in members]
-        raw = [pointer.encode() for pointer in split]
-        if raw != sorted(set(raw)) or not set(split) <= set(erasable) or \
+        if not set(split) <= set(erasable) or \
                 any(exists(event, pointer) is not False for pointer in split) or \
                 any(exists(event, pointer) for pointer in erasable):
             report.add("ERASABLE_MISMATCH", "it is not split as the policy in force demands", index)
+            return
         if leaf.flags & 1 != bool(members):
             report.add("LEAF_INVALID", "flag bit 0 and the members do not agree", index)
         name = event.get("id")

@@ -24,6 +24,10 @@ import evidence_maker as maker  # noqa: E402
 from evidence_maker import Maker, Signer, check  # noqa: E402
 
 LOG702 = pathlib.Path(__file__).resolve().parents[1] / "vectors" / "log702"
+# If the leaves are not those that were signed, no end of consequences follows, and how many of these are
+# told is presentation: there it is enough that both say TAMPERED and name leaves or tree.
+TREE = set("""ROOT_MISMATCH LEAF_MODIFIED LEAF_MISSING LEAF_EXTRA LEAF_MALFORMED TRUNCATED SEQ_MISMATCH
+    TILE_MISMATCH HISTORY_REWRITTEN""".split())
 EXIT = {"VERIFIED": 0, "TAMPERED": 1, "UNVERIFIABLE": 2}
 
 
@@ -537,7 +541,7 @@ class Judge:
         where = self.write(files, trust, mac)
         ours = self.python_side(where, trust, mac)
         theirs = self.c_side(where, bool(mac))
-        if ours[:2] == theirs[:2]:
+        if ours[:2] == theirs[:2] or ours[0] == theirs[0] and ours[1] & TREE and theirs[1] & TREE:
             return ours[0]
         key = (name, "verdict" if ours[0] != theirs[0] else "codes",
                f"{ours[0]}/{theirs[0]}",
