@@ -22,12 +22,13 @@ MAY_INCLUDE = {
     "tree": "base crypto",
     "evidence": "base crypto codec model tree",
     "spool": "base",
+    "schedule": "base",
     "store": "base codec model tree",
     "verify": "base crypto codec model tree evidence store",
     "bundle": "base crypto codec model tree evidence store verify",
     "retain": "base crypto codec model tree evidence store",
     "project": "base crypto codec model tree evidence store",
-    "ledger": "base crypto codec model tree evidence spool store verify bundle retain project",
+    "ledger": "base crypto codec model tree evidence spool schedule store verify bundle retain project",
     "server": "base crypto codec",  # anything about ledgers through <tally/...> alone
     # Likewise; lexigram_rows.h knows nothing of ledgers, and has to live where sqlite3.h may be used.
     "cli": "base codec server/server.h store/lexigram_rows.h",

@@ -54,8 +54,8 @@ tally_status tl_bundle_writer_init(struct tl_bundle_writer *writer, const char *
     TL_TRY(name_made(writer, err));
     if (tl_io->mkdir(writer->made, 0700) != 0) {
         int os_errno = errno;
-        tally_status status = tl_fail_errno(err, TALLY_EIO, os_errno, "cannot make directory '%s'",
-                                            writer->made);
+        tally_status status =
+            tl_fail_errno(err, TALLY_EIO, os_errno, "cannot make directory '%s'", writer->made);
         writer->made[0] = '\0';
         return status;
     }
@@ -155,9 +155,8 @@ static tally_status create(struct tl_bundle_writer *writer, const char *name, in
     TL_TRY(make_parents(writer, name, err));
     TL_TRY(tl_bundle_path(writer->path, writer->made, name, err));
     *fd_out = tl_io->open(writer->path, FILE_FLAGS, 0600);
-    return *fd_out >= 0
-               ? TALLY_OK
-               : tl_fail_errno(err, TALLY_EIO, errno, "cannot create '%s'", writer->path);
+    return *fd_out >= 0 ? TALLY_OK
+                        : tl_fail_errno(err, TALLY_EIO, errno, "cannot create '%s'", writer->path);
 }
 
 /* A disk may say only now that it could not take what was written. */
@@ -287,21 +286,29 @@ static tally_status sync_directory(const char *path, struct tally_error *err)
     return sync_path(path, O_RDONLY | O_DIRECTORY, err);
 }
 
+/* Of the directory that the bundle lies in. Nothing may fail here for want of memory: it is there. */
+static tally_status sync_parent(struct tl_bundle_writer *writer, struct tally_error *err)
+{
+    const char *slash = strrchr(writer->dir, '/');
+    size_t len = slash == NULL ? 1 : slash == writer->dir ? 1 : (size_t)(slash - writer->dir);
+    memcpy(writer->path, slash == NULL ? "." : writer->dir, len);
+    writer->path[len] = '\0';
+    return sync_directory(writer->path, err);
+}
+
 /* All files at the end: the first sync makes the system write most of them, the others find little
  * left to do. */
 tally_status tl_bundle_publish(struct tl_bundle_writer *writer, struct tally_error *err)
 {
-    struct tree_walk walk = { .path = writer->made,
-                              .file = sync_file,
-                              .directory = sync_directory,
-                              .err = err };
+    struct tree_walk walk = {
+        .path = writer->made, .file = sync_file, .directory = sync_directory, .err = err
+    };
     TL_TRY(walk_directory(&walk));
     if (tl_io->rename(writer->made, writer->dir) != 0) {
-        tally_status status = errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR
-                                  ? TALLY_ECONFLICT
-                                  : TALLY_EIO;
+        tally_status status =
+            errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR ? TALLY_ECONFLICT : TALLY_EIO;
         return tl_fail_errno(err, status, errno, "cannot rename '%s'", writer->made);
     }
     writer->made[0] = '\0';
-    return tl_io_sync_directory_of(writer->dir, err);
+    return sync_parent(writer, err);
 }

@@ -18,9 +18,9 @@ struct tl_bundle_writer {
     uint64_t bytes;                   /* written */
     struct tl_tiler tiler;
     struct tl_frontier frontier; /* of the leaves so far */
-    struct tl_buf entries; /* of the tile at hand */
-    struct tl_buf lines;   /* of the openings, not written yet */
-    int lines_fd;          /* -1 if not open */
+    struct tl_buf entries;       /* of the tile at hand */
+    struct tl_buf lines;         /* of the openings, not written yet */
+    int lines_fd;                /* -1 if not open */
     uint64_t lines_at;
     struct tally_error *err; /* of the call at hand */
 };

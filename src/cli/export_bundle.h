@@ -1,4 +1,4 @@
-/* cli/export_bundle.h - `tally export --bundle` and `--tlog`. */
+/* cli/export_bundle.h - the part of `tally export` that writes evidence: --bundle and --tlog. */
 #ifndef TL_CLI_EXPORT_BUNDLE_H
 #define TL_CLI_EXPORT_BUNDLE_H
 

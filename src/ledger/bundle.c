@@ -53,10 +53,10 @@ struct bundling {
     uint8_t root[TL_HASH_LEN];
 
     /* Whose contents go along. */
-    bool is_part;   /* not all */
-    uint8_t *bits;  /* of those that the query names; NULL without one */
-    size_t range;   /* the first that does not lie before the record at hand */
-    uint64_t lines; /* of the openings */
+    bool is_part;                     /* not all */
+    uint8_t *bits;                    /* of those that the query names; NULL without one */
+    size_t range;                     /* the first that does not lie before the record at hand */
+    uint64_t lines;                   /* of the openings */
     struct tl_erasable_set *withhold; /* NULL: no member is withheld */
 
     /* What is in force at the record at hand. */
@@ -201,8 +201,8 @@ static bool is_in_range(struct bundling *b, uint64_t seq)
     while (b->range < selection->range_count && selection->ranges[b->range].last < seq) {
         b->range++;
     }
-    return selection->range_count == 0 || (b->range < selection->range_count &&
-                                           selection->ranges[b->range].first <= seq);
+    return selection->range_count == 0 ||
+           (b->range < selection->range_count && selection->ranges[b->range].first <= seq);
 }
 
 static bool is_selected(struct bundling *b, uint64_t seq)
@@ -345,7 +345,8 @@ static tally_status bundle_record(void *ctx, const struct tally_record *record)
 {
     struct bundling *b = ctx;
     struct tl_leaf leaf;
-    if (record->seq != b->next || tl_leaf_decode(&leaf, record->leaf, record->leaf_len, NULL) != 0) {
+    if (record->seq != b->next ||
+        tl_leaf_decode(&leaf, record->leaf, record->leaf_len, NULL) != 0) {
         return tl_fail(b->err, TALLY_ECORRUPT,
                        "record %" PRIu64 " is missing or damaged; run 'tally verify'", b->next);
     }
@@ -568,10 +569,9 @@ tally_status tally_bundle_write(struct tally_ledger *ledger, const char *dir,
     if (b == NULL) {
         return no_memory(err);
     }
-    *b = (struct bundling){ .ledger = ledger,
-                            .options = options,
-                            .result = result_out,
-                            .err = err == NULL ? &own : err };
+    *b = (struct bundling){
+        .ledger = ledger, .options = options, .result = result_out, .err = err == NULL ? &own : err
+    };
     tally_status status = allocate(b);
     if (status == TALLY_OK) {
         status = begin(b, filter);

@@ -302,10 +302,8 @@ static tally_status add_settings(struct tl_config *config, const struct tally_se
 static tally_status apply_all(struct tl_config *config, struct tally_error *err)
 {
     struct tl_retention_rule **const lists[] = {
-        &config->retention.by_action,
-        &config->retention.by_severity,
-        &config->retention.by_service,
-        &config->retention.by_tenant,
+        &config->retention.by_action, &config->retention.by_severity, &config->retention.by_service,
+        &config->retention.by_tenant, &config->retention.by_outcome,
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(lists); i++) {
         *lists[i] = tl_arena_alloc(&config->arena,

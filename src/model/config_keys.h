@@ -23,6 +23,7 @@ enum tl_config_kind {
 
 enum tl_config_map {
     TL_MAP_ACTION,
+    TL_MAP_OUTCOME,
     TL_MAP_SERVICE,
     TL_MAP_SEVERITY,
     TL_MAP_TENANT,

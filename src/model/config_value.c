@@ -84,23 +84,36 @@ static bool is_action_rule(struct tl_str match)
     return match.len <= 256;
 }
 
+static bool is_outcome(struct tl_str match)
+{
+    return tl_str_is(match, "success") || tl_str_is(match, "failure") ||
+           tl_str_is(match, "pending") || tl_str_is(match, "unknown");
+}
+
 static tally_status apply_map(struct tl_config *config, const struct tl_config_entry *entry,
                               struct tally_error *err)
 {
     struct tl_retention *to = &config->retention;
-    struct tl_retention_rule *const lists[TL_MAP_COUNT] = { to->by_action, to->by_service,
-                                                            to->by_severity, to->by_tenant };
-    size_t *const counts[TL_MAP_COUNT] = { &to->by_action_count, &to->by_service_count,
-                                           &to->by_severity_count, &to->by_tenant_count };
+    struct tl_retention_rule *const lists[TL_MAP_COUNT] = { to->by_action, to->by_outcome,
+                                                            to->by_service, to->by_severity,
+                                                            to->by_tenant };
+    size_t *const counts[TL_MAP_COUNT] = { &to->by_action_count, &to->by_outcome_count,
+                                           &to->by_service_count, &to->by_severity_count,
+                                           &to->by_tenant_count };
     size_t map = entry->key->offset;
     if (map == TL_MAP_SEVERITY && tl_severity_rank(entry->map) == 0) {
         return bad(entry, err, "of severity low, medium, high or critical");
     }
+    if (map == TL_MAP_OUTCOME && !is_outcome(entry->map)) {
+        return bad(entry, err, "of outcome success, failure, pending or unknown");
+    }
     if (map == TL_MAP_ACTION && !is_action_rule(entry->map)) {
         return bad(entry, err, "of an action, or of a prefix that ends in '.*'");
     }
-    size_t all =
-        to->by_action_count + to->by_service_count + to->by_severity_count + to->by_tenant_count;
+    size_t all = 0;
+    for (size_t i = 0; i < TL_MAP_COUNT; i++) {
+        all += *counts[i];
+    }
     if (all >= TL_RETENTION_RULES_MAX) {
         return bad(entry, err, "one of at most 256 retention rules");
     }

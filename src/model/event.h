@@ -51,7 +51,7 @@ struct tl_event_span {
 
 /* Where in a canonical event its keys are, between their quotes; see struct tl_event_keys. */
 struct tl_event_spans {
-    struct tl_event_span id, action, severity, tenant_id, service, occurred_at;
+    struct tl_event_span id, action, outcome, severity, tenant_id, service, occurred_at;
     int64_t occurred_us;
 };
 
@@ -123,7 +123,7 @@ tally_status tl_event_view_read(struct tl_event_view *view, struct tl_arena *are
 /* Only what sealing needs, without an arena: spans between the quotes, escapes as they are (the
  * members asked for rarely hold any). */
 struct tl_event_keys {
-    struct tl_str id, action, severity, tenant_id, service, occurred_at;
+    struct tl_str id, action, outcome, severity, tenant_id, service, occurred_at;
 };
 tally_status tl_event_keys_read(struct tl_event_keys *keys, const char *event, size_t len);
 

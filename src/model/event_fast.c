@@ -155,6 +155,7 @@ static void note_spans(const struct tl_fast *f, const char *event, struct tl_eve
 {
     spans->id = span_of(event, bare_top(f, TL_TOP_ID));
     spans->action = span_of(event, bare_top(f, TL_TOP_ACTION));
+    spans->outcome = span_of(event, bare_top(f, TL_TOP_OUTCOME));
     spans->severity = span_of(event, bare_top(f, TL_TOP_SEVERITY));
     spans->tenant_id = span_of(event, bare_top(f, TL_TOP_TENANT_ID));
     spans->service = span_of(event, bare(f->service));

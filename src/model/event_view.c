@@ -71,6 +71,7 @@ static const struct field key_fields[] = {
     KEY("action", FIELD_TEXT, action),
     KEY("id", FIELD_TEXT, id),
     KEY("occurred_at", FIELD_TEXT, occurred_at),
+    KEY("outcome", FIELD_TEXT, outcome),
     KEY("severity", FIELD_TEXT, severity),
     KEY("source", FIELD_SOURCE, service),
     KEY("tenant_id", FIELD_TEXT, tenant_id),
@@ -331,6 +332,7 @@ struct tl_event_keys tl_event_spans_keys(const struct tl_event_spans *spans, con
     return (struct tl_event_keys){
         .id = key_at(event, spans->id),
         .action = key_at(event, spans->action),
+        .outcome = key_at(event, spans->outcome),
         .severity = key_at(event, spans->severity),
         .tenant_id = key_at(event, spans->tenant_id),
         .service = key_at(event, spans->service),
@@ -353,6 +355,7 @@ tally_status tl_event_spans_read(struct tl_event_spans *spans, const char *event
     TL_TRY(tl_time_parse(&spans->occurred_us, keys.occurred_at));
     spans->id = span_in(event, keys.id);
     spans->action = span_in(event, keys.action);
+    spans->outcome = span_in(event, keys.outcome);
     spans->severity = span_in(event, keys.severity);
     spans->tenant_id = span_in(event, keys.tenant_id);
     spans->service = span_in(event, keys.service);

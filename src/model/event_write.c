@@ -108,6 +108,8 @@ static struct tl_event_span *span_of(struct tl_event_spans *spans, unsigned plac
         return &spans->id;
     case TL_PLACE_OCCURRED_AT:
         return &spans->occurred_at;
+    case TL_PLACE_OUTCOME:
+        return &spans->outcome;
     case TL_PLACE_SERVICE:
         return &spans->service;
     case TL_PLACE_SEVERITY:

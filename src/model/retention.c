@@ -57,6 +57,9 @@ int32_t tl_retention_days(const struct tl_retention *retention, const struct tl_
     if (rule == NULL) {
         rule = find(retention->by_tenant, retention->by_tenant_count, keys->tenant_id);
     }
+    if (rule == NULL) {
+        rule = find(retention->by_outcome, retention->by_outcome_count, keys->outcome);
+    }
     return days_of(rule == NULL ? retention->default_days : rule->days);
 }
 
@@ -78,6 +81,7 @@ static bool next_days(const struct tl_retention *retention, bool started, int32_
         { retention->by_severity, retention->by_severity_count },
         { retention->by_service, retention->by_service_count },
         { retention->by_tenant, retention->by_tenant_count },
+        { retention->by_outcome, retention->by_outcome_count },
         { &(const struct tl_retention_rule){ .days = retention->default_days }, 1 },
     };
     bool found = false;

@@ -1,7 +1,7 @@
 /*
  * model/retention.h - how long contents are kept: rules on events, and the classes they make.
  *
- * Precedence: action (longest prefix), severity, service, tenant, default. Days <= 0: for ever.
+ * Precedence: action (longest prefix), severity, service, tenant, outcome, default. Days <= 0: for ever.
  */
 #ifndef TL_MODEL_RETENTION_H
 #define TL_MODEL_RETENTION_H
@@ -13,8 +13,9 @@
 #define TL_RETENTION_RULES_MAX 256u
 
 struct tl_retention_rule {
-    struct tl_str match; /* severity, service, tenant, or action (".*" at its end: prefix) */
-    int32_t days;        /* as configured; <= 0: for ever */
+    struct tl_str
+        match;    /* severity, service, tenant, outcome, or action (".*" at its end: prefix) */
+    int32_t days; /* as configured; <= 0: for ever */
 };
 
 /* Immutable after init. Borrows from the configuration. */
@@ -29,6 +30,8 @@ struct tl_retention {
     size_t by_service_count;
     struct tl_retention_rule *by_tenant;
     size_t by_tenant_count;
+    struct tl_retention_rule *by_outcome;
+    size_t by_outcome_count;
 };
 
 /* The days for an event: 1 or more, or -1 for ever. */

@@ -89,7 +89,10 @@ tally_status tl_checkpoints_open(struct tl_run *run)
     const struct tl_verify_input *in = run->in;
     TL_TRY(tl_store_head(in->store, &run->head, run->err));
     TL_TRY(tl_store_newest_checkpoint(in->store, &run->size, run->err));
-    if (run->size == 0) {
+    if (run->size == 0 && in->handover != NULL && in->handover->is_malformed) {
+        tl_found(&run->found, TL_CHECKPOINT_MALFORMED, TALLY_SEQ_NONE,
+                 "the newest checkpoint does not parse");
+    } else if (run->size == 0) {
         tl_found(&run->found, TL_CHECKPOINT_MISSING, TALLY_SEQ_NONE,
                  "the ledger has no checkpoint");
     } else {

@@ -18,20 +18,22 @@
 
 #define TL_REMEMBERED_MAX 64u
 
-/*
- * What an export that is checked in place of a ledger says beside its records. `ctx` is passed to
- * each; the first two are about the record that the store is just handing over.
- */
-enum tl_handed { /* what it says of a content that is not there */
-    TL_HANDED_SILENT, /* nothing, though it says that it is complete */
-    TL_HANDED_WITHHELD,
-    TL_HANDED_UNLISTED, /* nothing: it holds some records only */
+/* Why a content is not there, as an export says. */
+enum tl_handed {
+    TL_HANDED_SILENT,   /* it does not, though it claims to be complete */
+    TL_HANDED_WITHHELD, /* it was left out; so is whatever it does not mention */
     TL_HANDED_PURGED,
     TL_HANDED_ERASED,
     TL_HANDED_EVICTED,
 };
+
+/*
+ * What an export that is checked in place of a ledger says beside its records. `ctx` is passed to
+ * each; absent() and is_member_withheld() are about the record that the store is just handing over.
+ */
 struct tl_handover {
     void *ctx;
+    bool is_malformed; /* the newest checkpoint does not parse */
     enum tl_handed (*absent)(void *ctx);
     bool (*is_member_withheld)(void *ctx, struct tl_str pointer);
 
@@ -60,7 +62,7 @@ struct tl_verify_input {
 
     bool is_volatile;                   /* oldest contents may be gone without a reason */
     const struct tl_handover *handover; /* NULL: a ledger itself, with a head and an index */
-    const char *temp_dir; /* for sorting ids beyond a million; NULL is /tmp */
+    const char *temp_dir;               /* for sorting ids beyond a million; NULL is /tmp */
 
     /* Scope, age, skip_index and callbacks; the paths in it are not read. Required. */
     const struct tally_verify_options *options;

@@ -265,8 +265,6 @@ static void contents_that_are_gone_without_a_reason(void **state)
     static const struct tl_handover handover = { .absent = say_handed,
                                                  .partial_tile = tile_of_the_tree };
     expect_input.handover = &handover;
-    handed = TL_HANDED_UNLISTED;
-    expect_at("WITHHELD", 3, TALLY_VERDICT_VERIFIED, __LINE__);
     handed = TL_HANDED_WITHHELD;
     expect_at("WITHHELD", 3, TALLY_VERDICT_VERIFIED, __LINE__);
     static const enum tl_handed lies[] = { TL_HANDED_SILENT, TL_HANDED_PURGED, TL_HANDED_ERASED,
