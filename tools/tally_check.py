@@ -1060,6 +1060,7 @@ class Ledger:
         self.epoch = self.start = self.epoch_us = self.policy = self.incarnation = 0
         self.volatile, self.epoch_publics, self.last_time = False, set(), 0
         self.incarnations, self.policies, self.anchors = [], [], []
+        self.not_anchors = set()  # ANCHOR leaves that break the rules
         self.acts = Acts()
         self.entries = 0
 
@@ -1400,6 +1401,7 @@ class Ledger:
     def on_anchor(self, index, leaf, payload):
         if not 0 < payload["size"] <= index:
             self.report.add("CONTROL_INVALID", "an anchor of a later size", index)
+            self.not_anchors.add(str(index))
             return
         self.anchors.append((index, self.origin, payload))
         self.needed.add(payload["size"])
@@ -1679,6 +1681,7 @@ class Openings:
         data = self.file.readline(LINE_LIMIT + 1) if self.file else b""
         if data and not data.endswith(b"\n"):
             self.bad("a line that does not end")
+            self.file.close()
             self.file = None
             return None
         return data[:-1] if data else None
@@ -1750,13 +1753,14 @@ class Contents:
                     self.openings.bad("content of a leaf that is none", index)
                 continue
             cover = self.acts.covers(index, leaf) if leaf.kind == ENTRY else None
-            if line is not None and not self.check_line(index, leaf, line, cover):
-                line = None
-            if line is None and cover and not complete:
-                absent += 1
-            elif line is None and cover:
+            if line is not None:
+                if not self.check_line(index, leaf, line, cover) and cover:
+                    self.check_gone(index, None, cover)
+            elif cover and not complete:
+                absent += self.check_absent(index, cover)
+            elif cover:
                 self.check_gone(index, None, cover)
-            elif line is None and complete:
+            elif complete:
                 self.openings.bad("complete, and without this leaf", index)
         self.openings.finish()
         if absent:
@@ -1798,6 +1802,14 @@ class Contents:
             self.openings.bad(error, index)
             return False
         return True
+
+    def check_absent(self, index, cover):
+        """A record without an opening, where not all have one. Whether that leaves it untold."""
+        if cover.purge is not None:
+            self.report.add("PURGED", f"by leaf {cover.purge}", index)
+        elif cover.erase is not None:
+            self.report.add("ERASED", f"by leaf {cover.erase}", index)
+        return cover.purge is None and cover.erase is None
 
     def check_gone(self, index, state, cover):
         """Content is not there: something on record must permit it, and that is what `state` says."""
@@ -1915,7 +1927,7 @@ class Contents:
     def check_anchors(self, roots):
         """Anchors: their roots, and the digests of their tokens."""
         report, bundle = self.report, self.ledger.bundle
-        names = set(names_in(os.path.join(bundle.folder, "anchors")))
+        names = set(names_in(os.path.join(bundle.folder, "anchors"))) - self.ledger.not_anchors
         for index, origin, payload in self.ledger.anchors:
             root = roots.get(payload["size"])
             if root != unbase64(payload["root"]):

