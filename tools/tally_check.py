@@ -57,7 +57,7 @@ WEIGHTS = {
         CONTROL_MODIFIED CONTROL_INVALID APPROVAL_INVALID PURGE_INVALID GENESIS_MISMATCH
         KEY_CHANGE_INVALID EPOCH_MISMATCH EPOCH_INVALID EPOCH_SEAL_MISSING EPOCH_SEAL_INVALID
         MAC_MISMATCH CONTENT_MODIFIED CONTENT_MISSING PURGE_EARLY MEMBER_MISSING RECORD_MALFORMED
-        ID_MISMATCH ERASABLE_MISMATCH HOLD_VIOLATED HEAD_MISMATCH PROJECTION_MISMATCH
+        ID_MISMATCH ERASABLE_MISMATCH HOLD_VIOLATED ROW_INSERTED HEAD_MISMATCH
         ANCHOR_INVALID""",
     "unverifiable": """CHECKPOINT_MISSING ORIGIN_MISMATCH KEY_UNKNOWN WITNESS_QUORUM CHECKPOINT_STALE
         TILE_MISSING APPROVAL_UNCHECKED EPOCH_UNPINNED MAC_KEY_UNKNOWN STORE_ERROR CHECK_FAILED""",
@@ -684,8 +684,8 @@ class Leaf:
             raise Bad("not the magic of a leaf")
         if self.kind != ENTRY and self.kind not in KINDS:
             raise Bad("an unknown kind of leaf")
-        if self.flags & ~3:
-            raise Bad("unknown flags")
+        if self.flags & ~3 or self.time >> 63:
+            raise Bad("unknown flags, or a time beyond all times")
         if self.kind == ENTRY and len(data) != 104 or self.kind != ENTRY and \
                 not 106 <= len(data) <= 104 + 65_431:
             raise Bad("a leaf of a wrong length")
@@ -1060,6 +1060,7 @@ class Ledger:
         self.epoch = self.start = self.epoch_us = self.policy = self.incarnation = 0
         self.volatile, self.epoch_publics, self.last_time = False, set(), 0
         self.incarnations, self.policies, self.anchors = [], [], []
+        self.not_anchors = set()  # ANCHOR leaves that break the rules
         self.acts = Acts()
         self.entries = 0
 
@@ -1110,17 +1111,20 @@ class Ledger:
         where = f"proofs/{name}"
         try:
             data = read_file(os.path.join(self.bundle.folder, where), 2 * NOTE_LIMIT + 8192)
-            if data is None:
-                raise Bad("it is gone")
-            extra, index, path, note = parse_proof(data)
-            if extra is None or name != f"{index}.tlog-proof":
-                raise Bad("no leaf, or the leaf of another position")
-            if note.data not in (self.newest.data, self.raw_note(note.size)):
-                raise Bad("its checkpoint is not one of the kept ones")
-            if root_from_path(leaf_hash(extra), index, note.size, path) != note.root:
-                raise Bad("it does not lead to the root")
+            extra, index, path, note = parse_proof(data or b"")
+            if extra is None:
+                raise Bad("no leaf")
+            kept = self.newest.data if note.size == self.newest.size else self.raw_note(note.size)
         except Bad as error:
-            self.report.add("PROJECTION_MISMATCH", f"{where}: {error}")
+            self.report.add("RECORD_MALFORMED", f"{where}: {error}")
+            return
+        if name != f"{index}.tlog-proof":
+            self.report.add("SEQ_MISMATCH", f"{where} is a proof of leaf {index}", index)
+        elif root_from_path(leaf_hash(extra), index, note.size, path) != note.root:
+            self.report.add("ROOT_MISMATCH", f"{where} does not lead to its root", index)
+        elif note.data != kept:
+            self.report.add("CHECKPOINT_MISSING" if kept is None else "HEAD_MISMATCH",
+                            f"{where}: its checkpoint is not the kept one", note.size)
 
     def raw_note(self, size):
         return read_file(os.path.join(self.bundle.folder, f"checkpoints/{size}"), NOTE_LIMIT)
@@ -1395,7 +1399,10 @@ class Ledger:
             self.new_mac(index, payload["mac_id"])
 
     def on_anchor(self, index, leaf, payload):
-        self.invalid_if(payload["size"] > index, index, "an anchor of a later size")
+        if not 0 < payload["size"] <= index:
+            self.report.add("CONTROL_INVALID", "an anchor of a later size", index)
+            self.not_anchors.add(str(index))
+            return
         self.anchors.append((index, self.origin, payload))
         self.needed.add(payload["size"])
 
@@ -1405,11 +1412,10 @@ class Ledger:
                         f"{payload['reason']}", index)
 
     def on_resume(self, index, leaf, payload):
-        self.invalid_if(payload["size"] > index, index, "a RESUME after a later checkpoint")
+        self.invalid_if(not 0 < payload["size"] <= index, index, "a RESUME after a later checkpoint")
 
     def on_restore(self, index, leaf, payload):
         used = {each.origin for each in self.incarnations}
-        faults = self.report.counts.get("CONTROL_INVALID", 0)
         self.invalid_if(payload["from_origin"] != self.origin or payload["from_size"] != index or
                         payload["lost_size"] < index, index, "a RESTORE of another ledger or size")
         self.invalid_if(unbase64(payload["from_root"]) != self.root_before, index,
@@ -1421,8 +1427,7 @@ class Ledger:
                         "EPOCH_MISMATCH")
         self.epoch = max(self.epoch, self.epoch_of(leaf.time))
         self.new_incarnation(index, payload)
-        if self.report.counts.get("CONTROL_INVALID", 0) == faults:
-            self.report.add("RESTORED", "the ledger goes on from a backup", index)
+        self.report.add("RESTORED", "the ledger goes on from a backup", index)
 
     # What can be told when all leaves were seen
 
@@ -1602,7 +1607,8 @@ class Acts:
             return any(since < at and (until is None or at < until) for since, until in holds)
 
         cover = Cover()
-        purges = [each for each in self.range_sweep.at(index) if each > index]
+        purges = self.range_sweep.at(index)
+        cover.named = index < self.named or bool(purges)
         first = max(bisect.bisect_left(self.most_before, index + 1),
                     bisect.bisect_left(self.most_cutoff, leaf.retain_until))
         for number in range(first, len(self.purges)):
@@ -1623,7 +1629,6 @@ class Acts:
                     cover.erase = min(at, cover.erase or at)
         if cover.purge is not None and not (cover.erase and cover.erase < cover.purge):
             self.counts.get(cover.purge, [0, 0])[1] += 1
-        cover.named = index < self.named
         return cover
 
 
@@ -1676,6 +1681,7 @@ class Openings:
         data = self.file.readline(LINE_LIMIT + 1) if self.file else b""
         if data and not data.endswith(b"\n"):
             self.bad("a line that does not end")
+            self.file.close()
             self.file = None
             return None
         return data[:-1] if data else None
@@ -1708,7 +1714,7 @@ class Openings:
 
     def finish(self):
         while self.ahead is not None:
-            self.report.add("LEAF_EXTRA", "an opening without a leaf", self.ahead["seq"])
+            self.report.add("ROW_INSERTED", "an opening without a leaf", self.ahead["seq"])
             self.advance()
         if self.file:
             self.file.close()
@@ -1731,7 +1737,7 @@ class Contents:
         self.check_ids()
         sizes = {payload["size"] for _, _, payload in self.ledger.anchors}
         tree, roots = Tree(), {0: sha()}
-        complete = self.openings.complete()
+        complete, absent = self.openings.complete(), 0
         for index, data in self.ledger.bundle.leaves(self.ledger.tree.size):
             while self.policies and self.policies[-1][0] < index:
                 self.policy = self.policies.pop()
@@ -1747,13 +1753,18 @@ class Contents:
                     self.openings.bad("content of a leaf that is none", index)
                 continue
             cover = self.acts.covers(index, leaf) if leaf.kind == ENTRY else None
-            if line is not None and not self.check_line(index, leaf, line, cover):
-                line = None
-            if line is None and cover:
-                self.check_gone(index, None if complete else "withheld", cover)
-            elif line is None and complete:
+            if line is not None:
+                if not self.check_line(index, leaf, line, cover) and cover:
+                    self.check_gone(index, None, cover)
+            elif cover and not complete:
+                absent += self.check_absent(index, cover)
+            elif cover:
+                self.check_gone(index, None, cover)
+            elif complete:
                 self.openings.bad("complete, and without this leaf", index)
         self.openings.finish()
+        if absent:
+            self.report.add("WITHHELD", f"{absent} records have no opening")
         for index, (said, found) in self.acts.counts.items():
             if said != found:
                 self.report.add("PURGE_COUNT", f"it says {said}, and covers {found}", index)
@@ -1776,12 +1787,12 @@ class Contents:
         kinds = {"members", "rest", "salt"}, {"state"}, set()
         found = set(line) - {"seq", "leaf"}
         try:
-            other = unbase64(line["leaf"]) != leaf.data
+            if unbase64(line["leaf"]) != leaf.data:
+                self.report.add("LEAF_MODIFIED", "the opening carries another leaf", index)
+                return True
             if found not in kinds or (not found) != (cover is None):
                 raise Bad("a line of another form")
-            if other:
-                self.report.add("LEAF_MODIFIED", "the opening carries another leaf", index)
-            elif "state" in found:
+            if "state" in found:
                 if line["state"] not in ("purged", "erased", "evicted", "withheld"):
                     raise Bad("an unknown state")
                 self.check_gone(index, line["state"], cover)
@@ -1792,21 +1803,25 @@ class Contents:
             return False
         return True
 
+    def check_absent(self, index, cover):
+        """A record without an opening, where not all have one. Whether that leaves it untold."""
+        if cover.purge is not None:
+            self.report.add("PURGED", f"by leaf {cover.purge}", index)
+        elif cover.erase is not None:
+            self.report.add("ERASED", f"by leaf {cover.erase}", index)
+        return cover.purge is None and cover.erase is None
+
     def check_gone(self, index, state, cover):
         """Content is not there: something on record must permit it, and that is what `state` says."""
         report = self.report
-        excuses = {"purged": cover.purge, "erased": cover.erase}
-        if state == "evicted" and self.ledger.volatile:
-            report.add("EVICTED", "a volatile ledger dropped it", index)
-        elif cover.purge is not None or cover.erase is not None:
-            if state in excuses and excuses[state] is None or state == "evicted":
-                self.openings.bad(f"a state {state} that is not on record", index)
-            elif state == "purged" or cover.erase is None:
-                report.add("PURGED", f"by leaf {cover.purge}", index)
-            else:
-                report.add("ERASED", f"by leaf {cover.erase}", index)
-        elif state == "withheld":
+        if state == "withheld":
             report.add("WITHHELD", "content is not part of what was handed over", index)
+        elif state == "evicted" and self.ledger.volatile:
+            report.add("EVICTED", "a volatile ledger dropped it", index)
+        elif state == "purged" and cover.purge is not None:
+            report.add("PURGED", f"by leaf {cover.purge}", index)
+        elif state == "erased" and cover.erase is not None:
+            report.add("ERASED", f"by leaf {cover.erase}", index)
         elif cover.held or "" in cover.held_pointers:
             report.add("HOLD_VIOLATED", "its only excuse was sealed during a hold", index)
         elif cover.named:
@@ -1882,14 +1897,10 @@ class Contents:
     def check_event(self, index, leaf, rest, members):
         """The event itself: canonical, split as the policy demands, with the id of its leaf."""
         report = self.report
-        try:
-            event, canonical = json_read(rest)
-            if not isinstance(event, dict):
-                raise Bad("not an object")
-            texts = [json_read(value)[1] for _, _, value, _ in members if value is not None]
-        except Bad as error:
-            self.openings.bad(error, index)
-            return
+        event, canonical = json_read(rest)
+        if not isinstance(event, dict) or any(exists(event, member[0]) is None for member in members):
+            raise Bad("an event that is no object, or a member of what is not there")
+        texts = [json_read(value)[1] for _, _, value, _ in members if value is not None]
         if not canonical or not all(texts):
             report.add("NON_CANONICAL", "not in canonical form", index)
         erasable = self.policy[1]
@@ -1916,10 +1927,10 @@ class Contents:
     def check_anchors(self, roots):
         """Anchors: their roots, and the digests of their tokens."""
         report, bundle = self.report, self.ledger.bundle
-        names = set(names_in(os.path.join(bundle.folder, "anchors")))
+        names = set(names_in(os.path.join(bundle.folder, "anchors"))) - self.ledger.not_anchors
         for index, origin, payload in self.ledger.anchors:
             root = roots.get(payload["size"])
-            if payload["size"] <= index and root != unbase64(payload["root"]):
+            if root != unbase64(payload["root"]):
                 report.add("ANCHOR_INVALID", "its root is not one of this tree", index)
             names.discard(str(index))
             token = bundle.read(f"anchors/{index}", 1 << 24, "ANCHOR_INVALID")
