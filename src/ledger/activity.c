@@ -102,7 +102,7 @@ static tally_status count_segment(void *ctx, const struct tl_spool_segment_view 
         const struct tl_spool_record *record = &view->records[i];
         if (record->kind == TL_SPOOL_GAP) {
             add_gap(count, record);
-        } else if (record->kind != TL_SPOOL_VOID) {
+        } else if (record->kind == TL_SPOOL_EVENT || record->kind == TL_SPOOL_ROUTED) {
             activity->spool_events++;
             count->oldest_us =
                 record->time_us < count->oldest_us ? record->time_us : count->oldest_us;

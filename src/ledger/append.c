@@ -158,7 +158,9 @@ tally_status tally_declare_gap(struct tally_ledger *ledger, uint64_t count, int 
                                         .from_us = from_us,
                                         .to_us = to_us,
                                         .reason = tl_str_of(reason) };
-    struct tl_request request = { .control = &control, .count = 1, .error = TALLY_ERROR_INIT };
+    struct tl_request request = { .kind = TL_REQUEST_CONTROL,
+                                  .control = &control,
+                                  .error = TALLY_ERROR_INIT };
     tally_status status = TALLY_OK;
     if (tl_queue_run(ledger, &request, &status, err)) {
         return status;

@@ -13,6 +13,7 @@
 
 #include "base/fork.h"
 #include "base/thread.h"
+#include "ledger/act_text.h"
 #include "ledger/losses.h"
 #include "ledger/paths.h"
 #include "ledger/sequencer.h"
@@ -33,12 +34,23 @@ struct tl_reader {
     bool in_snapshot;       /* after tl_reader_begin() */
 };
 
-/* A call of tally_append_events() or tally_declare_gap(), waiting in its caller's frame. */
+enum tl_request_kind {
+    TL_REQUEST_EVENTS = 0,
+    TL_REQUEST_CONTROL, /* a GAP */
+    TL_REQUEST_ACT,
+    TL_REQUEST_REDUCE /* of a ledger in memory */
+};
+
+/* A call that the thread `sequence` works off, waiting in its caller's frame. */
 struct tl_request {
     struct tl_request *next;
-    struct tl_entry *entries; /* NULL for a control leaf */
-    size_t count;
+    enum tl_request_kind kind;
+    struct tl_entry *entries;
+    size_t count; /* of entries, or of reductions */
     const struct tl_control *control;
+    const struct tl_act_request *act;
+    uint64_t seq; /* of what was sealed for `act` */
+    const struct tally_reduction *reductions;
     tally_status status;
     struct tally_error error;
     bool done;
@@ -175,6 +187,9 @@ tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entr
 /* Spools an entry without waiting for anything. */
 tally_status tl_follow_spool(struct tally_ledger *ledger, const struct tl_entry *entry,
                              struct tally_error *err);
+/* The same for an act. Errors: those of tl_act_seal() */
+tally_status tl_follow_act(struct tally_ledger *ledger, const struct tl_act_request *act,
+                           uint64_t *seq_out, struct tally_error *err);
 /* append.c: tally_record_act() for the thread `sequence`, which cannot wait for itself. */
 tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const char *metadata,
                           struct tally_error *err);

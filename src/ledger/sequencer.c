@@ -268,15 +268,20 @@ static tally_status settle_head(struct tl_sequencer *seq, struct tally_error *er
     return TALLY_OK;
 }
 
-tally_status tl_sequencer_append(struct tl_sequencer *seq, struct tl_entry *entries, size_t count,
-                                 struct tally_error *err)
+tally_status tl_seal_ready(struct tl_sequencer *seq, struct tally_error *err)
 {
-    tl_assert(count > 0 && count <= TL_BATCH_EVENTS_MAX);
     if (seq->broken != TALLY_OK) {
         return tl_fail(err, seq->broken,
                        "the ledger stopped after an earlier failure; open it again");
     }
-    TL_TRY(settle_head(seq, err));
+    return settle_head(seq, err);
+}
+
+tally_status tl_sequencer_append(struct tl_sequencer *seq, struct tl_entry *entries, size_t count,
+                                 struct tally_error *err)
+{
+    tl_assert(count > 0 && count <= TL_BATCH_EVENTS_MAX);
+    TL_TRY(tl_seal_ready(seq, err));
     for (size_t i = 0; i < count; i++) {
         memcpy(seq->buffers.ids[i], entries[i].id, TL_LEAF_ID_LEN);
     }
@@ -300,11 +305,7 @@ tally_status tl_sequencer_append(struct tl_sequencer *seq, struct tl_entry *entr
 tally_status tl_sequencer_control(struct tl_sequencer *seq, const struct tl_control *control,
                                   struct tally_error *err)
 {
-    if (seq->broken != TALLY_OK) {
-        return tl_fail(err, seq->broken,
-                       "the ledger stopped after an earlier failure; open it again");
-    }
-    TL_TRY(settle_head(seq, err));
+    TL_TRY(tl_seal_ready(seq, err));
     return tl_seal_control(seq, control, err);
 }
 
@@ -338,6 +339,7 @@ void tl_sequencer_close(struct tl_sequencer *seq)
         return;
     }
     mark_clean_stop(seq);
+    tl_seal_forget_acts(seq);
     tl_mac_release(&seq->mac);
     tl_keys_free(seq->keys);
     tl_seal_buffers_release(&seq->buffers);

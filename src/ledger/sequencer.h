@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "evidence/control.h"
+#include "ledger/act_text.h"
 #include "ledger/keys.h"
 #include "ledger/paths.h"
 #include "model/config.h"
@@ -73,6 +74,15 @@ tally_status tl_sequencer_append(struct tl_sequencer *sequencer, struct tl_entry
 /* Seals a control leaf of kind GAP, alone. */
 tally_status tl_sequencer_control(struct tl_sequencer *sequencer, const struct tl_control *control,
                                   struct tally_error *err);
+
+/*
+ * Seals an act, unless there has been another one since the newest that its caller knew, or it breaks
+ * a rule of the ledger (tl_act_refuse()). One that is there already is answered with its place.
+ * *seq_out: TALLY_SEQ_NONE if there was nothing to seal. Errors: TALLY_ECORRUPT, TALLY_EIO,
+ * TALLY_ENOMEM, and those of tl_act_refuse()
+ */
+tally_status tl_sequencer_act(struct tl_sequencer *sequencer, const struct tl_act_request *act,
+                              uint64_t *seq_out, struct tally_error *err);
 
 /* The head that is durable now. Any thread may call it between appends: the ledger's mutex guards
  * it. */

@@ -9,7 +9,7 @@
 #define DOZE_MS  50      /* and after that so often, or when a writer of this process wakes it */
 #define CLOSE_US 5000000 /* a ledger being closed waits for its spool to be read so long */
 
-/* Takes requests off the queue as long as they fit into one batch; control leaves go alone. */
+/* Takes requests off the queue as long as they fit into one batch; all but events go alone. */
 static struct tl_request *take_batch(struct tl_queue *queue, size_t *count_out)
 {
     struct tl_request *first = queue->first;
@@ -18,8 +18,8 @@ static struct tl_request *take_batch(struct tl_queue *queue, size_t *count_out)
     }
     struct tl_request *last = first;
     size_t count = first->count;
-    if (first->control == NULL) {
-        while (last->next != NULL && last->next->control == NULL &&
+    if (first->kind == TL_REQUEST_EVENTS) {
+        while (last->next != NULL && last->next->kind == TL_REQUEST_EVENTS &&
                count + last->next->count <= TL_BATCH_EVENTS_MAX) {
             last = last->next;
             count += last->count;
@@ -35,23 +35,37 @@ static struct tl_request *take_batch(struct tl_queue *queue, size_t *count_out)
 }
 
 /* Seals the requests together; entries of several callers are gathered first. */
-static tally_status seal(struct tally_ledger *ledger, struct tl_request *batch, size_t count,
-                         struct tally_error *err)
+static tally_status seal_events(struct tally_ledger *ledger, const struct tl_request *batch,
+                                size_t count, struct tally_error *err)
 {
     struct tl_sequencer *sequencer = ledger->role.sequencer;
-    if (batch->control != NULL) {
-        return tl_sequencer_control(sequencer, batch->control, err);
-    }
     if (batch->next == NULL) {
         return tl_sequencer_append(sequencer, batch->entries, count, err);
     }
     struct tl_entry *gathered = ledger->role.entries;
     size_t at = 0;
-    for (struct tl_request *request = batch; request != NULL; request = request->next) {
+    for (const struct tl_request *request = batch; request != NULL; request = request->next) {
         memcpy(gathered + at, request->entries, request->count * sizeof(*gathered));
         at += request->count;
     }
     return tl_sequencer_append(sequencer, gathered, count, err);
+}
+
+static tally_status work_off(struct tally_ledger *ledger, struct tl_request *batch, size_t count,
+                             struct tally_error *err)
+{
+    struct tl_sequencer *sequencer = ledger->role.sequencer;
+    switch (batch->kind) {
+    case TL_REQUEST_EVENTS:
+        break;
+    case TL_REQUEST_CONTROL:
+        return tl_sequencer_control(sequencer, batch->control, err);
+    case TL_REQUEST_ACT:
+        return tl_sequencer_act(sequencer, batch->act, &batch->seq, err);
+    case TL_REQUEST_REDUCE:
+        return tl_store_reduce(ledger->role.store, batch->reductions, batch->count, err);
+    }
+    return seal_events(ledger, batch, count, err);
 }
 
 /* Tells the callers; after this their requests are no longer ours. */
@@ -88,7 +102,7 @@ static bool serve_requests(struct tally_ledger *ledger)
         return false;
     }
     struct tally_error error = TALLY_ERROR_INIT;
-    tally_status status = seal(ledger, batch, count, &error);
+    tally_status status = work_off(ledger, batch, count, &error);
     publish_size(ledger);
     answer(ledger, batch, status, &error);
     return true;

@@ -208,6 +208,38 @@ tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
     return status;
 }
 
+bool tl_excuses_concern(enum tl_leaf_kind kind)
+{
+    return kind == TL_LEAF_PURGE || kind == TL_LEAF_ERASE || kind == TL_LEAF_HOLD ||
+           kind == TL_LEAF_RELEASE;
+}
+
+static bool reaches(const struct tl_range *ranges, uint32_t count, uint64_t seq)
+{
+    return count > 0 && ranges[count - 1].last >= seq; /* they ascend */
+}
+
+const char *tl_excuse_fault(const struct tl_control *control, uint64_t seq, int64_t time_us)
+{
+    for (uint32_t i = 0; i < control->item_count; i++) {
+        if (reaches(control->items[i].seqs, control->items[i].seq_count, seq)) {
+            return "the erasure goes beyond its own leaf";
+        }
+    }
+    if (control->kind != TL_LEAF_PURGE) {
+        return NULL;
+    }
+    if (control->override_days) {
+        return reaches(control->ranges, control->range_count, seq)
+                   ? "the purge goes beyond its own leaf"
+                   : NULL;
+    }
+    if (control->before_seq > seq) {
+        return "the purge goes beyond its own leaf";
+    }
+    return control->cutoff_day > time_us / TL_DAY_US ? "the purge is of days to come" : NULL;
+}
+
 tally_status tl_excuse_scope_init(struct tl_excuse_scope *scope, const struct tl_excuses *excuses)
 {
     *scope = (struct tl_excuse_scope){

@@ -72,6 +72,12 @@ void tl_excuses_release(struct tl_excuses *excuses);
 tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
                             const struct tl_control *control, bool invalid);
 
+/* Whether leaves of this kind are for tl_excuses_add(). */
+bool tl_excuses_concern(enum tl_leaf_kind kind);
+
+/* What is wrong with a PURGE or an ERASE at `seq`, sealed at `time_us`, in itself; NULL: nothing. */
+const char *tl_excuse_fault(const struct tl_control *control, uint64_t seq, int64_t time_us);
+
 /* What became of one record, as far as the leaves permit it. */
 struct tl_excuse {
     bool purged;         /* a valid PURGE covers it */
