@@ -89,7 +89,7 @@ tally_status tl_anchor_seal(struct tl_anchor_run *run, const char *kind, const c
 /* Gives a token that a crash kept from its place to the record it is of. */
 tally_status tl_anchor_recover(struct tl_anchor_run *run, struct tally_error *err);
 /* Appends the token of record `seq`. TALLY_ENOTFOUND if it is not there. */
-tally_status tl_anchor_token(const struct tally_ledger *ledger, uint64_t seq, struct tl_buf *out,
+tally_status tl_anchor_token(const struct tl_paths *paths, uint64_t seq, struct tl_buf *out,
                              struct tally_error *err);
 
 /* Says on which day all of it was last done, in <ledger>/anchors/last. */

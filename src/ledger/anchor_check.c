@@ -257,7 +257,7 @@ static tally_status check_token(struct check *check, struct tally_error *err)
 {
     uint8_t digest[32];
     struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status = tl_anchor_token(check->ledger, check->seq, &check->token, &why);
+    tally_status status = tl_anchor_token(&check->ledger->paths, check->seq, &check->token, &why);
     if (status == TALLY_ENOTFOUND) {
         return say(check, TALLY_VERDICT_UNVERIFIABLE, "its token is not in the ledger's 'anchors'");
     }

@@ -124,14 +124,14 @@ tally_status tl_anchor_recover(struct tl_anchor_run *run, struct tally_error *er
     return owner.seq == TALLY_SEQ_NONE ? TALLY_OK : move_pending(run, owner.seq, err);
 }
 
-tally_status tl_anchor_token(const struct tally_ledger *ledger, uint64_t seq, struct tl_buf *out,
+tally_status tl_anchor_token(const struct tl_paths *paths, uint64_t seq, struct tl_buf *out,
                              struct tally_error *err)
 {
     char dir[TL_PATH_SIZE];
     char path[TL_PATH_SIZE];
     TL_CLEANUP(tl_freep) char *token = NULL;
     size_t len = 0;
-    TL_TRY(tl_path_join(dir, ledger->paths.dir, "anchors", err));
+    TL_TRY(tl_path_join(dir, paths->dir, "anchors", err));
     TL_TRY(name_token(path, dir, seq, err));
     TL_TRY(tl_io_read_file(path, TL_ANCHOR_TOKEN_MAX, &token, &len, err));
     tl_buf_add(out, token, len);

@@ -36,6 +36,12 @@ struct tl_verify_input {
     const struct tl_str *text_members;
     size_t text_member_count;
 
+    /* Appends the token of the ANCHOR record `seq`, of at most TL_NOTE_LEN_MAX bytes, to `out`;
+     * TALLY_ENOTFOUND if it is not there. NULL: who calls holds tokens against their records itself. */
+    tally_status (*anchor_token)(void *ctx, uint64_t seq, struct tl_buf *out,
+                                 struct tally_error *err);
+    void *anchor_ctx;
+
     bool is_volatile;     /* oldest contents may be gone without a reason */
     bool may_be_withheld; /* an export: contents may be left out */
     const char *temp_dir; /* for sorting ids beyond a million; NULL is /tmp */
