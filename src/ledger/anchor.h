@@ -13,6 +13,7 @@
 #define TL_ANCHOR_TARGETS_MAX 16u
 #define TL_ANCHOR_TARGET_MAX  3072u /* bytes of text */
 #define TL_ANCHOR_TOKEN_MAX   65536u
+#define TL_ANCHOR_AGE_MAX_S   172800 /* two days; after that tally_doctor() warns */
 
 enum tl_anchor_kind {
     TL_ANCHOR_FILE = 1,

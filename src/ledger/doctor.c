@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "ledger/anchor.h"
 #include "ledger/keys.h"
 #include "ledger/ledger.h"
 #include "ledger/trust.h"
@@ -167,6 +168,26 @@ static void look_at_writer(struct visit *visit)
     }
 }
 
+/* What happens between two anchors, who has all the keys can change unseen. */
+static void look_at_anchors(struct visit *visit)
+{
+    if (visit->config.anchor_target_count == 0) {
+        return;
+    }
+    int64_t last_s = tl_anchor_last(&visit->paths);
+    int64_t age_s = tl_clock->wall_us() / 1000000 - last_s;
+    char what[96];
+    if (last_s == 0) {
+        (void)snprintf(what, sizeof(what), "no checkpoint was taken to 'anchor.targets' yet");
+    } else {
+        (void)snprintf(what, sizeof(what), "all of 'anchor.targets' had a checkpoint %lld s ago",
+                       (long long)(age_s > 0 ? age_s : 0));
+    }
+    bool old = last_s == 0 || age_s > TL_ANCHOR_AGE_MAX_S;
+    say(visit, "anchors", old ? TALLY_HEALTH_WARNING : TALLY_HEALTH_OK, what,
+        old ? "run 'tally anchor', every day at least, and see what it says" : "");
+}
+
 static void say_of_logging(void *ctx, const char *check, enum tally_health health, const char *what,
                            const char *advice)
 {
@@ -183,6 +204,7 @@ static void look_around(struct visit *visit, const struct tally_options *options
     look_at_disk(visit);
     look_at_clock(visit);
     look_at_writer(visit);
+    look_at_anchors(visit);
     tl_doctor_logging(options, visit->config.policy, say_of_logging, visit);
 }
 

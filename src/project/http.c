@@ -122,7 +122,10 @@ static tally_status place_of(struct place *place, const char *text, struct tally
     if (url == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a URL");
     }
-    if (strlen(text) > TL_HTTP_URL_MAX || strpbrk(text, " \t\r\n") != NULL ||
+    /* libcurl takes "https:///host" for something; one spelling is enough. */
+    const char *host = strstr(text, "://");
+    if (host == NULL || strchr("/\\", host[3]) != NULL || strlen(text) > TL_HTTP_URL_MAX ||
+        strpbrk(text, " \t\r\n") != NULL ||
         curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK) {
         return tl_fail(err, TALLY_EINVAL, "not a URL that begins with https:// and a host");
     }

@@ -200,6 +200,27 @@ class Places(Anchors):
         self.assertEqual(len(self.anchor()), 2)
         self.assertTrue((self.dir / "a").exists() and (self.dir / "b").exists())
 
+    def test_an_old_anchor_is_a_warning(self):
+        def problems():
+            return [item["what"] for item in self.tally("status", "--json").json["problems"]
+                    if "anchor" in item["what"]]
+
+        def doctor():
+            return self.tally("doctor", want=None).out
+
+        self.assertEqual(problems(), [])
+        self.assertNotIn("anchor", doctor())
+        (self.ledger / "tally.yaml").write_text(f"anchor.targets: file:{self.dir}/a\n")
+        self.assertIn("yet", problems()[0])
+        self.assertIn("taken to 'anchor.targets' yet", doctor())
+        self.anchor()
+        self.assertEqual(problems(), [])
+        self.assertLess(self.tally("status", "--json").json["anchored_s"], 60)
+        last = self.ledger / "anchors" / "last"
+        last.write_text(f"{int(time.time()) - 3 * 86400}\n")
+        self.assertIn("two days", problems()[0])
+        self.assertIn("run 'tally anchor'", doctor())
+
 
 class Stamps(Anchors):
     def setUp(self):
