@@ -10,6 +10,8 @@
 #include "support/expect.h"
 #include "vectors.h"
 
+#define NO_SEQ TALLY_SEQ_NONE
+
 /* What the ledger has beside its records. */
 static struct tl_str kept; /* absent for nothing */
 static tally_status failure;
@@ -95,7 +97,7 @@ static void a_token_that_cannot_be_read(void **state)
     (void)state;
     add_anchor("git", TL_STR("tree 1234"));
     failure = TALLY_EIO;
-    expect_among("STORE_ERROR", TALLY_SEQ_NONE);
+    expect_unverifiable("STORE_ERROR", NO_SEQ);
 }
 
 static void a_stamp_that_is_none(void **state)
