@@ -23,7 +23,8 @@ struct tl_config {
     struct tl_str keys_dir; /* relative to the ledger's directory, or absolute; "keys" */
     const struct tl_str *anchor_targets; /* as in tally/anchor.h */
     size_t anchor_target_count;
-    struct tl_str anchor_ca_file; /* these three: absolute, or relative to the ledger; "" for none */
+    struct tl_str
+        anchor_ca_file; /* these three: absolute, or relative to the ledger; "" for none */
     struct tl_str anchor_token_file;
     struct tl_str anchor_tsa_ca_file;
     uint32_t anchor_timeout_s;

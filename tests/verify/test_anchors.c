@@ -10,8 +10,6 @@
 #include "support/expect.h"
 #include "vectors.h"
 
-#define NO_SEQ TALLY_SEQ_NONE
-
 /* What the ledger has beside its records. */
 static struct tl_str kept; /* absent for nothing */
 static tally_status failure;
