@@ -12,6 +12,7 @@
 #include "check.h"
 #include "fault.h"
 #include "support/site.h"
+#include "witnessed.h"
 
 #define EVENTS 300u
 #define RUNS   20u
@@ -118,8 +119,7 @@ static void does_nothing_if_one_target_cannot_be_read(void **state)
         "witness+https://example.org/",
         "witness+https://example.org/#",
         "witness+https://example.org/#a+00000000+AAAA",
-        "witness+http://example.org/"
-        "#witness.example/w1+773a6c12+BMhTrQ8M0rYZrqks7sT9VqJNZJnVhM55JX5Fz9gTm2Cn",
+        ("witness+http://example.org/#" WITNESSED_VKEY),
     };
     struct tally_ledger *ledger = site_open(&site);
     struct told told = { 0 };
