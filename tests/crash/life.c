@@ -46,7 +46,7 @@ struct record {
 };
 
 struct hold {
-    char id[32];
+    char id[64];
     bool active;
     struct tally_range ranges[RANGES_MAX];
     size_t count;
