@@ -444,6 +444,20 @@ static bool range_has(struct scan *scan, int memory, uint64_t from, uint64_t to)
     return false;
 }
 
+/* Reads a number and the one character behind it. */
+static uint64_t read_hex(const char **at)
+{
+    uint64_t number = 0;
+    static const char digits[] = "0123456789abcdef";
+    for (const char *digit = strchr(digits, **at); digit != NULL && **at != '\0';
+         digit = strchr(digits, **at)) {
+        number = number * 16 + (uint64_t)(digit - digits);
+        ++*at;
+    }
+    ++*at;
+    return number;
+}
+
 /* Whether any memory that this process may write to holds one of the needles. */
 static bool memory_has(struct scan *scan)
 {
@@ -454,11 +468,10 @@ static bool memory_has(struct scan *scan)
     char line[512];
     bool found = false;
     while (!found && fgets(line, sizeof(line), maps) != NULL) {
-        unsigned long from = 0;
-        unsigned long to = 0;
-        char mode[8] = "";
-        assert_int_equal(sscanf(line, "%lx-%lx %7s", &from, &to, mode), 3);
-        bool is_own = (unsigned long)scan >= from && (unsigned long)scan < to;
+        const char *mode = line;
+        uint64_t from = read_hex(&mode);
+        uint64_t to = read_hex(&mode);
+        bool is_own = (uintptr_t)scan >= from && (uintptr_t)scan < to;
         found = mode[0] == 'r' && mode[1] == 'w' && !is_own && range_has(scan, memory, from, to);
     }
     assert_int_equal(fclose(maps), 0);
