@@ -114,6 +114,12 @@ static void random_secret(struct tl_epoch_secret *secret, uint32_t epoch)
 tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct tl_str origin,
                             struct tally_error *err)
 {
+    return tl_keys_create_next(keys_out, dir, origin, 1, 0, err);
+}
+
+tally_status tl_keys_create_next(struct tl_keys **keys_out, const char *dir, struct tl_str origin,
+                                 uint32_t incarnation, uint32_t epoch, struct tally_error *err)
+{
     tl_assert(origin.len <= TL_ORIGIN_LEN_MAX);
     TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = alloc_keys(dir);
     if (keys == NULL) {
@@ -121,8 +127,8 @@ tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct t
     }
     tl_random_bytes(keys->log_seed, sizeof(keys->log_seed));
     memcpy(keys->state.origin, origin.text, origin.len);
-    keys->state.incarnation = 1;
-    random_secret(&keys->state.current, 0);
+    keys->state.incarnation = incarnation;
+    random_secret(&keys->state.current, epoch);
     tl_random_bytes(keys->state.current.mac_key, TL_MAC_KEY_LEN);
     uint8_t mac_id[32];
     tl_mac_id(keys->state.current.mac_key, mac_id);

@@ -200,6 +200,10 @@ void tl_record_facts_of(struct tl_record_facts *facts, const struct tally_record
 /* open.c: paths and configuration for options; the caller releases *config_out. */
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
                              struct tl_config *config_out, struct tally_error *err);
+tally_status tl_origin_make(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl_paths *paths,
+                            const char *wanted, struct tally_error *err);
+tally_status tl_make_directories(const struct tl_paths *paths, struct tally_error *err);
+void tl_init_result_fill(struct tally_init_result *result, const struct tl_keys *keys);
 tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err);
 tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const struct tl_paths *paths,
                                  const struct tl_config *config, struct tally_store *store,

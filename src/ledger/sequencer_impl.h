@@ -69,6 +69,10 @@ tally_status tl_seal_commit(struct tl_sequencer *seq, size_t count, bool kept,
 tally_status tl_seal_control(struct tl_sequencer *seq, const struct tl_control *control,
                              struct tally_error *err);
 
+/* The same at a given time, which is in the epoch in force. */
+tally_status tl_seal_control_at(struct tl_sequencer *seq, const struct tl_control *control,
+                                int64_t time_us, bool held, struct tally_error *err);
+
 /* The time for the next leaf, never before the last one; *held_out if the clock was behind. */
 int64_t tl_seal_time(struct tl_sequencer *seq, bool *held_out);
 

@@ -121,6 +121,9 @@ struct history {
     uint32_t epoch_key_count;
     uint32_t newest_epoch;
     enum tl_leaf_kind newest_kind;
+    uint32_t incarnation; /* of the newest leaf */
+    bool has_beginning;
+    struct tl_control beginning; /* the RESTORE that began it; else GENESIS */
 };
 
 static void history_release(struct history *history)
@@ -204,12 +207,28 @@ static void adopt_policy(struct tl_sequencer *seq, const struct tl_control *cont
     }
 }
 
+static void note_epoch(struct history *history)
+{
+    const struct tl_control *control = &history->control;
+    bool starts_epoch = control->kind == TL_LEAF_EPOCH || control->kind == TL_LEAF_GENESIS ||
+                        control->kind == TL_LEAF_RESTORE;
+    if (!starts_epoch || history->epoch_key_count == 2) {
+        return;
+    }
+    if (history->epoch_key_count == 0) {
+        history->newest_epoch =
+            control->kind == TL_LEAF_EPOCH ? control->epoch_to : history->leaf.epoch;
+    }
+    history->epoch_keys[history->epoch_key_count++] = control->epoch_key;
+}
+
 /* Goes back over the leaves that end a kept checkpoint, until it knows policy and epoch keys. */
 static tally_status read_back(struct tl_sequencer *seq, struct history *history,
                               struct tally_error *err)
 {
     for (size_t i = history->size_count; i > 0; i--) {
-        if (seq->policy->number > 0 && history->epoch_key_count == 2) {
+        bool begun = history->has_beginning || history->incarnation == 1;
+        if (seq->policy->number > 0 && history->epoch_key_count == 2 && begun) {
             return TALLY_OK;
         }
         TL_TRY(leaf_at(seq, history, history->sizes[i - 1] - 1, err));
@@ -217,44 +236,55 @@ static tally_status read_back(struct tl_sequencer *seq, struct history *history,
         if (i == history->size_count) {
             history->newest_us = history->leaf.time_us;
             history->newest_kind = history->leaf.kind;
+            history->incarnation = history->leaf.incarnation;
         }
         if (!history->is_control) {
             continue;
         }
+        if (control->kind == TL_LEAF_RESTORE && !history->has_beginning) {
+            history->beginning = *control;
+            history->has_beginning = true;
+        }
         bool starts_policy = control->kind == TL_LEAF_POLICY || control->kind == TL_LEAF_GENESIS;
-        bool starts_epoch = control->kind == TL_LEAF_EPOCH || control->kind == TL_LEAF_GENESIS;
         if (starts_policy && seq->policy->number == 0) {
             adopt_policy(seq, control);
         }
-        if (starts_epoch && history->epoch_key_count < 2) {
-            if (history->epoch_key_count == 0) {
-                history->newest_epoch = control->kind == TL_LEAF_EPOCH ? control->epoch_to : 0;
-            }
-            history->epoch_keys[history->epoch_key_count++] = control->epoch_key;
-        }
+        note_epoch(history);
     }
     return TALLY_OK;
 }
 
-/* The ledger must be the one that these keys belong to. */
-static tally_status check_genesis(struct tl_sequencer *seq, struct history *history,
-                                  struct tally_error *err)
+static tally_status read_beginning(struct tl_sequencer *seq, struct history *history,
+                                   struct tally_error *err)
 {
     TL_TRY(leaf_at(seq, history, 0, err));
     const struct tl_control *genesis = &history->control;
     if (!history->is_control || genesis->kind != TL_LEAF_GENESIS) {
         return tl_fail(err, TALLY_ECORRUPT, "the ledger does not begin with GENESIS");
     }
-    if (!tl_str_is(genesis->origin, seq->keys->state.origin) ||
-        !tl_vkey_equal(&genesis->log_key, &seq->keys->log_key) ||
-        tl_get_be32(genesis->mac_id) != seq->keys->state.mac_gen) {
+    seq->start_us = genesis->start_us;
+    seq->epoch_seconds = genesis->epoch_seconds;
+    if (!history->has_beginning) {
+        history->beginning = *genesis;
+    }
+    return TALLY_OK;
+}
+
+/* The ledger must be the one that these keys belong to. */
+static tally_status check_beginning(const struct tl_sequencer *seq, const struct history *history,
+                                    struct tally_error *err)
+{
+    const struct tl_control *beginning = &history->beginning;
+    const struct tl_keystate *state = &seq->keys->state;
+    if (!tl_str_is(beginning->origin, state->origin) ||
+        !tl_vkey_equal(&beginning->log_key, &seq->keys->log_key) ||
+        tl_get_be32(beginning->mac_id) != state->mac_gen ||
+        history->incarnation != state->incarnation) {
         return tl_fail(err, TALLY_ECORRUPT,
                        "the store belongs to another ledger than the keys in '%s' "
                        "(GENESIS_MISMATCH)",
                        seq->keys->dir);
     }
-    seq->start_us = genesis->start_us;
-    seq->epoch_seconds = genesis->epoch_seconds;
     return TALLY_OK;
 }
 
@@ -370,23 +400,32 @@ static tally_status read_history(struct tl_sequencer *seq, struct history *histo
     }
     TL_TRY(read_back(seq, history, err));
     seq->now.last_us = history->newest_us;
-    TL_TRY(check_genesis(seq, history, err));
+    TL_TRY(read_beginning(seq, history, err));
     if (seq->policy->number == 0 || history->epoch_key_count == 0) {
         return tl_fail(err, TALLY_ECORRUPT, "no checkpoint leads to the policy in force");
     }
     return TALLY_OK;
 }
 
+static struct history *history_new(void)
+{
+    struct history *history = tl_alloc_array(1, sizeof(*history));
+    if (history != NULL) {
+        tl_arena_init(&history->arena, (size_t)64 << 20);
+    }
+    return history;
+}
+
 static tally_status check_store(struct tl_sequencer *seq, bool accept_clock,
                                 struct tally_error *err)
 {
-    TL_CLEANUP(history_freep) struct history *history = tl_alloc_array(1, sizeof(*history));
+    TL_CLEANUP(history_freep) struct history *history = history_new();
     TL_CLEANUP(tl_freep) struct tl_nodes *nodes = tl_alloc_array(1, sizeof(*nodes));
     if (history == NULL || nodes == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate what the start needs");
     }
-    tl_arena_init(&history->arena, (size_t)64 << 20);
     TL_TRY(read_history(seq, history, err));
+    TL_TRY(check_beginning(seq, history, err));
     TL_TRY(resolve_switch(seq, history, err));
     TL_TRY(check_head(seq, history, err));
     nodes->store = seq->store;
@@ -457,6 +496,44 @@ tally_status tl_sequencer_resume(struct tl_sequencer **sequencer_out,
                                  .size = seq->head.size };
     TL_TRY(tl_seal_control(seq, &resume, err));
     TL_TRY(adopt_configuration(seq, err));
+    *sequencer_out = TL_TAKE(seq);
+    return TALLY_OK;
+}
+
+/* Goes on from the tree that is there, with the keys of the incarnation to come. */
+static tally_status adopt_tree(struct tl_sequencer *seq, struct tally_error *err)
+{
+    TL_CLEANUP(history_freep) struct history *history = history_new();
+    TL_CLEANUP(tl_freep) struct tl_nodes *nodes = tl_alloc_array(1, sizeof(*nodes));
+    if (history == NULL || nodes == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate what a restore needs");
+    }
+    TL_TRY(read_history(seq, history, err));
+    TL_TRY(tl_frontier_unpack(&seq->now.frontier, seq->head.size, seq->head.frontier,
+                              seq->head.frontier_len));
+    nodes->store = seq->store;
+    nodes->size = seq->head.size;
+    nodes->err = err;
+    TL_TRY(tl_tiler_restore(seq->tiler, &seq->now.frontier, tl_nodes_get, nodes));
+    seq->now.epoch = seq->keys->state.current.epoch;
+    seq->last_checkpoint = seq->head.size;
+    seq->last_is_kept = true; /* the one before a RESTORE is kept for ever */
+    return TALLY_OK;
+}
+
+tally_status tl_sequencer_restore(struct tl_sequencer **sequencer_out,
+                                  const struct tl_sequencer_input *input,
+                                  const struct tl_control *control, int64_t time_us,
+                                  struct tally_error *err)
+{
+    TL_CLEANUP(freep) struct tl_sequencer *seq = alloc_sequencer(input, err);
+    if (seq == NULL) {
+        return TALLY_ENOMEM;
+    }
+    seq->broken = TALLY_ECORRUPT; /* until it was read: closing must not move the mark */
+    TL_TRY(adopt_tree(seq, err));
+    seq->broken = TALLY_OK;
+    TL_TRY(tl_seal_control_at(seq, control, time_us, time_us == seq->now.last_us, err));
     *sequencer_out = TL_TAKE(seq);
     return TALLY_OK;
 }

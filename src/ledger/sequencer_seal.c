@@ -288,11 +288,12 @@ static tally_status build_control(struct tl_sequencer *seq, const struct tl_cont
 
 bool tl_seal_is_kept(enum tl_leaf_kind kind)
 {
-    return kind == TL_LEAF_GENESIS || kind == TL_LEAF_EPOCH || kind == TL_LEAF_POLICY;
+    return kind == TL_LEAF_GENESIS || kind == TL_LEAF_EPOCH || kind == TL_LEAF_POLICY ||
+           kind == TL_LEAF_RESTORE;
 }
 
-static tally_status seal_control_at(struct tl_sequencer *seq, const struct tl_control *control,
-                                    int64_t time_us, bool held, struct tally_error *err)
+tally_status tl_seal_control_at(struct tl_sequencer *seq, const struct tl_control *control,
+                                int64_t time_us, bool held, struct tally_error *err)
 {
     TL_TRY(build_control(seq, control, time_us, held, err));
     return tl_seal_commit(seq, 1, tl_seal_is_kept(control->kind), err);
@@ -304,7 +305,7 @@ tally_status tl_seal_control(struct tl_sequencer *seq, const struct tl_control *
     bool held = false;
     int64_t time_us = tl_seal_time(seq, &held);
     TL_TRY(tl_seal_epoch(seq, time_us, err));
-    return seal_control_at(seq, control, time_us, held, err);
+    return tl_seal_control_at(seq, control, time_us, held, err);
 }
 
 /*
@@ -334,7 +335,7 @@ static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, int64_t 
                                              &seq->keys->state.next, err);
     if (status == TALLY_OK) {
         /* A clock that was behind is held at the newest leaf, which is in no later epoch. */
-        status = seal_control_at(seq, &control, time_us, false, err);
+        status = tl_seal_control_at(seq, &control, time_us, false, err);
     }
     if (status != TALLY_OK) {
         return undo_switch(seq, status, err);

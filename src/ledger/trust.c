@@ -70,3 +70,23 @@ tally_status tl_trust_from_genesis(struct tl_trust **trust_out, struct tally_sto
     *trust_out = TL_TAKE(trust);
     return TALLY_OK;
 }
+
+tally_status tl_trust_write(struct tl_trust *trust, const struct tl_keys *keys, const char *path,
+                            struct tally_error *err)
+{
+    if (trust->log_count == TL_TRUST_KEYS_MAX || trust->epoch_count == TL_TRUST_KEYS_MAX) {
+        return tl_fail(err, TALLY_ELIMIT, "a trust file holds %u keys of a kind",
+                       TL_TRUST_KEYS_MAX);
+    }
+    trust->logs[trust->log_count++] = keys->log_key;
+    trust->epochs[trust->epoch_count++] = keys->epoch_key;
+    struct tl_buf text;
+    tl_buf_init(&text, TL_CONFIG_BYTES_MAX);
+    tl_trust_format(&text, trust);
+    tally_status status = tl_buf_status(&text);
+    if (status == TALLY_OK) {
+        status = tl_io_replace_file(path, text.data, text.len, 0644, err);
+    }
+    tl_buf_release(&text);
+    return status;
+}

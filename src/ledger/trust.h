@@ -3,6 +3,7 @@
 #define TL_LEDGER_TRUST_H
 
 #include "evidence/trust.h"
+#include "ledger/keys.h"
 #include "store/store.h"
 
 /* Reads a trust file. The caller frees *trust_out with tl_free(). */
@@ -14,5 +15,12 @@ tally_status tl_trust_read(struct tl_trust **trust_out, const char *path, struct
  */
 tally_status tl_trust_from_genesis(struct tl_trust **trust_out, struct tally_store *store,
                                    struct tally_error *err);
+
+/*
+ * Adds the log key and the first epoch key of an incarnation to `trust`, and writes what an auditor who
+ * trusts them must pin: kept beside the keys until it is kept elsewhere. TALLY_ELIMIT: it is full
+ */
+tally_status tl_trust_write(struct tl_trust *trust, const struct tl_keys *keys, const char *path,
+                            struct tally_error *err);
 
 #endif /* TL_LEDGER_TRUST_H */
