@@ -316,11 +316,15 @@ static tally_status open_for_reading(struct tally_ledger *ledger, struct tally_e
     struct tl_reader reader;
     TL_TRY(tl_reader_get(ledger, &reader, err));
     ledger->is_volatile = (tl_store_caps(reader.store) & TALLY_STORE_VOLATILE) != 0;
-    tally_status status = tl_store_scan_checkpoints(reader.store, 0, read_origin, ledger, err);
+    uint64_t newest = 0; /* the name may have changed since the first one */
+    tally_status status = tl_store_newest_checkpoint(reader.store, &newest, err);
+    if (status == TALLY_OK) {
+        status = tl_store_scan_checkpoints(reader.store, newest, read_origin, ledger, err);
+    }
     tl_reader_put(ledger, &reader);
     if (status != TALLY_ECANCELED) {
         return status == TALLY_OK ? tl_fail(err, TALLY_ECORRUPT, "the ledger has no checkpoint")
-                                  : tl_fail(err, status, "cannot read the first checkpoint");
+                                  : tl_fail(err, status, "cannot read the newest checkpoint");
     }
     return TALLY_OK;
 }
