@@ -7,8 +7,8 @@ import unittest
 
 from harness import TALLY, Case, main
 
-COMMANDS = ("bench checkpoint completion config count doctor drill export find get help import init "
-            "log proof reindex stats status tail verify version").split()
+COMMANDS = ("backup bench checkpoint completion config count doctor drill export find get help import "
+            "init log proof reindex restore stats status tail verify version").split()
 ESCAPE = "\x1b"
 
 
