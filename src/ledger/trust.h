@@ -10,7 +10,7 @@
 tally_status tl_trust_read(struct tl_trust **trust_out, const char *path, struct tally_error *err);
 
 /*
- * The keys in the ledger's own GENESIS. They prove nothing about the past: for a ledger in memory,
+ * The keys in the ledger's own GENESIS, and in each RESTORE and KEY since. They prove nothing about the past: for a ledger in memory,
  * whose keys live and end with this very process, and to be pinned on first use.
  */
 tally_status tl_trust_from_genesis(struct tl_trust **trust_out, struct tally_store *store,
