@@ -77,10 +77,7 @@ static tally_status enter_directory(struct backup *backup, struct tally_error *e
     } else if (status != TALLY_OK) {
         return tl_fail_with(err, status, &why);
     }
-    if (tl_lock_take(backup->to.lock, &backup->lock, NULL) != TALLY_OK) {
-        return tl_fail(err, TALLY_EBUSY, "'%s' cannot be locked: is another backup at work there?",
-                       backup->to.lock);
-    }
+    TL_TRY(tl_backup_lock(&backup->to, &backup->lock, err));
     /* Once more: another backup may have been at work until now. */
     return status == TALLY_ENOTFOUND ? TALLY_OK
                                      : tl_manifest_read(&backup->had, backup->to.manifest, err);

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/parse.h"
 #include "codec/json.h"
+#include "ledger/ledger.h"
 #include "verify/verify.h"
 
 #define FORMAT     "tallystick/v1 backup"
@@ -33,6 +34,18 @@ tally_status tl_backup_paths_init(struct tl_backup_paths *paths, const char *dir
     TL_TRY(tl_path_join(paths->checkpoints, paths->dir, "checkpoints", err));
     TL_TRY(tl_path_join(paths->anchors, paths->dir, "anchors", err));
     return tl_path_join(paths->lock, paths->dir, TL_BACKUP_LOCK, err);
+}
+
+tally_status tl_backup_lock(const struct tl_backup_paths *paths, int *fd_out,
+                            struct tally_error *err)
+{
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_lock_take(paths->lock, fd_out, &why);
+    if (status == TALLY_EBUSY) {
+        return tl_fail(err, status, "another backup or restore is at work: '%s' is locked",
+                       paths->lock);
+    }
+    return status == TALLY_OK ? status : tl_fail_with(err, status, &why);
 }
 
 void tl_manifest_format(struct tl_buf *out, const struct tl_manifest *manifest)

@@ -37,6 +37,10 @@ struct tl_backup_paths {
 tally_status tl_backup_paths_init(struct tl_backup_paths *paths, const char *dir,
                                   struct tally_error *err);
 
+/* One at a time works in a backup. TALLY_EBUSY: another does */
+tally_status tl_backup_lock(const struct tl_backup_paths *paths, int *fd_out,
+                            struct tally_error *err);
+
 /* What backup.json says. A backup that is complete may have grown since: never shrunk. */
 struct tl_manifest {
     bool complete;

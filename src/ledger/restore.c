@@ -13,7 +13,7 @@
 #include "store/store_copy.h"
 
 #define SUFFIX ".restoring"
-#define MARK   ".restoring" /* file in a directory that is not done yet */
+#define MARK   ".mark" /* of a file beside that directory: it is ours, whatever is in it */
 
 /* What the copy tells of the ledger that it was made from. */
 struct past {
@@ -32,6 +32,7 @@ struct restore {
     struct tl_manifest manifest;
     struct tl_paths to;    /* where the ledger will be */
     struct tl_paths stage; /* where it is made */
+    char mark[TL_PATH_SIZE + sizeof(MARK)];
     struct tl_config config;
     struct tl_trust *trust;
     struct past past;
@@ -117,11 +118,7 @@ static tally_status read_manifest(struct restore *restore, struct tally_error *e
                        "the backup in '%s' was never finished: take another one",
                        restore->from.dir);
     }
-    if (tl_lock_take(restore->from.lock, &restore->lock, NULL) != TALLY_OK) {
-        return tl_fail(err, TALLY_EBUSY, "'%s' cannot be locked: is a backup at work there?",
-                       restore->from.lock);
-    }
-    return TALLY_OK;
+    return tl_backup_lock(&restore->from, &restore->lock, err);
 }
 
 static tally_status refuse_entry(void *ctx, const char *name)
@@ -311,20 +308,24 @@ static tally_status try_dry(struct restore *restore, struct tally_error *err)
 /* What an attempt cut short has left beside is removed; nothing else ever is. */
 static tally_status prepare_stage(const struct restore *restore, struct tally_error *err)
 {
-    char mark[TL_PATH_SIZE];
+    const char *mark = restore->mark;
     const char *dir = restore->stage.dir;
     struct tally_error why = TALLY_ERROR_INIT;
-    TL_TRY(tl_path_join(mark, dir, MARK, err));
     if (tl_io->access(mark, F_OK) == 0) {
         tl_remove_tree(dir);
+    } else if (errno != ENOENT) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot look at '%s'", mark);
     }
     tally_status status = tl_io_each_entry(dir, refuse_entry, &why, &why);
     if (status == TALLY_ECONFLICT) {
         return tl_fail(err, status, "'%s', where the ledger is made, is in use: %.100s", dir,
                        why.message);
     }
-    TL_TRY(tl_io_make_directory(dir, 0700, err));
-    return tl_io_replace_file(mark, "", 0, 0600, err);
+    if (status != TALLY_OK && status != TALLY_ENOTFOUND) {
+        return tl_fail_with(err, status, &why);
+    }
+    TL_TRY(tl_io_replace_file(mark, "", 0, 0600, err));
+    return tl_io_make_directory(dir, 0700, err);
 }
 
 static tally_status copy_parts(const struct restore *restore, struct tally_error *err)
@@ -480,15 +481,12 @@ static tally_status make(struct restore *restore, struct tally_error *err)
 /* From one moment to the next the ledger is there, whole. */
 static tally_status appear(const struct restore *restore, struct tally_error *err)
 {
-    char mark[TL_PATH_SIZE];
     if (tl_io->rename(restore->stage.dir, restore->to.dir) != 0) {
         int os_errno = errno;
         bool taken = os_errno == EEXIST || os_errno == ENOTEMPTY || os_errno == ENOTDIR;
         return tl_fail_errno(err, taken ? TALLY_ECONFLICT : TALLY_EIO, os_errno,
                              "cannot rename '%s' to '%s'", restore->stage.dir, restore->to.dir);
     }
-    TL_TRY(tl_path_join(mark, restore->to.dir, MARK, err));
-    (void)tl_io->unlink(mark); /* it means nothing there */
     return tl_io_sync_directory_of(restore->to.dir, err);
 }
 
@@ -501,7 +499,9 @@ static tally_status init_paths(struct restore *restore, const char *uri, struct 
         return tl_fail(err, TALLY_ENOTSUP, "a backup cannot be restored into memory");
     }
     (void)snprintf(stage, sizeof(stage), "%s" SUFFIX, restore->to.dir);
-    return tl_paths_init(&restore->stage, stage, (struct tl_str){ 0 }, keys_dir, err);
+    TL_TRY(tl_paths_init(&restore->stage, stage, (struct tl_str){ 0 }, keys_dir, err));
+    (void)snprintf(restore->mark, sizeof(restore->mark), "%s" MARK, restore->stage.dir);
+    return TALLY_OK;
 }
 
 static tally_status check_arguments(const struct tally_restore_options *options,
@@ -535,6 +535,7 @@ static tally_status run(struct restore *restore, const char *dir, const char *ur
     if (status != TALLY_OK) {
         tl_remove_tree(restore->stage.dir);
     }
+    (void)tl_io->unlink(restore->mark); /* left behind, it is taken for what it says */
     return status;
 }
 

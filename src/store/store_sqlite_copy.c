@@ -17,7 +17,16 @@ struct id_entry {
     uint64_t seq;
 };
 
-enum stmt { ADD_RECORD, REDUCE, ADD_ID, ADD_TILE, SET_CHECKPOINT, SET_HEAD, STMT_COUNT };
+enum stmt {
+    ADD_RECORD,
+    REDUCE,
+    ADD_ID,
+    ADD_TILE,
+    SET_CHECKPOINT,
+    DROP_CHECKPOINT,
+    SET_HEAD,
+    STMT_COUNT,
+};
 
 static const char *const statements[STMT_COUNT] = {
     [ADD_RECORD] = "INSERT INTO record(seq, leaf, event, seed, opened) VALUES(?, ?, ?, ?, ?)",
@@ -28,6 +37,7 @@ static const char *const statements[STMT_COUNT] = {
     [ADD_TILE] = "INSERT OR REPLACE INTO tile(level, n, data) VALUES(?, ?, ?)",
     [SET_CHECKPOINT] = "INSERT INTO checkpoint(size, note) VALUES(?1, ?2) ON CONFLICT(size) DO "
                        "UPDATE SET note = ?2 WHERE note IS NOT ?2",
+    [DROP_CHECKPOINT] = "DELETE FROM checkpoint WHERE size = ?",
     [SET_HEAD] =
         "INSERT OR REPLACE INTO head(one, size, root, frontier, epoch) VALUES(1, ?, ?, ?, ?)",
 };
@@ -40,6 +50,7 @@ struct tl_store_copy {
     struct id_entry *ids; /* IDS_AT_ONCE of them */
     size_t id_count;
     struct tl_store_copied copied;
+    bool has_older;       /* a checkpoint of what was there before is kept there too */
     uint64_t uncommitted; /* records since the last commit, of a new copy */
     tl_store_copy_fn *progress;
     void *ctx;
@@ -243,6 +254,7 @@ static tally_status set_checkpoint(void *ctx, const struct tally_checkpoint *che
 {
     struct tl_store_copy *copy = ctx;
     sqlite3_stmt *stmt = NULL;
+    copy->has_older = copy->has_older || checkpoint->size == copy->copied.from;
     TL_TRY(stmt_of(copy, SET_CHECKPOINT, &stmt));
     (void)sqlite3_bind_int64(stmt, 1, (int64_t)checkpoint->size); /* these cannot fail */
     (void)sqlite3_bind_text64(stmt, 2, checkpoint->note, checkpoint->note_len, SQLITE_STATIC,
@@ -253,6 +265,18 @@ static tally_status set_checkpoint(void *ctx, const struct tally_checkpoint *che
         copy->copied.bytes += checkpoint->note_len;
     }
     return TALLY_OK;
+}
+
+/* What was the newest is dropped where it was dropped there: each time one more would be kept. */
+static tally_status drop_older(struct tl_store_copy *copy)
+{
+    sqlite3_stmt *stmt = NULL;
+    if (copy->has_older) {
+        return TALLY_OK;
+    }
+    TL_TRY(stmt_of(copy, DROP_CHECKPOINT, &stmt));
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)copy->copied.from); /* cannot fail */
+    return tl_sqlite_run(stmt, copy->err);
 }
 
 static tally_status set_head(struct tl_store_copy *copy, const struct tally_head *head)
@@ -279,6 +303,7 @@ static tally_status fill(struct tl_store_copy *copy, struct tally_store *from)
     TL_TRY(flush_ids(copy));
     TL_TRY(add_tiles(copy, from));
     TL_TRY(tl_store_scan_checkpoints(from, 0, set_checkpoint, copy, copy->err));
+    TL_TRY(drop_older(copy));
     return set_head(copy, &want);
 }
 
