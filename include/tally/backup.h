@@ -59,7 +59,8 @@ struct tally_restored {
 
 /*
  * Makes a ledger at `uri` from the backup in `dir`: a new incarnation with new origin and keys, whose
- * RESTORE record says where it comes from and what is lost. Auditors pin the new keys by hand.
+ * RESTORE record says where it comes from and what is lost. Auditors pin the new keys by hand. In place
+ * of a backup `dir` can be a ledger in SQLite whose keys are lost, with keys/trust.txt in it.
  *
  * Errors: TALLY_ECONFLICT there is something at `uri`; TALLY_ECORRUPT the backup does not verify;
  *         TALLY_EDENIED; TALLY_EIO

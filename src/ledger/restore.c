@@ -103,14 +103,26 @@ static tally_status read_config(struct restore *restore, struct tally_error *err
     return check_places(restore, err);
 }
 
+/* A ledger whose keys are lost is as good as a backup, if nobody uses it. */
+static tally_status take_ledger(struct restore *restore, struct tally_error *err)
+{
+    struct tl_backup_paths *from = &restore->from;
+    if (tl_io->access(from->store, F_OK) != 0) {
+        return tl_fail(err, TALLY_ENOTFOUND, "there is no backup in '%s'", from->dir);
+    }
+    restore->manifest = (struct tl_manifest){ .complete = true };
+    TL_TRY(tl_path_join(from->trust, from->dir, "keys/trust.txt", err));
+    TL_TRY(tl_path_join(from->config, from->dir, "tally.yaml", err));
+    return tl_path_join(from->lock, from->dir, "ledger.lock", err);
+}
+
 static tally_status read_manifest(struct restore *restore, struct tally_error *err)
 {
     struct tally_error why = TALLY_ERROR_INIT;
     tally_status status = tl_manifest_read(&restore->manifest, restore->from.manifest, &why);
     if (status == TALLY_ENOTFOUND) {
-        return tl_fail(err, status, "there is no backup in '%s'", restore->from.dir);
-    }
-    if (status != TALLY_OK) {
+        TL_TRY(take_ledger(restore, err));
+    } else if (status != TALLY_OK) {
         return tl_fail_with(err, status, &why);
     }
     if (!restore->manifest.complete) {

@@ -185,6 +185,23 @@ class Restore(Ledger):
         verdict, codes = self.findings("--against", "kept", want=1)
         self.assertIn("ROLLBACK", codes)
 
+    def test_a_ledger_without_its_keys_is_as_good_as_a_backup(self):
+        lost = self.ledger = self.dir / "lost"
+        self.tally("init", lost, "--origin", "test.example/lost")
+        self.add("x", 5)
+        for name in ("log.key", "state", "highwater"):
+            os.remove(lost / "keys" / name)
+        self.tally("log", '{"action":"a"}', want=5)
+        self.ledger = self.dir / "audit"
+        self.tally("restore", lost, *WHO, "--yes")
+        self.assertEqual(self.tally("count", "--action", "a.b").out, "5\n")
+        self.tally("verify")
+        self.log()
+        again = self.ledger
+        self.ledger = self.dir / "third"
+        self.tally("restore", again, *WHO, "--yes")
+        self.tally("verify")
+
     def test_a_dry_run_makes_nothing(self):
         plan = self.tally("restore", "copy", *WHO, "--dry-run", "--lost-size", "1000", "--json").json
         self.assertEqual((plan["dry_run"], plan["from_size"] + plan["lost"]), (True, 1000))

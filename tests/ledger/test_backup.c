@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "check.h"
 #include "ledger/remove.h"
+#include "support/logs.h"
 #include "support/site.h"
 
 static const struct tally_actor actor = { "ops@example.com", "nightly", "OPS-7", NULL };
@@ -513,6 +514,34 @@ static void an_old_copy_put_back_in_silence_is_a_rollback(void **state)
     check_status(site_try_open(&old, 1, &ledger, NULL), TALLY_ECORRUPT);
 }
 
+static void what_waited_in_the_lost_spool_is_carried_over(void **state)
+{
+    (void)state;
+    const struct tally_restore_options options = TALLY_RESTORE_OPTIONS_INIT;
+    struct tally_ledger *ledger = site_open(&site);
+    (void)make_backup(ledger);
+    tally_close(ledger);
+    logs_hide_store(&site);
+    ledger = logs_open(&site);
+    struct tally_logger *logger = logs_logger(ledger, NULL);
+    check_ok(logs_one(logger, "waited", 1));
+    tally_logger_close(logger, 1000, NULL);
+    tally_close(ledger);
+
+    struct tally_restored restored = restore(target, &options);
+    struct site made = site_at(target, &restored);
+    char spool[SITE_PATH_SIZE];
+    char old_spool[SITE_PATH_SIZE];
+    path_in(spool, target, "spool");
+    path_in(old_spool, site.dir, "spool");
+    tl_remove_tree(spool);
+    site_copy(old_spool, spool);
+    ledger = site_open(&made);
+    check_soon(site_has(ledger, "waited"));
+    tally_close(ledger);
+    (void)site_verify(&made);
+}
+
 /* Rounds of the drill: CI does 20. */
 #define ROUNDS 20u
 
@@ -581,6 +610,7 @@ int main(void)
         TEST(what_is_there_stays),
         TEST(a_changed_backup_is_not_restored),
         TEST(an_old_copy_put_back_in_silence_is_a_rollback),
+        TEST(what_waited_in_the_lost_spool_is_carried_over),
         TEST(copies_at_any_moment_make_ledgers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 #include "ledger/remove.h"
 #include "support/site.h"
 
-#define APART 13u /* every step would take minutes; which ones are met varies with the threads */
+#define APART 17u /* every step would take minutes; which ones are met varies with the threads */
 
 static const struct tally_actor who = { "ops", "test", NULL, NULL };
 static const char *root_dir;
