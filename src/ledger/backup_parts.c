@@ -42,8 +42,7 @@ tally_status tl_backup_lock(const struct tl_backup_paths *paths, int *fd_out,
     struct tally_error why = TALLY_ERROR_INIT;
     tally_status status = tl_lock_take(paths->lock, fd_out, &why);
     if (status == TALLY_EBUSY) {
-        return tl_fail(err, status, "somebody is at work there: '%s' is locked",
-                       paths->lock);
+        return tl_fail(err, status, "somebody is at work there: '%s' is locked", paths->lock);
     }
     return status == TALLY_OK ? status : tl_fail_with(err, status, &why);
 }

@@ -526,6 +526,21 @@ static tally_status check_arguments(const struct tally_restore_options *options,
         actor->reason[0] == '\0') {
         return tl_fail(err, TALLY_EINVAL, "a restore says by whom it was made, and why");
     }
+    if (options->bundle_dir != NULL) {
+        return tl_fail(err, TALLY_ENOTSUP, "purges and erasures are not taken from bundles");
+    }
+    return TALLY_OK;
+}
+
+static tally_status read_trust(struct restore *restore, struct tally_error *err)
+{
+    TL_TRY(tl_trust_read(&restore->trust, restore->from.trust, err));
+    if ((restore->trust->approve_kinds >> (TL_LEAF_RESTORE - TL_LEAF_GENESIS) & 1) != 0) {
+        return tl_fail(err, TALLY_EDENIED,
+                       "'%s' asks for an approval of RESTORE, which cannot be given yet: take that "
+                       "line out, and tell the auditors",
+                       restore->from.trust);
+    }
     return TALLY_OK;
 }
 
@@ -537,7 +552,7 @@ static tally_status run(struct restore *restore, const char *dir, const char *ur
     TL_TRY(read_config(restore, err));
     TL_TRY(init_paths(restore, uri, err));
     TL_TRY(check_vacant(restore, err));
-    TL_TRY(tl_trust_read(&restore->trust, restore->from.trust, err));
+    TL_TRY(read_trust(restore, err));
     if (restore->options->dry_run != 0) {
         return try_dry(restore, err);
     }

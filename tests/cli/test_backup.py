@@ -225,6 +225,12 @@ class Restore(Ledger):
         path.write_text(json.dumps({**manifest, "complete": False}))
         self.assertIn("never finished", self.tally("restore", "copy", *WHO, "--yes", want=None).err)
 
+    def test_an_approval_that_is_asked_for_is_not_passed_over(self):
+        path = self.dir / "copy" / "trust.txt"
+        path.write_text(path.read_text() + "#tally approve RESTORE\n")
+        self.assertIn("approval", self.tally("restore", "copy", *WHO, "--yes", want=7).err)
+        self.assertFalse(self.ledger.exists())
+
     def test_keys_outside_of_the_ledger_are_refused(self):
         self.write("copy/config.yaml", "keys:\n  dir: /var/lib/keys\n")
         self.assertIn("keys.dir", self.tally("restore", "copy", *WHO, "--yes", want=None).err)

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/io.h"
+#include "base/parse.h"
 #include "base/random.h"
 #include "check.h"
 #include "ledger/remove.h"
@@ -62,9 +63,10 @@ static struct tally_backup_result make_backup(struct tally_ledger *ledger)
 static uint64_t size_of(struct tally_ledger *ledger)
 {
     char *note = NULL;
-    unsigned long long size = 0;
+    uint64_t size = 0;
     check_ok(tally_checkpoint(ledger, 0, &note, NULL));
-    assert_int_equal(sscanf(strchr(note, '\n') + 1, "%llu", &size), 1);
+    const char *line = strchr(note, '\n') + 1;
+    check_ok(tl_parse_u64(line, strcspn(line, "\n"), UINT64_MAX, &size));
     tally_free(note);
     return size;
 }
