@@ -25,9 +25,10 @@ MAY_INCLUDE = {
     "schedule": "base",
     "store": "base codec model tree",
     "verify": "base crypto codec model tree evidence store",
+    "bundle": "base crypto codec model tree evidence store verify",
     "retain": "base crypto codec model tree evidence store",
     "project": "base crypto codec model tree evidence store",
-    "ledger": "base crypto codec model tree evidence spool schedule store verify retain project",
+    "ledger": "base crypto codec model tree evidence spool schedule store verify bundle retain project",
     "server": "base crypto codec",  # anything about ledgers through <tally/...> alone
     # Likewise; lexigram_rows.h knows nothing of ledgers, and has to live where sqlite3.h may be used.
     "cli": "base codec server/server.h store/lexigram_rows.h",
@@ -47,6 +48,7 @@ HOMES = {
     "zlib.h": "src/codec/",
     "zstd.h": "src/codec/",
     "curl/": "src/project/",
+    "git2.h": "src/project/",
     "microhttpd.h": "src/server/",
     "cmocka.h": "tests/support/check.h",
     "jansson.h": "tests/",

@@ -81,7 +81,8 @@ struct tally_batch {
     const struct tally_tile *tiles;
     size_t tile_count;
     struct tally_checkpoint checkpoint; /* of size head.size */
-    uint64_t drop_checkpoint; /* size of a checkpoint that may be forgotten now; 0 for none */
+    uint64_t drop_checkpoint;           /* size of a checkpoint that may be forgotten now,
+                                 unless cosign() was called for it; 0 for none */
     struct tally_head head;
 };
 
@@ -197,7 +198,9 @@ struct tally_store_ops {
      *
      * reduce(): replaces the contents of records, all or none, in ascending order of seq; what was there
      * before is overwritten in the data that later reads see. Durable when it returns. A record that is
-     * not there is TALLY_ENOTFOUND.
+     * not there is TALLY_ENOTFOUND. A reader between begin_read() and end_read() goes on to see what was
+     * there when it began. Neighbours belong into one call, some hundred of them: that is how room becomes
+     * free. Reducing a record again changes nothing but tells reclaim() where to look.
      */
     tally_status (*reduce)(struct tally_store *store, const struct tally_reduction *reductions,
                            size_t count, struct tally_error *err);
@@ -206,9 +209,21 @@ struct tally_store_ops {
      * reclaim(): does one step of at most about `max_bytes` of giving back the room of removed contents
      * to the system, and of clearing logs and free pages of what was in them. *left_out is about how many
      * bytes there still are to do, 0 if none of what was removed is left anywhere in the store's files.
+     * It knows what this handle has reduced: after a crash in between, reduce again, then reclaim.
+     * TALLY_EBUSY: a reader still needs what was there, or others write all the time; *left_out is not 0.
      */
     tally_status (*reclaim)(struct tally_store *store, uint64_t max_bytes, uint64_t *left_out,
                             struct tally_error *err);
+
+    /*
+     * Puts `note` in place of that of the checkpoint of `size` leaves, or back if it was forgotten
+     * meanwhile; that size is not above the head's. From then on the checkpoint is kept for ever: a
+     * drop_checkpoint that names it is passed over. May be called like reduce(), and in a volatile
+     * store on any handle. Durable when it returns. May be NULL: checkpoints then cannot be anchored
+     * (TALLY_ENOTSUP). TALLY_EINVAL: the ledger does not reach that far. TALLY_EBUSY: nothing was done.
+     */
+    tally_status (*cosign)(struct tally_store *store, uint64_t size, const char *note,
+                           size_t note_len, struct tally_error *err);
 };
 
 /* The part all stores share. A store embeds it as its first member, named `base`. */

@@ -30,7 +30,7 @@ static const struct qualifier qualifiers[] = {
     { TALLY_QUALIFIER_RESTORED, "restored", "the ledger was restored from a copy." },
     { TALLY_QUALIFIER_VOLATILE, "volatile", "the ledger is in memory and ends with its process." },
     { TALLY_QUALIFIER_INDEX_UNCHECKED, "index_unchecked",
-      "the search index was not compared: a search could leave records out." },
+      "the search index was not compared, or not all of it: a search could leave records out." },
 };
 
 static enum tl_style style_of(enum tally_verdict verdict)

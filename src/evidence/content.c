@@ -69,8 +69,7 @@ static int compare_escaped(struct tl_str a, struct tl_str b)
     return a.len > 0 ? 1 : b.len > 0 ? -1 : 0;
 }
 
-/* Compares names as tl_json_compare_names() does, but as they stand in canonical text. */
-static int compare_raw(struct tl_str a, struct tl_str b)
+int tl_raw_name_compare(struct tl_str a, struct tl_str b)
 {
     size_t len = a.len < b.len ? a.len : b.len;
     for (size_t i = 0; i < len; i++) {
@@ -134,7 +133,7 @@ static tally_status next_member(struct tl_json_iter *it, const struct walk *walk
     struct tl_str last = it->raw_name;
     bool check_order = it->started && it->index == NULL;
     tally_status status = tl_json_next(it, walk->event, walk->len);
-    if (status == TALLY_OK && check_order && compare_raw(last, it->raw_name) >= 0) {
+    if (status == TALLY_OK && check_order && tl_raw_name_compare(last, it->raw_name) >= 0) {
         return TALLY_ECORRUPT;
     }
     return status;
@@ -145,7 +144,7 @@ static const struct tl_pointer *find_wanted(struct walk *walk, struct tl_str nam
 {
     const struct tl_pointer *pointer;
     while ((pointer = wanted(walk)) != NULL) {
-        int order = compare_raw(token_of(pointer, 0), name);
+        int order = tl_raw_name_compare(token_of(pointer, 0), name);
         if (order >= 0) {
             return order == 0 ? pointer : NULL;
         }
@@ -172,7 +171,7 @@ static tally_status split_object(struct walk *walk, const struct tl_json_iter *p
     const struct tl_pointer *pointer = wanted(walk);
     while ((status = next_member(&it, walk)) == TALLY_OK) {
         int order = 1;
-        while (pointer != NULL && (order = compare_raw(token_of(pointer, 1), it.raw_name)) < 0) {
+        while (pointer != NULL && (order = tl_raw_name_compare(token_of(pointer, 1), it.raw_name)) < 0) {
             pointer = pass(walk, name);
         }
         if (pointer == NULL) {

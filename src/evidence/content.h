@@ -62,6 +62,9 @@ struct tl_split {
     uint8_t by_position[TL_ERASABLE_MAX];      /* indexes into members */
 };
 
+/* Compares names as tl_json_compare_names() does, but as they stand in canonical text. */
+int tl_raw_name_compare(struct tl_str a, struct tl_str b);
+
 /* Finds the erasable members of canonical `event`. Errors: TALLY_ECORRUPT if it is no canonical
  * object as far as was looked. */
 tally_status tl_split_event(struct tl_split *split, const struct tl_erasable_set *set,

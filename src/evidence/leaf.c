@@ -30,6 +30,13 @@ _Static_assert(TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX == UINT16_MAX, "entry tiles hav
 
 static const uint8_t no_id[TL_LEAF_ID_LEN];
 
+bool tl_leaf_is_act(enum tl_leaf_kind kind)
+{
+    return kind == TL_LEAF_PURGE || kind == TL_LEAF_ERASE || kind == TL_LEAF_HOLD ||
+           kind == TL_LEAF_RELEASE || kind == TL_LEAF_POLICY || kind == TL_LEAF_KEY ||
+           kind == TL_LEAF_ANCHOR || kind == TL_LEAF_RESTORE;
+}
+
 bool tl_leaf_is_control(enum tl_leaf_kind kind)
 {
     return kind != TL_LEAF_ENTRY;

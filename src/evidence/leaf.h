@@ -64,6 +64,8 @@ tally_status tl_leaf_decode(struct tl_leaf *out, const uint8_t *bytes, size_t le
                             struct tally_error *err);
 
 bool tl_leaf_is_control(enum tl_leaf_kind kind);
+/* Whether somebody decided it: PURGE, ERASE, HOLD, RELEASE, POLICY, KEY, ANCHOR, RESTORE. */
+bool tl_leaf_is_act(enum tl_leaf_kind kind);
 const char *tl_leaf_kind_name(enum tl_leaf_kind kind); /* "GENESIS"; "ENTRY" */
 
 /* The leaf id of an event id. Errors: TALLY_EINVAL for the nil UUID. */

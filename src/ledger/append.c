@@ -90,6 +90,12 @@ tally_status tally_append(struct tally_ledger *ledger, const char *json, size_t 
     return append_one(ledger, json, len, false, receipt_out, err);
 }
 
+tally_status tl_append_own(struct tally_ledger *ledger, const char *json, size_t len,
+                           struct tally_error *err)
+{
+    return append_one(ledger, json, len, true, NULL, err);
+}
+
 tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger,
                           const char *action, const char *by, const char *metadata)
 {
@@ -158,7 +164,9 @@ tally_status tally_declare_gap(struct tally_ledger *ledger, uint64_t count, int 
                                         .from_us = from_us,
                                         .to_us = to_us,
                                         .reason = tl_str_of(reason) };
-    struct tl_request request = { .control = &control, .count = 1, .error = TALLY_ERROR_INIT };
+    struct tl_request request = { .kind = TL_REQUEST_CONTROL,
+                                  .control = &control,
+                                  .error = TALLY_ERROR_INIT };
     tally_status status = TALLY_OK;
     if (tl_queue_run(ledger, &request, &status, err)) {
         return status;

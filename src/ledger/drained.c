@@ -121,6 +121,48 @@ static tally_status seal_events(struct tally_ledger *ledger, size_t n, struct ta
     return TALLY_OK;
 }
 
+/* Who waits for an act learns of its fate; a sequencer that can go on is not held up by it. */
+static tally_status seal_act(struct tally_ledger *ledger, struct tl_drain_item *item,
+                             struct tl_arena *arena, struct tally_error *err)
+{
+    struct tl_control control;
+    struct tl_act_request act = { .control = &control };
+    struct tl_ack ack = { .index = item->record.index, .seq = TALLY_SEQ_NONE };
+    struct tally_error error = TALLY_ERROR_INIT;
+    tally_status status =
+        tl_act_decode(&control, &act.newest, arena, item->record.text, item->record.len);
+    if (status == TALLY_ECORRUPT) {
+        item->lost_as = TL_DRAIN_UNFIT;
+        return TALLY_OK;
+    }
+    if (status == TALLY_OK) {
+        act.handed_in_us = item->record.time_us;
+        status = tl_role_act(ledger, &act, &ack.seq, &error);
+    }
+    if (tl_sequencer_broken(ledger->role.sequencer) != TALLY_OK) {
+        return tl_fail_with(err, status, &error); /* the next one knows whether it was sealed */
+    }
+    ack.status = status;
+    ack.flags = status == TALLY_OK ? 0 : tl_act_refusal_of(&error);
+    ack.checkpoint_size = tl_sequencer_head(ledger->role.sequencer)->size;
+    send_acks(ledger, item->segment, &ack, 1);
+    return TALLY_OK;
+}
+
+static tally_status seal_acts(struct tally_ledger *ledger, size_t count, struct tally_error *err)
+{
+    TL_CLEANUP(tl_arena_release) struct tl_arena arena = { 0 };
+    tl_arena_init(&arena, (size_t)16 << 20);
+    for (size_t i = 0; i < count; i++) {
+        struct tl_drain_item *item = &ledger->role.items[i];
+        if (item->record.kind == TL_SPOOL_ACT) {
+            tl_arena_reset(&arena);
+            TL_TRY(seal_act(ledger, item, &arena, err));
+        }
+    }
+    return TALLY_OK;
+}
+
 static tally_status declare_gaps(struct tally_ledger *ledger, size_t count, struct tally_error *err)
 {
     struct tl_role *role = &ledger->role;
@@ -167,6 +209,7 @@ static tally_status serve_taken(struct tally_ledger *ledger, size_t count, struc
     size_t n = gather(ledger, count);
     TL_TRY(seal_events(ledger, n, err));
     TL_TRY(declare_gaps(ledger, count, err));
+    TL_TRY(seal_acts(ledger, count, err));
     TL_TRY(tl_carry(ledger, count, err));
     count_losses(&ledger->role, count);
     return TALLY_OK;

@@ -37,6 +37,10 @@ tally_status tl_events_add(struct tally_events *events, const char *json, size_t
 tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger,
                           const char *action, const char *by, const char *metadata);
 
+/* append.c: tally_append() of an event of the ledger's own, whose action begins with "tally.". */
+tally_status tl_append_own(struct tally_ledger *ledger, const char *json, size_t len,
+                           struct tally_error *err);
+
 /* append.c: tally_append_events() that, if another process is the sequencer, waits for it until
  * `until_us` of the steady clock; then TALLY_EBUSY: the events are in the spool. */
 tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_events *events,

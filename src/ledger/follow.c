@@ -15,8 +15,9 @@
 
 #define PAUSE_MIN_US 200 /* between two looks for an answer */
 #define PAUSE_MAX_US 4000
-#define DOUBT_US     200000  /* how often it is asked whether an answer can still come */
-#define NOBODY_US    5000000 /* nobody has held the lock for so long: nobody will answer */
+#define DOUBT_US     200000   /* how often it is asked whether an answer can still come */
+#define ACT_US       60000000 /* an act is waited for so long */
+#define NOBODY_US    5000000  /* nobody has held the lock for so long: nobody will answer */
 
 /* Waiting for answers. */
 struct wait {
@@ -119,6 +120,22 @@ tally_status tl_follow_await(struct tally_ledger *ledger, const struct tl_spool_
     return await(&wait, place, receipt, err);
 }
 
+/* Spools a record whose text is `text`. */
+static tally_status spool_text(struct tally_ledger *ledger, struct tl_buf *room,
+                               struct tl_spool_record record, const char *text, int64_t until_us,
+                               struct tl_spool_place *place_out, struct tally_error *err)
+{
+    tl_buf_clear(room);
+    char *at = tl_buf_reserve(room, tl_spool_span(record.len));
+    if (at == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    memcpy(at + TL_SPOOL_HEADER_LEN, text, record.len);
+    record.time_us = tl_clock->wall_us();
+    return tl_spool_write(ledger->spool, &record, (uint8_t *)at, TL_SPOOL_QUEUED, until_us,
+                          place_out, err);
+}
+
 static tally_status spool_entry(struct tally_ledger *ledger, struct tl_buf *room,
                                 const struct tl_entry *entry, enum tally_delivery delivery,
                                 int64_t until_us, struct tl_spool_place *place_out,
@@ -127,22 +144,13 @@ static tally_status spool_entry(struct tally_ledger *ledger, struct tl_buf *room
     if (entry->len > TL_SPOOL_TEXT_MAX) {
         return tl_fail(err, TALLY_ELIMIT, "the event is too long for the spool");
     }
-    uint32_t span = tl_spool_span((uint32_t)entry->len);
-    tl_buf_clear(room);
-    char *at = tl_buf_reserve(room, span);
-    if (at == NULL) {
-        return tl_fail(err, TALLY_ENOMEM, "out of memory");
-    }
-    memcpy(at + TL_SPOOL_HEADER_LEN, entry->event, entry->len);
     uint32_t flags = (entry->by_occurred ? TL_SPOOL_BY_OCCURRED : 0u) |
                      (entry->time_is_ours ? TL_SPOOL_TIME_IS_OURS : 0u);
     const struct tl_spool_record record = { .kind = TL_SPOOL_EVENT,
                                             .delivery = (uint8_t)delivery,
                                             .flags = (uint16_t)flags,
-                                            .time_us = tl_clock->wall_us(),
                                             .len = (uint32_t)entry->len };
-    return tl_spool_write(ledger->spool, &record, (uint8_t *)at, TL_SPOOL_QUEUED, until_us,
-                          place_out, err);
+    return spool_text(ledger, room, record, entry->event, until_us, place_out, err);
 }
 
 tally_status tl_follow_spool(struct tally_ledger *ledger, const struct tl_entry *entry,
@@ -204,4 +212,69 @@ tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entr
         TL_TRY(await(&wait, &places[i], entries[i].receipt, err));
     }
     return TALLY_OK;
+}
+
+/* An act that nobody seals now is not left behind to be sealed some day. */
+static tally_status await_sequencer(struct wait *wait, struct tally_error *err)
+{
+    while (!tl_lock_is_held(wait->ledger->paths.lock)) {
+        if (is_deserted(wait, tl_clock->steady_us())) {
+            return tl_fail(err, TALLY_EBUSY,
+                           "no process records in this ledger: 'tally doctor' says why");
+        }
+        sleep_us(PAUSE_MAX_US);
+    }
+    return TALLY_OK;
+}
+
+/* What an answer says that is no receipt: the reason is where the flags would be. */
+static tally_status read_answer(const struct tally_receipt *receipt, uint64_t *seq_out,
+                                struct tally_error *err)
+{
+    *seq_out = receipt->seq;
+    if (receipt->status == TALLY_OK) {
+        return TALLY_OK;
+    }
+    if (receipt->flags > TL_ACT_FINE && receipt->flags < TL_ACT_REFUSALS) {
+        return tl_act_refuse((enum tl_act_refusal)receipt->flags, err);
+    }
+    return tl_fail(err, receipt->status,
+                   "the process that records could not seal it: %s; see its log, or 'tally doctor'",
+                   tally_status_name(receipt->status));
+}
+
+static tally_status follow_act(struct tally_ledger *ledger, const struct tl_buf *text,
+                               uint64_t *seq_out, struct tally_error *err)
+{
+    struct wait wait = { .ledger = ledger,
+                         .until_us = tl_clock->steady_us() + ACT_US,
+                         .pause_us = PAUSE_MIN_US,
+                         .doubted_us = tl_clock->steady_us() };
+    TL_TRY(await_sequencer(&wait, err));
+    const struct tl_spool_record record = { .kind = TL_SPOOL_ACT,
+                                            .delivery = TALLY_DELIVERY_STRICT,
+                                            .len = (uint32_t)text->len };
+    struct tl_buf room;
+    struct tl_spool_place place;
+    tl_buf_init(&room, 2 * (size_t)TL_SPOOL_TEXT_MAX);
+    tally_status status = spool_text(ledger, &room, record, text->data, wait.until_us, &place, err);
+    tl_buf_release(&room);
+    TL_TRY(status);
+    tl_sequence_wake(ledger);
+    struct tally_receipt receipt = { .flags = 0 };
+    TL_TRY(await(&wait, &place, &receipt, err));
+    return read_answer(&receipt, seq_out, err);
+}
+
+tally_status tl_follow_act(struct tally_ledger *ledger, const struct tl_act_request *act,
+                           uint64_t *seq_out, struct tally_error *err)
+{
+    struct tl_buf text;
+    tl_buf_init(&text, 2 * (size_t)TL_LEAF_PAYLOAD_MAX);
+    tally_status status = tl_act_encode(&text, act, err);
+    if (status == TALLY_OK) {
+        status = follow_act(ledger, &text, seq_out, err);
+    }
+    tl_buf_release(&text);
+    return status;
 }

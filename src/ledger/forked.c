@@ -12,6 +12,7 @@ static void prepare(void *ctx) TL_NO_ANALYSIS
     tl_mutex_lock(&ledger->queue.mu);
     tl_mutex_lock(&ledger->losses.mu);
     tl_mutex_lock(&ledger->state.mu);
+    tl_mutex_lock(&ledger->gates.mu);
     tl_mutex_lock(&ledger->readers.mu);
 }
 
@@ -19,6 +20,7 @@ static void in_parent(void *ctx) TL_NO_ANALYSIS
 {
     struct tally_ledger *ledger = ctx;
     tl_mutex_unlock(&ledger->readers.mu);
+    tl_mutex_unlock(&ledger->gates.mu);
     tl_mutex_unlock(&ledger->state.mu);
     tl_mutex_unlock(&ledger->losses.mu);
     tl_mutex_unlock(&ledger->queue.mu);
@@ -30,6 +32,7 @@ static void in_child(void *ctx) TL_NO_ANALYSIS
 {
     struct tally_ledger *ledger = ctx;
     tl_mutex_renew(&ledger->readers.mu);
+    tl_mutex_renew(&ledger->gates.mu);
     tl_mutex_renew(&ledger->state.mu);
     tl_mutex_renew(&ledger->losses.mu);
     tl_mutex_renew(&ledger->queue.mu);
@@ -37,6 +40,12 @@ static void in_child(void *ctx) TL_NO_ANALYSIS
     (void)tl_cond_init(&ledger->queue.work);
     (void)tl_cond_init(&ledger->queue.done);
     (void)tl_cond_init(&ledger->state.changed);
+    (void)tl_cond_init(&ledger->gates.changed);
+    for (size_t i = 0; i < TL_GATE_COUNT; i++) {
+        tl_io_closep(&ledger->gates.fds[i]); /* the parent keeps these locks too */
+        ledger->gates.fds[i] = -1;
+        ledger->gates.taken[i] = false;
+    }
     if (ledger->queue.lock_fd >= 0) {
         (void)tl_io->close(ledger->queue.lock_fd); /* the parent keeps the lock */
         ledger->queue.lock_fd = -1;

@@ -129,6 +129,60 @@ tally_status tl_index_fill(struct tl_index *index, struct tally_store *store, ui
     return TALLY_OK;
 }
 
+/* Writes what the chunk has. The terms do not move any more. */
+static tally_status rewrite_chunk(struct chunk *chunk, struct tl_index *index,
+                                  struct tally_error *err)
+{
+    for (size_t i = 0; i < chunk->count; i++) {
+        chunk->entries[i].terms.text = tl_buf_str(&chunk->terms).text + chunk->offsets[i];
+    }
+    tally_status status =
+        chunk->count == 0 ? TALLY_OK : tl_index_rewrite(index, chunk->entries, chunk->count, err);
+    chunk->count = 0;
+    tl_buf_clear(&chunk->terms);
+    return status;
+}
+
+static tally_status redo_range(struct chunk *chunk, struct tl_index *index,
+                               struct tally_store *store, struct tl_range range,
+                               struct tally_error *err)
+{
+    while (range.first <= range.last) {
+        uint64_t room = CHUNK_RECORDS - chunk->count;
+        uint64_t end = range.last - range.first < room ? range.last + 1 : range.first + room;
+        size_t before = chunk->count;
+        tally_status status = tl_store_scan(store, range.first, end, add_record, chunk, err);
+        bool full = status == TALLY_ECANCELED || chunk->count == CHUNK_RECORDS;
+        if (status != TALLY_OK && status != TALLY_ECANCELED) {
+            return tl_fail(err, status, "cannot read records for the index");
+        }
+        range.first = status == TALLY_ECANCELED ? chunk->entries[chunk->count - 1].seq + 1 : end;
+        if (chunk->count == before && !full) {
+            return TALLY_OK; /* there are no such records */
+        }
+        if (full) {
+            TL_TRY(rewrite_chunk(chunk, index, err));
+        }
+    }
+    return TALLY_OK;
+}
+
+tally_status tl_index_redo(struct tl_index *index, struct tally_store *store,
+                           const struct tl_range *ranges, size_t count,
+                           const struct tl_config *config, struct tally_error *err)
+{
+    TL_CLEANUP(chunk_freep) struct chunk *chunk = tl_alloc_array(1, sizeof(*chunk));
+    if (chunk == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate what the index needs");
+    }
+    TL_TRY(chunk_init(chunk, config, err));
+    chunk->is_volatile = (tl_store_caps(store) & TALLY_STORE_VOLATILE) != 0;
+    for (size_t i = 0; i < count; i++) {
+        TL_TRY(redo_range(chunk, index, store, ranges[i], err));
+    }
+    return rewrite_chunk(chunk, index, err);
+}
+
 /* What the thread owns. */
 struct indexer {
     struct tally_ledger *ledger;

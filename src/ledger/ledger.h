@@ -13,6 +13,8 @@
 
 #include "base/fork.h"
 #include "base/thread.h"
+#include "ledger/act_text.h"
+#include "ledger/disk.h"
 #include "ledger/losses.h"
 #include "ledger/paths.h"
 #include "ledger/sequencer.h"
@@ -33,12 +35,23 @@ struct tl_reader {
     bool in_snapshot;       /* after tl_reader_begin() */
 };
 
-/* A call of tally_append_events() or tally_declare_gap(), waiting in its caller's frame. */
+enum tl_request_kind {
+    TL_REQUEST_EVENTS = 0,
+    TL_REQUEST_CONTROL, /* a GAP */
+    TL_REQUEST_ACT,
+    TL_REQUEST_REDUCE /* of a ledger in memory */
+};
+
+/* A call that the thread `sequence` works off, waiting in its caller's frame. */
 struct tl_request {
     struct tl_request *next;
-    struct tl_entry *entries; /* NULL for a control leaf */
-    size_t count;
+    enum tl_request_kind kind;
+    struct tl_entry *entries;
+    size_t count; /* of entries, or of reductions */
     const struct tl_control *control;
+    const struct tl_act_request *act;
+    uint64_t seq; /* of what was sealed for `act` */
+    const struct tally_reduction *reductions;
     tally_status status;
     struct tally_error error;
     bool done;
@@ -61,9 +74,19 @@ struct tl_role {
     uint32_t *origins;        /* index of the item of each entry */
     bool recheck;             /* part of what is taken next may have been dealt with already */
     int64_t drain_again_us;
-    int64_t try_again_us; /* steady clock: not before */
-    int64_t swept_us;     /* when old answers were last removed */
-    uint32_t failures;    /* to get or use it, one after the other */
+    int64_t try_again_us;  /* steady clock: not before */
+    int64_t tick_again_us; /* when the epoch is looked at again */
+    bool tick_failed;
+    int64_t swept_us;      /* when old answers were last removed */
+    bool reread; /* the configuration, when the lock is got: the ledger was opened some time ago */
+    uint32_t failures; /* to get or use it, one after the other */
+};
+
+/* What one thread at a time may do, of all that have the ledger open in any process. */
+enum tl_gate {
+    TL_GATE_REMOVAL, /* a purge or an erasure */
+    TL_GATE_BATCH,   /* one batch of it; or to seal a hold, which it has to see */
+    TL_GATE_COUNT
 };
 
 struct tally_ledger {
@@ -102,6 +125,7 @@ struct tally_ledger {
         struct tally_error why;
     } queue;
 
+    struct tl_disk disk;
     struct tl_losses losses;
 
     struct tl_state {
@@ -115,6 +139,14 @@ struct tally_ledger {
         struct tally_error index_error;
         char trouble[256]; /* why nothing can be recorded; "" if it can, or another process does */
     } state;
+
+    struct tl_gates {
+        struct tl_mutex mu;
+        struct tl_cond changed;
+        /* guarded by mu */
+        bool taken[TL_GATE_COUNT];
+        int fds[TL_GATE_COUNT]; /* of the lock files; -1 */
+    } gates;
 
     struct tl_readers {
         struct tl_mutex mu;
@@ -144,17 +176,31 @@ tally_status tl_index_fill(struct tl_index *index, struct tally_store *store, ui
                            const struct tl_config *config, tally_progress_fn *progress, void *ctx,
                            struct tally_error *err);
 
+/* Enters records of `ranges`, which ascend, anew, as they are in `store` now. Errors: those of
+ * tl_index_rewrite() */
+tally_status tl_index_redo(struct tl_index *index, struct tally_store *store,
+                           const struct tl_range *ranges, size_t count,
+                           const struct tl_config *config, struct tally_error *err);
+
 /* role.c: becomes the sequencer. *elsewhere_out: another process, or handle, has the lock (and then
  * TALLY_EBUSY). After any failure nothing is held. */
 tally_status tl_role_take(struct tally_ledger *ledger, bool *elsewhere_out,
                           struct tally_error *err);
 /* Buffers, store and sequencer of a ledger in memory, whose role never ends. */
 tally_status tl_role_prepare(struct tally_ledger *ledger, struct tally_error *err);
+/* Seals an act; the lock is held. Errors: those of tl_sequencer_act() */
+tally_status tl_role_act(struct tally_ledger *ledger, const struct tl_act_request *act,
+                         uint64_t *seq_out, struct tally_error *err);
 void tl_role_drop(struct tally_ledger *ledger, bool drain_index);
 /* Whether any process holds the lock. */
 bool tl_lock_is_held(const char *path);
 /* The process that holds the lock; 0 nobody, -1 somebody who did not say. */
 int64_t tl_lock_holder(const char *path);
+
+/* gate.c. Errors: TALLY_EBUSY it is taken, and we are not to wait; TALLY_EIO */
+tally_status tl_gate_enter(struct tally_ledger *ledger, enum tl_gate gate, bool wait,
+                           struct tally_error *err);
+void tl_gate_leave(struct tally_ledger *ledger, enum tl_gate gate);
 
 /* serve.c: the thread. */
 tally_status tl_sequence_start(struct tally_ledger *ledger, struct tally_error *err);
@@ -175,6 +221,9 @@ tally_status tl_follow_append(struct tally_ledger *ledger, struct tl_entry *entr
 /* Spools an entry without waiting for anything. */
 tally_status tl_follow_spool(struct tally_ledger *ledger, const struct tl_entry *entry,
                              struct tally_error *err);
+/* The same for an act. Errors: those of tl_act_seal() */
+tally_status tl_follow_act(struct tally_ledger *ledger, const struct tl_act_request *act,
+                           uint64_t *seq_out, struct tally_error *err);
 /* append.c: tally_record_act() for the thread `sequence`, which cannot wait for itself. */
 tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const char *metadata,
                           struct tally_error *err);
@@ -204,6 +253,11 @@ tally_status tl_origin_make(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl_pat
                             const char *wanted, struct tally_error *err);
 tally_status tl_make_directories(const struct tl_paths *paths, struct tally_error *err);
 void tl_init_result_fill(struct tally_init_result *result, const struct tl_keys *keys);
+/* settings.c: reads the file again, with `settings` in front; of those with the same name the last one
+ * counts. Owned: tl_config_freep(). */
+tally_status tl_config_reread(const struct tally_ledger *ledger,
+                              const struct tally_setting *settings, size_t count,
+                              struct tl_config **config_out, struct tally_error *err);
 tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err);
 tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const struct tl_paths *paths,
                                  const struct tl_config *config, struct tally_store *store,

@@ -241,6 +241,8 @@ static tally_status init_locks(struct tally_ledger *ledger, struct tally_error *
                 tl_losses_init(&ledger->losses) == TALLY_OK &&
                 tl_mutex_init(&ledger->state.mu) == TALLY_OK &&
                 tl_cond_init(&ledger->state.changed) == TALLY_OK &&
+                tl_mutex_init(&ledger->gates.mu) == TALLY_OK &&
+                tl_cond_init(&ledger->gates.changed) == TALLY_OK &&
                 tl_mutex_init(&ledger->readers.mu) == TALLY_OK;
     return done ? TALLY_OK : tl_fail(err, TALLY_ENOMEM, "cannot initialise locks");
 }
@@ -253,6 +255,8 @@ static void release_locks(struct tally_ledger *ledger)
     tl_losses_release(&ledger->losses);
     tl_mutex_release(&ledger->state.mu);
     tl_cond_release(&ledger->state.changed);
+    tl_mutex_release(&ledger->gates.mu);
+    tl_cond_release(&ledger->gates.changed);
     tl_mutex_release(&ledger->readers.mu);
 }
 
@@ -468,6 +472,8 @@ tally_status tally_open(struct tally_ledger **ledger_out, const struct tally_opt
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a ledger");
     }
     made->queue.lock_fd = -1;
+    made->gates.fds[TL_GATE_REMOVAL] = -1;
+    made->gates.fds[TL_GATE_BATCH] = -1;
     tl_arena_init(&made->options_arena, 4 * TL_CONFIG_BYTES_MAX);
     tally_status status = init_locks(made, err);
     if (status == TALLY_OK) {

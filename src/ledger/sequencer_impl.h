@@ -2,6 +2,7 @@
 #ifndef TL_LEDGER_SEQUENCER_IMPL_H
 #define TL_LEDGER_SEQUENCER_IMPL_H
 
+#include "ledger/act.h"
 #include "ledger/sequencer.h"
 
 /* Everything one batch needs, allocated once. */
@@ -35,6 +36,7 @@ struct tl_progress {
 struct tl_sequencer {
     const struct tl_paths *paths;
     const struct tl_config *config;
+    struct tl_config *adopted; /* owned: `config`, once another one was put in force; or NULL */
     struct tally_store *store;
     struct tl_keys *keys;
     struct tl_mac mac; /* of keys->state.current */
@@ -57,6 +59,7 @@ struct tl_sequencer {
     bool expect_known_ids; /* the last batch had some: look first */
     bool note_is_durable;  /* buffers.note is the checkpoint of `head` */
     int64_t published_us;  /* when checkpoints/newest was last written */
+    struct tl_acts *acts;  /* NULL before the first act, and after one that failed */
     struct tl_seal_buffers buffers;
 };
 
@@ -69,7 +72,7 @@ tally_status tl_seal_commit(struct tl_sequencer *seq, size_t count, bool kept,
 tally_status tl_seal_control(struct tl_sequencer *seq, const struct tl_control *control,
                              struct tally_error *err);
 
-/* The same at a given time, which is in the epoch in force. */
+/* The same at a time that tl_seal_time() gave, with the epoch of that time in force. */
 tally_status tl_seal_control_at(struct tl_sequencer *seq, const struct tl_control *control,
                                 int64_t time_us, bool held, struct tally_error *err);
 
@@ -81,8 +84,14 @@ int64_t tl_seal_time(struct tl_sequencer *seq, bool *held_out);
 tally_status tl_seal_epoch(struct tl_sequencer *seq, int64_t time_us, struct tally_error *err);
 
 /* Whether the checkpoint that ends with such a leaf is kept for ever: these show, without a pass over
- * all leaves, which policy and which keys are in force. */
+ * all leaves, which policy and which keys are in force, and what was decided about contents. */
 bool tl_seal_is_kept(enum tl_leaf_kind kind);
+
+/* sequencer_act.c: forgets what the acts say; it is read again when it is needed. */
+void tl_seal_forget_acts(struct tl_sequencer *seq);
+
+/* sequencer.c: TALLY_OK if something may be sealed now: nothing broke, and the store is where it was. */
+tally_status tl_seal_ready(struct tl_sequencer *seq, struct tally_error *err);
 
 /* Stops for good. */
 tally_status tl_seal_break(struct tl_sequencer *seq, tally_status status, struct tally_error *err,

@@ -6,11 +6,14 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/secret.h"
+#include "bundle/bundle.h"
+#include "ledger/anchor.h"
 #include "ledger/ledger.h"
 #include "ledger/trust.h"
 
 /* What a verification reads before it begins. */
 struct evidence {
+    const struct tl_paths *paths; /* borrowed */
     struct tl_trust *trust;
     struct tl_highwater highwater;
     bool has_highwater;
@@ -60,6 +63,7 @@ static tally_status read_evidence(struct evidence *evidence, const struct tl_pat
                                   const struct tally_verify_options *options,
                                   struct tally_error *err)
 {
+    evidence->paths = paths;
     if (options->trust_path != NULL) {
         TL_TRY(tl_trust_read(&evidence->trust, options->trust_path, err));
     } else if (!paths->memory &&
@@ -76,11 +80,23 @@ static tally_status read_evidence(struct evidence *evidence, const struct tl_pat
     return paths->memory ? TALLY_OK : read_highwater(evidence, paths, err);
 }
 
+/* Where tokens are. */
+struct place {
+    const struct tl_paths *paths;
+};
+
+static tally_status read_token(void *ctx, uint64_t seq, struct tl_buf *out, struct tally_error *err)
+{
+    const struct place *place = ctx;
+    return tl_anchor_token(place->paths, seq, out, err);
+}
+
 static tally_status check(struct tally_store *store, struct tl_index *index,
                           const struct tl_config *config, const struct evidence *evidence,
                           const struct tally_verify_options *options,
                           struct tally_report **report_out, struct tally_error *err)
 {
+    struct place place = { .paths = evidence->paths };
     const struct tl_str against = { .text = evidence->against, .len = evidence->against_len };
     const struct tl_verify_input input = {
         .store = store,
@@ -93,6 +109,8 @@ static tally_status check(struct tally_store *store, struct tl_index *index,
         .now_s = tl_clock->wall_us() / 1000000,
         .text_members = config->text_members,
         .text_member_count = config->text_member_count,
+        .anchor_token = evidence->paths->memory ? NULL : read_token,
+        .anchor_ctx = &place,
         .is_volatile = (tl_store_caps(store) & TALLY_STORE_VOLATILE) != 0,
         .options = options,
     };
@@ -145,9 +163,62 @@ tally_status tl_verify_files(const struct tl_paths *paths, const struct tl_confi
     return status;
 }
 
+/*
+ * A bundle comes from those whom it is to check: no key of its own is believed, nor anything beside
+ * it.
+ */
+static tally_status check_bundle(const char *dir, const struct tally_verify_options *options,
+                                 const struct evidence *evidence, struct tally_report **report_out,
+                                 struct tally_error *err)
+{
+    struct tally_store *store = NULL;
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_bundle_open(&store, dir, &why);
+    if (status == TALLY_ENOMEM || status == TALLY_EINVAL) {
+        return tl_fail_with(err, status, &why);
+    }
+    if (status != TALLY_OK) {
+        return tl_verify_unreadable(options, "STORE_ERROR", why.message, report_out, err);
+    }
+    const struct tl_handover handover = tl_bundle_handover(store);
+    const struct tl_str against = { .text = evidence->against, .len = evidence->against_len };
+    const struct tl_verify_input input = {
+        .store = store,
+        .trust = evidence->trust,
+        .remembered = &against,
+        .remembered_count = evidence->against == NULL ? 0 : 1,
+        .mac_key = evidence->has_mac_key ? evidence->mac_key : NULL,
+        .now_s = tl_clock->wall_us() / 1000000,
+        .handover = &handover,
+        .options = options,
+    };
+    status = tl_verify(&input, report_out, err);
+    tl_store_close(store);
+    return status;
+}
+
+static tally_status verify_bundle(const char *dir, const struct tally_verify_options *options,
+                                  struct tally_report **report_out, struct tally_error *err)
+{
+    static const struct tl_paths nowhere = { .memory = true };
+    if (options->struct_size != sizeof(*options)) {
+        return tl_fail(err, TALLY_EINVAL, "struct tally_verify_options has an unknown size");
+    }
+    struct evidence evidence = { 0 };
+    tally_status status = read_evidence(&evidence, &nowhere, options, err);
+    if (status == TALLY_OK) {
+        status = check_bundle(dir, options, &evidence, report_out, err);
+    }
+    evidence_release(&evidence);
+    return status;
+}
+
 tally_status tally_verify_at(const char *uri, const struct tally_verify_options *options,
                              struct tally_report **report_out, struct tally_error *err)
 {
+    if (uri != NULL && tl_bundle_is(uri)) {
+        return verify_bundle(uri, options, report_out, err);
+    }
     TL_CLEANUP(tl_freep) struct tl_paths *paths = tl_alloc_array(1, sizeof(*paths));
     TL_CLEANUP(tl_freep) struct tl_config *config = tl_alloc_array(1, sizeof(*config));
     if (paths == NULL || config == NULL) {

@@ -26,6 +26,7 @@ void tl_walk_end(struct tl_walk **walk_ptr)
     if (walk != NULL) {
         tl_reader_put(walk->ledger, &walk->reader);
         tl_arena_release(&walk->arena);
+        tl_gone_release(&walk->gone);
         tl_free(walk->tail.keys);
         tl_free(walk);
     }
@@ -128,6 +129,9 @@ static tally_status meet(struct tl_walk *walk, const struct tally_record *record
     }
     tl_record_facts_of(&facts, record, &leaf, walk->ledger->is_volatile);
     match.occurred_us = leaf.time_us;
+    if (record->event == NULL && leaf.kind == TL_LEAF_ENTRY) {
+        facts.state = tl_gone_state(&walk->gone, walk->ledger, &leaf, facts.state);
+    }
     if (record->event != NULL) {
         tl_arena_reset(&walk->arena);
         tally_status status =

@@ -8,7 +8,7 @@
 #ifndef TL_LEDGER_WALK_H
 #define TL_LEDGER_WALK_H
 
-#include "ledger/ledger.h"
+#include "ledger/gone.h"
 
 /* A record that fits. Borrowed for the callback. */
 struct tl_match {
@@ -62,6 +62,7 @@ struct tl_walk {
     tally_status stopped; /* what fn returned when it stopped a scan */
     uint64_t wanted;      /* seq that a single read is after */
     bool met;
+    struct tl_gone gone;      /* why contents are absent */
     struct tl_walk_tail tail; /* by_occurred: what the index does not know yet */
 };
 

@@ -124,7 +124,17 @@ static void add_state(struct maker *maker)
             return;
         }
     }
-    add_field(maker, TL_FIELD_STATE);
+    if (states->count == 0 || states->absent) {
+        add_field(maker, TL_FIELD_STATE);
+        return;
+    }
+    start_group(maker, states->count);
+    for (size_t i = 0; i < states->count; i++) {
+        struct tl_str term = tl_term_state(states->texts[i]);
+        bool exact = tl_term_write(&maker->term, TL_FIELD_STATE, term);
+        add_term(maker, exact && !tl_str_is(term, "purged"));
+    }
+    end_group(maker);
 }
 
 static void add_kind(struct maker *maker)

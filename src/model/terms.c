@@ -384,6 +384,11 @@ static void add_word(void *ctx, struct tl_str word)
     keep_distinct(set, offset);
 }
 
+struct tl_str tl_term_state(struct tl_str state)
+{
+    return tl_str_is(state, "erased") ? TL_STR("purged") : state;
+}
+
 void tl_terms_add(struct tl_buf *out, const struct tl_record_facts *facts,
                   const struct tl_event_view *view, const struct tl_str *text_members,
                   size_t text_member_count)
@@ -391,7 +396,7 @@ void tl_terms_add(struct tl_buf *out, const struct tl_record_facts *facts,
     bool own = view != NULL && tl_str_is(facts->kind, "event") && tl_view_is_own(view);
     add_field(out, TL_FIELD_KIND, own ? TL_STR("own") : facts->kind);
     if (!tl_str_is(facts->state, "present")) {
-        add_field(out, TL_FIELD_STATE, facts->state); /* the others are nearly all */
+        add_field(out, TL_FIELD_STATE, tl_term_state(facts->state)); /* the others are nearly all */
     }
     if (view == NULL) {
         return;

@@ -56,6 +56,10 @@ struct tl_str tl_field_string(const struct tl_event_view *view, enum tl_field fi
 /* Whether an event is one of the ledger's own. */
 bool tl_view_is_own(const struct tl_event_view *view);
 
+/* The state that has a term: whether a content went by a purge or an erasure is known to the ledger's
+ * acts, not to the index, in which both are "purged". */
+struct tl_str tl_term_state(struct tl_str state);
+
 /*
  * Appends the term for a value of a field. Returns false if a hash stands for the value, so that
  * the term may name records that do not fit.

@@ -41,7 +41,7 @@ struct tl_drain_segment {
 };
 
 struct tl_drain_item {
-    struct tl_spool_record record; /* EVENT, GAP or ROUTED; text borrowed until the next take */
+    struct tl_spool_record record; /* none is VOID; text borrowed until the next take */
     struct tl_drain_segment *segment;
     enum tl_drain_loss lost_as; /* for the caller: 0, until it finds that the record is lost */
 };

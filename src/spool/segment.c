@@ -125,7 +125,7 @@ void tl_spool_encode(uint8_t *room, const struct tl_spool_record *record, uint64
 static bool makes_sense(const uint8_t *header)
 {
     return tl_get_be32(header + AT_LEN) <= TL_SPOOL_TEXT_MAX && header[AT_KIND] >= TL_SPOOL_EVENT &&
-           header[AT_KIND] <= TL_SPOOL_ROUTED && tl_get_be32(header + AT_RECORD_ZERO) == 0;
+           header[AT_KIND] <= TL_SPOOL_ACT && tl_get_be32(header + AT_RECORD_ZERO) == 0;
 }
 
 static void read_header(struct tl_spool_record *record, const uint8_t *header)

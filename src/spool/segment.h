@@ -22,11 +22,12 @@
 #define TL_SPOOL_TEXT_MAX     (((uint32_t)1 << 20) + 4096u)
 
 enum tl_spool_kind {
-    TL_SPOOL_EVENT = 1, /* text: a canonical event */
-    TL_SPOOL_GAP = 2,   /* text: canonical JSON of what a GAP record will say */
-    TL_SPOOL_VOID = 3,  /* no text: what should be here was written elsewhere, or refused; `len` is
+    TL_SPOOL_EVENT = 1,  /* text: a canonical event */
+    TL_SPOOL_GAP = 2,    /* text: canonical JSON of what a GAP record will say */
+    TL_SPOOL_VOID = 3,   /* no text: what should be here was written elsewhere, or refused; `len` is
                            that of the text which was to be here, and no one looks at its bytes */
-    TL_SPOOL_ROUTED = 4 /* text: the name of a ledger, a newline, a canonical event */
+    TL_SPOOL_ROUTED = 4, /* text: the name of a ledger, a newline, a canonical event */
+    TL_SPOOL_ACT = 5     /* text: canonical JSON of an act that its writer waits for */
 };
 
 enum tl_spool_flags {

@@ -1,5 +1,7 @@
 #include "store/index.h"
 
+#include <sys/stat.h>
+
 #include "base/random.h"
 #include "store/index_parts.h"
 
@@ -9,8 +11,9 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_BEGIN_WRITE] = "BEGIN IMMEDIATE",
     [TL_INDEX_COMMIT] = "COMMIT",
     [TL_INDEX_ROLLBACK] = "ROLLBACK",
-    [TL_INDEX_POSITION] = "SELECT position FROM meta WHERE one = 1",
-    [TL_INDEX_SET_POSITION] = "INSERT OR REPLACE INTO meta(one, position) VALUES(1, ?)",
+    [TL_INDEX_POSITION] = "SELECT position, revision FROM meta WHERE one = 1",
+    [TL_INDEX_SET_POSITION] = ("INSERT INTO meta(one, position, revision) VALUES(1, ?, 0) "
+                               "ON CONFLICT(one) DO UPDATE SET position = excluded.position"),
     [TL_INDEX_SCAN_SEGMENTS] = "SELECT first, records FROM segment ORDER BY first",
     [TL_INDEX_ADD_SEGMENT] = "INSERT INTO segment(first, records) VALUES(?, ?)",
     [TL_INDEX_DROP_SEGMENTS] = "DELETE FROM segment WHERE first >= ?",
@@ -22,6 +25,14 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_SET_ZONE] = "INSERT OR REPLACE INTO zone(block, low, high, times) VALUES(?, ?, ?, ?)",
     [TL_INDEX_SCAN_ZONES] = "SELECT block, low, high FROM zone WHERE block >= ? ORDER BY block",
     [TL_INDEX_TIMES] = "SELECT times FROM zone WHERE block = ?",
+    [TL_INDEX_CLEAR_SHEETS] = "DELETE FROM sheet WHERE segment = ?",
+    [TL_INDEX_SET_REVISION] = "UPDATE meta SET revision = ? WHERE one = 1",
+    [TL_INDEX_ADD_REMOVAL] = ("INSERT INTO removal(id, first, last, stage) "
+                              "SELECT coalesce(max(id), 0) + 1, ?, ?, ? FROM removal"),
+    [TL_INDEX_SET_REMOVAL] = "UPDATE removal SET stage = ? WHERE id = ?",
+    [TL_INDEX_TRIM_REMOVALS] =
+        "DELETE FROM removal WHERE stage = ? AND id + ? <= (SELECT max(id) FROM removal)",
+    [TL_INDEX_SCAN_REMOVALS] = "SELECT id, first, last, stage FROM removal ORDER BY id",
 };
 
 /*
@@ -31,21 +42,24 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
 static const struct tl_sqlite_kind kind = {
     .noun = "index",
     .application_id = 0x544c5949, /* "TLYI" */
-    .version = 3,
-    .layout = "PRAGMA page_size=4096; PRAGMA auto_vacuum=NONE; PRAGMA encoding='UTF-8'",
+    .version = 4,
+    .layout = "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA encoding='UTF-8'",
     .schema = "BEGIN IMMEDIATE;"
-              "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), position INTEGER);"
+              "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), position INTEGER, "
+              "revision INTEGER);"
+              "CREATE TABLE removal(id INTEGER PRIMARY KEY, first INTEGER, last INTEGER, stage "
+              "INTEGER);"
               "CREATE TABLE zone(block INTEGER PRIMARY KEY, low INTEGER, high INTEGER, times BLOB);"
               "CREATE TABLE segment(first INTEGER PRIMARY KEY, records INTEGER);"
               "CREATE TABLE sheet(segment INTEGER, term BLOB, entries BLOB);"
               "CREATE UNIQUE INDEX sheet_term ON sheet(segment, term);"
-              "PRAGMA application_id=0x544c5949; PRAGMA user_version=3; COMMIT",
+              "PRAGMA application_id=0x544c5949; PRAGMA user_version=4; COMMIT",
     .pragmas =
         (const struct tl_sqlite_pragma[]){
             { "PRAGMA journal_mode=WAL", "PRAGMA journal_mode", "wal" },
             { "PRAGMA synchronous=NORMAL", "PRAGMA synchronous", "1" },
-            { "PRAGMA secure_delete=FAST", "PRAGMA secure_delete",
-              "2" }, /* terms may be personal */
+            /* Terms may be personal, and most of them are on pages that become free. */
+            { "PRAGMA secure_delete=ON", "PRAGMA secure_delete", "1" },
             { "PRAGMA wal_autocheckpoint=8192", "PRAGMA wal_autocheckpoint", "8192" },
             { "PRAGMA cache_size=-16384", "PRAGMA cache_size", "-16384" }, /* KiB */
             { 0 },
@@ -70,6 +84,13 @@ tally_status tl_index_run(struct tl_index *index, enum tl_index_stmt which, stru
     return tl_sqlite_run(stmt, err);
 }
 
+void tl_index_forget(struct tl_index *index)
+{
+    index->time_count = 0;
+    index->zones_position = 0;
+    index->segments_position = 0;
+}
+
 tally_status tl_index_position(struct tl_index *index, uint64_t *position_out,
                                struct tally_error *err)
 {
@@ -78,9 +99,14 @@ tally_status tl_index_position(struct tl_index *index, uint64_t *position_out,
     TL_TRY(tl_index_stmt(index, TL_INDEX_POSITION, &stmt, err));
     TL_TRY(tl_sqlite_next(stmt, &row, err));
     int64_t position = row ? sqlite3_column_int64(stmt, 0) : 0;
+    uint64_t revision = row ? (uint64_t)sqlite3_column_int64(stmt, 1) : 0;
     (void)sqlite3_reset(stmt); /* it did not fail */
     if (position < 0) {
         return tl_fail(err, TALLY_ECORRUPT, "the position of the index is negative");
+    }
+    if (revision != index->revision) {
+        tl_index_forget(index);
+        index->revision = revision;
     }
     *position_out = (uint64_t)position;
     return TALLY_OK;
@@ -116,8 +142,7 @@ tally_status tl_index_add(struct tl_index *index, const struct tl_index_entry *e
     TL_TRY(tl_index_run(index, TL_INDEX_BEGIN_WRITE, err));
     tally_status status = add_all(index, entries, count, err);
     if (status != TALLY_OK) {
-        index->time_count = 0; /* these may be ahead of the database */
-        index->segments_position = 0;
+        tl_index_forget(index); /* what is known may be ahead of the database */
         if (sqlite3_get_autocommit(index->db) == 0) {
             (void)tl_index_run(index, TL_INDEX_ROLLBACK, NULL); /* the failure is told already */
         }
@@ -160,6 +185,11 @@ tally_status tl_index_open(struct tl_index **index_out, const char *path,
     index->mode = mode;
     tl_random_bytes(index->hash_key, sizeof(index->hash_key));
     TL_TRY(open_or_make(&index->db, path, mode, err));
+    struct stat st;
+    if (stat(path, &st) == 0) {
+        index->device = st.st_dev;
+        index->inode = st.st_ino;
+    }
     *index_out = TL_TAKE(index);
     return TALLY_OK;
 }

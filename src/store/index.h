@@ -46,6 +46,64 @@ struct tl_index_entry {
 tally_status tl_index_add(struct tl_index *index, const struct tl_index_entry *entries,
                           size_t count, struct tally_error *err);
 
+/*
+ * Removal of contents. The store changes before the index can, so whoever removes contents notes the
+ * records first; verification leaves out of its comparison what is noted. The order is:
+ *
+ *   1. tl_index_removal_begin(): durable when it returns
+ *   2. tl_store_reduce(), in as many calls as it takes
+ *   3. tl_index_rewrite(), of all records that were reduced
+ *   4. tl_index_removal_set(.., TL_REMOVAL_REWRITTEN): index and store agree again
+ *   5. tl_store_reclaim() and tl_index_reclaim(), each until nothing is left to do
+ *   6. tl_index_removal_set(.., TL_REMOVAL_DONE)
+ *
+ * After a crash tl_index_removals() names what was not done. It is finished by going through all of
+ * it again, from step 2: reducing a record again, and entering again what is there already, change
+ * nothing, but tell the reclaiming where to look. The index may be fed by others all the time; they need
+ * not know. One that was made anew (tl_index_open() with TALLY_STORE_CREATE, "tally reindex") has no
+ * notes, and may have been filled from before step 2: step 4 is then refused, and the steps from 1 on are
+ * to be taken with the new one.
+ */
+enum tl_removal_stage {
+    TL_REMOVAL_NOTED = 0,     /* the index may differ from the store */
+    TL_REMOVAL_REWRITTEN = 1, /* traces may be left in the files */
+    TL_REMOVAL_DONE = 2
+};
+
+struct tl_index_removal {
+    uint64_t id;          /* counted from 1 */
+    uint64_t first, last; /* seqs, both inclusive; not all between need be concerned */
+    enum tl_removal_stage stage;
+};
+
+/* Notes that contents of records from `first` to `last` will be removed. */
+tally_status tl_index_removal_begin(struct tl_index *index, uint64_t first, uint64_t last,
+                                    uint64_t *id_out, struct tally_error *err);
+
+/* TALLY_ECONFLICT if the file was replaced since the index was opened: open it again. */
+tally_status tl_index_removal_set(struct tl_index *index, uint64_t id, enum tl_removal_stage stage,
+                                  struct tally_error *err);
+
+/* Calls `fn` with each note in order of id, TL_REMOVAL_DONE included: some hundreds of those are
+ * kept. `fn` may not use the index; a status other than TALLY_OK ends it. */
+typedef tally_status tl_index_removal_fn(void *ctx, const struct tl_index_removal *removal);
+tally_status tl_index_removals(struct tl_index *index, tl_index_removal_fn *fn, void *ctx,
+                               struct tally_error *err);
+
+/*
+ * Enters records anew, in ascending order of seq but not all of them: what an index that is made now
+ * would have of them. One transaction for each segment that has any of them; a segment is written as a
+ * whole, so many records in one call are cheaper than many calls.
+ *
+ * Errors: TALLY_EBUSY the index is not as far yet as the last record, or others go on writing: later
+ */
+tally_status tl_index_rewrite(struct tl_index *index, const struct tl_index_entry *entries,
+                              size_t count, struct tally_error *err);
+
+/* Like reclaim() of a store. */
+tally_status tl_index_reclaim(struct tl_index *index, uint64_t max_bytes, uint64_t *left_out,
+                              struct tally_error *err);
+
 /* One of these terms must be there. */
 struct tl_index_group {
     const struct tl_str *terms;

@@ -124,9 +124,7 @@ static tally_status add_times(struct tl_index *index, const struct sums *sums,
 static tally_status digest_all(struct tl_index *index, struct sums *sums, struct tally_error *err)
 {
     TL_TRY(tl_index_position(index, &sums->position, err));
-    index->zones_position = 0; /* what is in memory proves nothing about the file */
-    index->time_count = 0;
-    index->segments_position = 0;
+    tl_index_forget(index); /* what is in memory proves nothing about the file */
     TL_TRY(tl_zones_load(index, sums->position, err));
     TL_TRY(tl_segments_load(index, sums->position, err));
     TL_TRY(each_row(index, "PRAGMA quick_check(1)", check_page, sums, err));

@@ -142,7 +142,7 @@ static tally_status find(struct tl_gather *gather, struct tl_str text, bool copy
 static tally_status add_pair(struct tl_gather *gather, uint32_t index, uint32_t place)
 {
     struct tl_gathered *term = &gather->terms[index];
-    if (term->count > 0 && term->last >= place) {
+    if (term->count > 0 && (gather->any_order ? term->last == place : term->last >= place)) {
         return TALLY_OK;
     }
     if (gather->pair_count == gather->pair_capacity) {
@@ -185,18 +185,21 @@ tally_status tl_gather_entry(struct tl_gather *gather, struct tl_str terms, uint
 }
 
 tally_status tl_gather_sheet(struct tl_gather *gather, struct tl_sheet *sheet, uint32_t shift,
-                             struct tally_error *err)
+                             const uint8_t *without, struct tally_error *err)
 {
     struct tl_str text = { .text = sheet->term, .len = sheet->term_len };
     uint32_t index = 0;
     uint32_t place = 0;
-    if (find(gather, text, true, &index) != TALLY_OK) {
-        return no_memory(err);
-    }
+    bool found = false; /* a term of which nothing is left is not in the segment */
     while (tl_places_next(&sheet->places, &place)) {
-        if (add_pair(gather, index, place + shift) != TALLY_OK) {
+        if (without != NULL && ((unsigned)without[place / 8] >> (place % 8) & 1u) != 0) {
+            continue;
+        }
+        if ((!found && find(gather, text, true, &index) != TALLY_OK) ||
+            add_pair(gather, index, place + shift) != TALLY_OK) {
             return no_memory(err);
         }
+        found = true;
     }
     return tl_places_end(&sheet->places) == TALLY_OK
                ? TALLY_OK
@@ -217,6 +220,29 @@ static int by_text(const void *a, const void *b)
     return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
 }
 
+static int by_place(const void *a, const void *b)
+{
+    const uint32_t *x = a;
+    const uint32_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Puts the places of each term in order. */
+static void sort_places(struct tl_gather *gather)
+{
+    for (size_t i = 0; i < gather->count; i++) {
+        uint32_t *places = gather->places + gather->terms[i].first;
+        size_t count = gather->terms[i].count;
+        bool ordered = true;
+        for (size_t at = 1; at < count && ordered; at++) {
+            ordered = places[at - 1] < places[at];
+        }
+        if (!ordered) {
+            qsort(places, count, sizeof(*places), by_place);
+        }
+    }
+}
+
 tally_status tl_gather_sort(struct tl_gather *gather, struct tally_error *err)
 {
     gather->places = tl_alloc_array(gather->pair_count + 1, sizeof(*gather->places));
@@ -231,6 +257,9 @@ tally_status tl_gather_sort(struct tl_gather *gather, struct tally_error *err)
     }
     for (size_t i = 0; i < gather->pair_count; i++) {
         gather->places[gather->terms[gather->pairs[i].term].last++] = gather->pairs[i].place;
+    }
+    if (gather->any_order) {
+        sort_places(gather);
     }
     if (gather->count > 0) {
         qsort(gather->terms, gather->count, sizeof(*gather->terms), by_text);

@@ -9,7 +9,8 @@
  * Terms are kept by segment: a run of records that were entered together, with all their terms in
  * order on sheets (store/postings.h), each a row of the table `sheet`. Segments follow on one
  * another without holes. What is entered is written once, as a new segment at the end; several small
- * segments are merged into one when they have become many, large ones never.
+ * segments are merged into one when they have become many, large ones never. Where contents are removed,
+ * the sheets of a segment are written anew, and the revision in the table `meta` goes up.
  */
 #ifndef TL_STORE_INDEX_PARTS_H
 #define TL_STORE_INDEX_PARTS_H
@@ -50,17 +51,28 @@ enum tl_index_stmt {
     TL_INDEX_SET_ZONE,
     TL_INDEX_SCAN_ZONES,
     TL_INDEX_TIMES,
+    TL_INDEX_CLEAR_SHEETS,
+    TL_INDEX_SET_REVISION,
+    TL_INDEX_ADD_REMOVAL,
+    TL_INDEX_SET_REMOVAL,
+    TL_INDEX_TRIM_REMOVALS,
+    TL_INDEX_SCAN_REMOVALS,
     TL_INDEX_STMT_COUNT
 };
 
 struct tl_index {
     sqlite3 *db;
     enum tally_store_mode mode;
+    uint64_t device, inode; /* of the file that was opened */
+    uint32_t scrub_page;    /* where tl_index_reclaim() goes on */
+    bool scrubbed;          /* it went through the file since the last rewriting */
     sqlite3_stmt *stmts[TL_INDEX_STMT_COUNT]; /* NULL until first used */
 
     uint64_t hash_key[2]; /* random: nobody can prepare terms that meet in a hash table */
 
-    /* Copies of what is in the database up to `segments_position`. */
+    /* Copies of what is in the database up to `segments_position`, as of this revision: it is another
+     * one when entries that were there have been changed. */
+    uint64_t revision;
     struct tl_segment *segments;
     size_t segment_count;
     size_t segment_capacity;
@@ -106,6 +118,15 @@ tally_status tl_segments_add(struct tl_index *index, uint64_t position,
                              const struct tl_index_entry *entries, size_t count,
                              struct tally_error *err);
 
+/* Collects the terms of a segment as they are to be when `entries`, all of records in it, take the
+ * place of what is there; and writes them. */
+struct tl_gather;
+tally_status tl_segment_gather(struct tl_index *index, const struct tl_segment *segment,
+                               const struct tl_index_entry *entries, size_t count,
+                               struct tl_gather *gather, struct tally_error *err);
+tally_status tl_segment_replace(struct tl_index *index, const struct tl_segment *segment,
+                                const struct tl_gather *gather, struct tally_error *err);
+
 /* Collects the terms of one segment. Confined to one thread; a released one is zeroed. */
 struct tl_gather {
     const uint64_t *hash_key;
@@ -117,6 +138,7 @@ struct tl_gather {
     size_t pair_count, pair_capacity;
     uint32_t *places; /* after tl_gather_sort(): by term, ascending */
     struct tl_arena texts;
+    bool any_order; /* places need not come in ascending order */
 };
 
 #define TL_GATHERED_HEAD 16u
@@ -139,13 +161,14 @@ void tl_gather_init(struct tl_gather *gather, const uint64_t hash_key[2], size_t
 void tl_gather_release(struct tl_gather *gather);
 
 /* Adds one place of each of the terms; `terms` is borrowed until the release. Places come in
- * ascending order; a term that comes twice is taken once. */
+ * ascending order, or gather->any_order is set; a term that comes twice is taken once. */
 tally_status tl_gather_entry(struct tl_gather *gather, struct tl_str terms, uint32_t place,
                              struct tally_error *err);
 
-/* Adds the places of an entry that was written before, moved by `shift`. */
+/* Adds the places of an entry that was written before, moved by `shift`; but for those whose bit is
+ * set in `without`, which may be NULL. */
 tally_status tl_gather_sheet(struct tl_gather *gather, struct tl_sheet *sheet, uint32_t shift,
-                             struct tally_error *err);
+                             const uint8_t *without, struct tally_error *err);
 
 /* Puts the terms in order, and finds the places of each. */
 tally_status tl_gather_sort(struct tl_gather *gather, struct tally_error *err);
@@ -160,5 +183,12 @@ tally_status tl_zone_times(struct tl_index *index, uint64_t block, struct tally_
 tally_status tl_zones_add(struct tl_index *index, uint64_t position,
                           const struct tl_index_entry *entries, size_t count,
                           struct tally_error *err);
+
+/* Changes the times of records below the position, up to which the zones are loaded. */
+tally_status tl_zones_change(struct tl_index *index, const struct tl_index_entry *entries,
+                             size_t count, struct tally_error *err);
+
+/* Forgets what is known of the file. */
+void tl_index_forget(struct tl_index *index);
 
 #endif /* TL_STORE_INDEX_PARTS_H */

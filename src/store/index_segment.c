@@ -203,7 +203,7 @@ struct merger {
 static tally_status take_entry(void *ctx, struct tl_sheet *sheet, struct tally_error *err)
 {
     const struct merger *merger = ctx;
-    return tl_gather_sheet(merger->gather, sheet, merger->shift, err);
+    return tl_gather_sheet(merger->gather, sheet, merger->shift, NULL, err);
 }
 
 static tally_status run_with(struct tl_index *index, enum tl_index_stmt which, uint64_t first,
@@ -288,4 +288,49 @@ tally_status tl_segments_add(struct tl_index *index, uint64_t position,
     }
     TL_TRY(write_sheets(index, &gather, &segment, err));
     return run_with(index, TL_INDEX_ADD_SEGMENT, segment.first, segment.records, err);
+}
+
+/* What is known of a segment in which records change. */
+struct changer {
+    struct tl_gather *gather;
+    uint8_t *changed; /* a bit for each record of the segment */
+};
+
+static tally_status take_unchanged(void *ctx, struct tl_sheet *sheet, struct tally_error *err)
+{
+    const struct changer *changer = ctx;
+    return tl_gather_sheet(changer->gather, sheet, 0, changer->changed, err);
+}
+
+tally_status tl_segment_gather(struct tl_index *index, const struct tl_segment *segment,
+                               const struct tl_index_entry *entries, size_t count,
+                               struct tl_gather *gather, struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) uint8_t *changed = tl_alloc_array(segment->records / 8 + 1, 1);
+    if (changed == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a bit for each record");
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t place = entries[i].seq - segment->first;
+        tl_assert(entries[i].seq >= segment->first && place < segment->records);
+        changed[place / 8] |= (uint8_t)(1u << (place % 8));
+    }
+    gather->any_order = true;
+    struct changer changer = { .gather = gather, .changed = changed };
+    TL_TRY(tl_segment_each(index, segment, take_unchanged, &changer, err));
+    for (size_t i = 0; i < count; i++) {
+        uint32_t place = (uint32_t)(entries[i].seq - segment->first);
+        TL_TRY(tl_gather_entry(gather, entries[i].terms, place, err));
+    }
+    return tl_gather_sort(gather, err);
+}
+
+tally_status tl_segment_replace(struct tl_index *index, const struct tl_segment *segment,
+                                const struct tl_gather *gather, struct tally_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    TL_TRY(tl_index_stmt(index, TL_INDEX_CLEAR_SHEETS, &stmt, err));
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)segment->first); /* cannot fail */
+    TL_TRY(tl_sqlite_run(stmt, err));
+    return write_sheets(index, gather, segment, err);
 }

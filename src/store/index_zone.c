@@ -186,6 +186,9 @@ static tally_status save_block(struct tl_index *index, struct tally_error *err)
         uint64_t offset = (uint64_t)index->times[i] - (uint64_t)zone.low;
         write_offset(to + HEAD_LEN + i * width, width, offset / unit);
     }
+    if (zone.block < index->zone_count) {
+        index->zones[zone.block] = zone;
+    }
     sqlite3_stmt *stmt = NULL;
     TL_TRY(tl_index_stmt(index, TL_INDEX_SET_ZONE, &stmt, err));
     (void)sqlite3_bind_int64(stmt, 1, (int64_t)zone.block); /* these cannot fail */
@@ -213,6 +216,22 @@ tally_status tl_zones_add(struct tl_index *index, uint64_t position,
         index->time_count = at;
         TL_TRY(save_block(index, err));
         at = 0;
+    }
+    return TALLY_OK;
+}
+
+tally_status tl_zones_change(struct tl_index *index, const struct tl_index_entry *entries,
+                             size_t count, struct tally_error *err)
+{
+    for (size_t i = 0; i < count;) {
+        uint64_t block = entries[i].seq >> TL_INDEX_BLOCK_SHIFT;
+        TL_TRY(tl_zone_times(index, block, err));
+        for (; i < count && entries[i].seq >> TL_INDEX_BLOCK_SHIFT == block; i++) {
+            size_t at = (size_t)(entries[i].seq % TL_INDEX_BLOCK);
+            tl_assert(at < index->time_count);
+            index->times[at] = entries[i].occurred_us;
+        }
+        TL_TRY(save_block(index, err));
     }
     return TALLY_OK;
 }

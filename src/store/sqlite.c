@@ -8,8 +8,6 @@
 #include "base/io.h"
 #include "store/sqlite_forks.h"
 
-#define BUSY_TIMEOUT_MS 250 /* as long as a reader may need to recover a log left by a crash */
-
 static tally_status status_of(int code)
 {
     switch (code & 0xff) {
@@ -42,6 +40,21 @@ tally_status tl_sqlite_fail(sqlite3 *db, const char *what, struct tally_error *e
     }
     return tl_fail_errno(err, status_of(code), sqlite3_system_errno(db), "%s: %s", what,
                          sqlite3_errstr(code));
+}
+
+static int wait_a_millisecond(void *limit_ms, int times)
+{
+    if (times >= (int)(intptr_t)limit_ms) {
+        return 0;
+    }
+    (void)sqlite3_sleep(1); /* says how long it was */
+    return 1;
+}
+
+void tl_sqlite_wait_at_most(sqlite3 *db, int limit_ms)
+{
+    (void)sqlite3_busy_handler(db, wait_a_millisecond,
+                               (void *)(intptr_t)limit_ms); /* cannot fail */
 }
 
 tally_status tl_sqlite_exec(sqlite3 *db, const char *sql, struct tally_error *err)
@@ -291,8 +304,8 @@ static tally_status open_db(sqlite3 **db_out, const char *path, const struct tl_
         return tl_fail_errno(err, TALLY_EIO, EACCES, "cannot open %s '%s' for writing", kind->noun,
                              path);
     }
-    (void)sqlite3_extended_result_codes(db, 1);
-    (void)sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS); /* these two cannot fail */
+    (void)sqlite3_extended_result_codes(db, 1); /* cannot fail */
+    tl_sqlite_wait_at_most(db, TL_SQLITE_BUSY_TIMEOUT_MS);
     if (mode == TALLY_STORE_CREATE) {
         TL_TRY(tl_sqlite_exec(db, kind->layout, err));
     }

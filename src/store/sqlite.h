@@ -12,6 +12,8 @@
 
 #include "base/base.h"
 
+#define TL_SQLITE_BUSY_TIMEOUT_MS 250 /* a reader may need it to recover a log left by a crash */
+
 /* A pragma that is set and then read back. */
 struct tl_sqlite_pragma {
     const char *set;  /* "PRAGMA synchronous=FULL" */
@@ -51,6 +53,10 @@ void tl_sqlite_remove(const char *path);
 
 /* Turns what `db` reports about its last call into a status. `what` was not possible. */
 tally_status tl_sqlite_fail(sqlite3 *db, const char *what, struct tally_error *err);
+
+/* How long a call waits for locks of others. SQLite's own timeout sleeps for up to 100 ms at once, so
+ * that whoever writes more often comes first again and again. */
+void tl_sqlite_wait_at_most(sqlite3 *db, int limit_ms);
 
 /* Runs statements that give no rows. */
 tally_status tl_sqlite_exec(sqlite3 *db, const char *sql, struct tally_error *err);

@@ -28,7 +28,10 @@ static const char *const statements[TL_STMT_COUNT] = {
     [TL_STMT_TILE] = "SELECT data FROM tile WHERE level = ? AND n = ?",
     [TL_STMT_SCAN_TILES] = "SELECT level, n, data FROM tile ORDER BY level, n",
     [TL_STMT_ADD_CHECKPOINT] = "INSERT INTO checkpoint(size, note) VALUES(?, ?)",
-    [TL_STMT_DROP_CHECKPOINT] = "DELETE FROM checkpoint WHERE size = ?",
+    /* One that cosign() was called for is a BLOB, and stays: what tells them apart has to lie in the
+     * row itself, for the writer that drops is another process than the one that asked. */
+    [TL_STMT_DROP_CHECKPOINT] = "DELETE FROM checkpoint WHERE size = ? AND typeof(note) = 'text'",
+    [TL_STMT_COSIGN] = "INSERT OR REPLACE INTO checkpoint(size, note) VALUES(?, ?)",
     [TL_STMT_SCAN_CHECKPOINTS] = "SELECT size, note FROM checkpoint WHERE size >= ? ORDER BY size",
     [TL_STMT_NEWEST_CHECKPOINT] = "SELECT size FROM checkpoint ORDER BY size DESC LIMIT 1",
     [TL_STMT_FIND_ID] = "SELECT seq FROM event_id WHERE id = ?",
@@ -39,9 +42,15 @@ static const char *const statements[TL_STMT_COUNT] = {
     [TL_STMT_SCAN_RECENT] =
         "SELECT first, ids FROM event_id_recent WHERE first >= ? ORDER BY first",
     [TL_STMT_DROP_RECENT] = "DELETE FROM event_id_recent WHERE first < ?",
+    [TL_STMT_REDUCE] = "UPDATE record SET event = ?, seed = NULL, opened = ? WHERE seq = ?",
+    [TL_STMT_CONTENT_LEN] =
+        ("SELECT coalesce(sum(length(leaf) + coalesce(length(CAST(event AS BLOB)), 0) + "
+         "coalesce(length(seed), 0) + coalesce(length(opened), 0)), 0) FROM record "
+         "WHERE seq >= ? AND seq < ?"),
+    [TL_STMT_DROP_RECORDS] = "DELETE FROM record WHERE seq >= ? AND seq < ?",
 };
 
-static struct store_sqlite *sqlite_of(struct tally_store *store)
+struct store_sqlite *tl_store_sqlite_of(struct tally_store *store)
 {
     tl_assert(store->ops == &tl_store_sqlite_ops); /* the ops pointer is the type tag */
     return tl_container_of(store, struct store_sqlite, base);
@@ -57,8 +66,8 @@ static void close_db(struct store_sqlite *store)
     store->reading = false;
 }
 
-/* Opens the database if a failed commit has closed it; what happened there is read anew. */
-static tally_status reopen_db(struct store_sqlite *store, struct tally_error *err)
+/* What happened there is read anew. */
+tally_status tl_store_sqlite_reopen(struct store_sqlite *store, struct tally_error *err)
 {
     if (store->db != NULL) {
         return TALLY_OK;
@@ -71,7 +80,7 @@ static tally_status reopen_db(struct store_sqlite *store, struct tally_error *er
 tally_status tl_store_sqlite_stmt(struct store_sqlite *store, enum tl_sqlite_stmt which,
                                   sqlite3_stmt **stmt_out, struct tally_error *err)
 {
-    TL_TRY(reopen_db(store, err));
+    TL_TRY(tl_store_sqlite_reopen(store, err));
     if (store->stmts[which] == NULL) {
         TL_TRY(tl_sqlite_prepare(store->db, statements[which], &store->stmts[which], err));
     }
@@ -79,15 +88,15 @@ tally_status tl_store_sqlite_stmt(struct store_sqlite *store, enum tl_sqlite_stm
     return TALLY_OK;
 }
 
-static tally_status run(struct store_sqlite *store, enum tl_sqlite_stmt which,
-                        struct tally_error *err)
+tally_status tl_store_sqlite_run(struct store_sqlite *store, enum tl_sqlite_stmt which,
+                                 struct tally_error *err)
 {
     sqlite3_stmt *stmt = NULL;
     TL_TRY(tl_store_sqlite_stmt(store, which, &stmt, err));
     return tl_sqlite_run(stmt, err);
 }
 
-static void end_transaction(struct store_sqlite *store)
+void tl_store_sqlite_rollback(struct store_sqlite *store)
 {
     if (store->db != NULL && sqlite3_get_autocommit(store->db) == 0) {
         (void)tl_sqlite_exec(store->db, "ROLLBACK", NULL); /* looked at below */
@@ -99,29 +108,29 @@ static void end_transaction(struct store_sqlite *store)
 
 static tally_status sqlite_begin_read(struct tally_store *base, struct tally_error *err)
 {
-    struct store_sqlite *store = sqlite_of(base);
+    struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_assert(!store->reading);
     if (store->copying) { /* in the transaction that writes it */
         store->reading = true;
         return TALLY_OK;
     }
-    TL_TRY(run(store, TL_STMT_BEGIN_READ, err));
+    TL_TRY(tl_store_sqlite_run(store, TL_STMT_BEGIN_READ, err));
     struct tally_head head; /* the snapshot is taken with the first read, not by BEGIN */
     tally_status status = tl_store_sqlite_head(store, &head, err);
     store->reading = status == TALLY_OK;
     if (status != TALLY_OK) {
-        end_transaction(store);
+        tl_store_sqlite_rollback(store);
     }
     return status;
 }
 
 static void sqlite_end_read(struct tally_store *base)
 {
-    struct store_sqlite *store = sqlite_of(base);
+    struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_assert(store->reading);
     store->reading = false;
     if (!store->copying) {
-        end_transaction(store);
+        tl_store_sqlite_rollback(store);
     }
 }
 
@@ -168,7 +177,7 @@ tally_status tl_store_sqlite_head(struct store_sqlite *store, struct tally_head 
 static tally_status sqlite_head(struct tally_store *base, struct tally_head *head_out,
                                 struct tally_error *err)
 {
-    return tl_store_sqlite_head(sqlite_of(base), head_out, err);
+    return tl_store_sqlite_head(tl_store_sqlite_of(base), head_out, err);
 }
 
 int tl_store_sqlite_bind(sqlite3_stmt *stmt, int param, const struct tally_record *record)
@@ -260,10 +269,10 @@ static tally_status write_batch(struct store_sqlite *store, const struct tally_h
     return set_head(store, &batch->head, err);
 }
 
-/* After a failed commit nobody knows what reached the disk; only a new connection can tell. */
-static tally_status commit(struct store_sqlite *store, struct tally_error *err)
+/* Only a new connection can tell what reached the disk. */
+tally_status tl_store_sqlite_commit(struct store_sqlite *store, struct tally_error *err)
 {
-    tally_status status = run(store, TL_STMT_COMMIT, NULL);
+    tally_status status = tl_store_sqlite_run(store, TL_STMT_COMMIT, NULL);
     if (status == TALLY_OK) {
         return TALLY_OK;
     }
@@ -271,23 +280,23 @@ static tally_status commit(struct store_sqlite *store, struct tally_error *err)
     int os_errno = sqlite3_system_errno(store->db);
     close_db(store);
     return tl_fail_errno(err, TALLY_EIO, os_errno,
-                         "cannot commit (%s): unknown whether the batch was recorded",
+                         "cannot commit (%s): unknown whether the change was recorded",
                          sqlite3_errstr(code));
 }
 
 static tally_status sqlite_append(struct tally_store *base, const struct tally_head *expected,
                                   const struct tally_batch *batch, struct tally_error *err)
 {
-    struct store_sqlite *store = sqlite_of(base);
+    struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_assert(store->mode == TALLY_STORE_WRITE && !store->reading);
-    TL_TRY(run(store, TL_STMT_BEGIN_WRITE, err));
+    TL_TRY(tl_store_sqlite_run(store, TL_STMT_BEGIN_WRITE, err));
     tally_status status = write_batch(store, expected, batch, err);
     if (status != TALLY_OK) {
         tl_sqlite_ids_undo(&store->ids);
-        end_transaction(store);
+        tl_store_sqlite_rollback(store);
         return status;
     }
-    TL_TRY(commit(store, err));
+    TL_TRY(tl_store_sqlite_commit(store, err));
     tl_sqlite_ids_done(&store->ids, batch);
     return TALLY_OK;
 }
@@ -296,8 +305,8 @@ static tally_status sqlite_find_ids(struct tally_store *base,
                                     const uint8_t (*ids)[TALLY_LEAF_ID_LEN], size_t count,
                                     uint64_t *seqs_out, struct tally_error *err)
 {
-    struct store_sqlite *store = sqlite_of(base);
-    TL_TRY(reopen_db(store, err)); /* which empties what is known about ids */
+    struct store_sqlite *store = tl_store_sqlite_of(base);
+    TL_TRY(tl_store_sqlite_reopen(store, err)); /* which empties what is known about ids */
     if (store->reading) {
         return tl_sqlite_ids_find(store, (const uint8_t *)ids, count, seqs_out, err);
     }
@@ -330,7 +339,7 @@ static tally_status sqlite_scan(struct tally_store *base, uint64_t first, uint64
 {
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    TL_TRY(tl_store_sqlite_stmt(sqlite_of(base), TL_STMT_SCAN, &stmt, err));
+    TL_TRY(tl_store_sqlite_stmt(tl_store_sqlite_of(base), TL_STMT_SCAN, &stmt, err));
     (void)sqlite3_bind_int64(stmt, 1, signed_of(first)); /* these cannot fail */
     (void)sqlite3_bind_int64(stmt, 2, signed_of(end));
     TL_TRY(tl_sqlite_next(stmt, &row, err));
@@ -357,7 +366,7 @@ static tally_status sqlite_scan_tiles(struct tally_store *base, tally_tile_fn *f
     static const uint8_t nothing[TALLY_TILE_LEN];
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    TL_TRY(tl_store_sqlite_stmt(sqlite_of(base), TL_STMT_SCAN_TILES, &stmt, err));
+    TL_TRY(tl_store_sqlite_stmt(tl_store_sqlite_of(base), TL_STMT_SCAN_TILES, &stmt, err));
     TL_TRY(tl_sqlite_next(stmt, &row, err));
     while (row) {
         struct tally_tile tile = { .level = (uint32_t)sqlite3_column_int64(stmt, 0),
@@ -382,7 +391,7 @@ static tally_status sqlite_tile(struct tally_store *base, uint32_t level, uint64
 {
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    TL_TRY(tl_store_sqlite_stmt(sqlite_of(base), TL_STMT_TILE, &stmt, err));
+    TL_TRY(tl_store_sqlite_stmt(tl_store_sqlite_of(base), TL_STMT_TILE, &stmt, err));
     (void)sqlite3_bind_int64(stmt, 1, level); /* these cannot fail */
     (void)sqlite3_bind_int64(stmt, 2, signed_of(n));
     TL_TRY(tl_sqlite_next(stmt, &row, err));
@@ -405,7 +414,7 @@ static tally_status sqlite_scan_checkpoints(struct tally_store *base, uint64_t f
 {
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    TL_TRY(tl_store_sqlite_stmt(sqlite_of(base), TL_STMT_SCAN_CHECKPOINTS, &stmt, err));
+    TL_TRY(tl_store_sqlite_stmt(tl_store_sqlite_of(base), TL_STMT_SCAN_CHECKPOINTS, &stmt, err));
     (void)sqlite3_bind_int64(stmt, 1, signed_of(first)); /* cannot fail */
     TL_TRY(tl_sqlite_next(stmt, &row, err));
     while (row) {
@@ -427,7 +436,7 @@ static tally_status sqlite_newest_checkpoint(struct tally_store *base, uint64_t 
 {
     sqlite3_stmt *stmt = NULL;
     bool row = false;
-    TL_TRY(tl_store_sqlite_stmt(sqlite_of(base), TL_STMT_NEWEST_CHECKPOINT, &stmt, err));
+    TL_TRY(tl_store_sqlite_stmt(tl_store_sqlite_of(base), TL_STMT_NEWEST_CHECKPOINT, &stmt, err));
     TL_TRY(tl_sqlite_next(stmt, &row, err));
     *size_out = row ? (uint64_t)sqlite3_column_int64(stmt, 0) : 0;
     (void)sqlite3_reset(stmt); /* it did not fail */
@@ -439,7 +448,7 @@ static tally_status sqlite_self_check(struct tally_store *base,
                                                  const char *what),
                                       void *ctx, struct tally_error *err)
 {
-    struct store_sqlite *store = sqlite_of(base);
+    struct store_sqlite *store = tl_store_sqlite_of(base);
     if (store->reading) {
         return tl_store_sqlite_check(store, fn, ctx, err);
     }
@@ -449,11 +458,42 @@ static tally_status sqlite_self_check(struct tally_store *base,
     return status;
 }
 
+static tally_status write_cosigned(struct store_sqlite *store, uint64_t size, const char *note,
+                                   size_t note_len, struct tally_error *err)
+{
+    struct tally_head head;
+    TL_TRY(tl_store_sqlite_head(store, &head, err));
+    if (size > head.size) {
+        return tl_fail(err, TALLY_EINVAL, "the ledger has no checkpoint of %llu leaves yet",
+                       (unsigned long long)size);
+    }
+    sqlite3_stmt *stmt = NULL;
+    TL_TRY(tl_store_sqlite_stmt(store, TL_STMT_COSIGN, &stmt, err));
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)size); /* these cannot fail */
+    (void)sqlite3_bind_blob64(stmt, 2, note, note_len, SQLITE_STATIC);
+    return tl_sqlite_run(stmt, err);
+}
+
+static tally_status sqlite_cosign(struct tally_store *base, uint64_t size, const char *note,
+                                  size_t note_len, struct tally_error *err)
+{
+    struct store_sqlite *store = tl_store_sqlite_of(base);
+    tl_assert(store->mode == TALLY_STORE_WRITE && !store->reading);
+    TL_TRY(tl_store_sqlite_run(store, TL_STMT_BEGIN_WRITE, err));
+    tally_status status = write_cosigned(store, size, note, note_len, err);
+    if (status != TALLY_OK) {
+        tl_store_sqlite_rollback(store);
+        return status;
+    }
+    return tl_store_sqlite_commit(store, err);
+}
+
 static void sqlite_close(struct tally_store *base)
 {
-    struct store_sqlite *store = sqlite_of(base);
-    end_transaction(store);
+    struct store_sqlite *store = tl_store_sqlite_of(base);
+    tl_store_sqlite_rollback(store);
     close_db(store);
+    tl_free(store->touched);
     tl_free(store->path);
     tl_free(store);
 }
@@ -487,7 +527,7 @@ static tally_status sqlite_open(struct tally_store **store_out, const char *path
 static tally_status sqlite_open_reader(struct tally_store *base, struct tally_store **reader_out,
                                        struct tally_error *err)
 {
-    return sqlite_open(reader_out, sqlite_of(base)->path, TALLY_STORE_READ, err);
+    return sqlite_open(reader_out, tl_store_sqlite_of(base)->path, TALLY_STORE_READ, err);
 }
 
 const struct tally_store_ops tl_store_sqlite_ops = {
@@ -508,4 +548,7 @@ const struct tally_store_ops tl_store_sqlite_ops = {
     .newest_checkpoint = sqlite_newest_checkpoint,
     .self_check = sqlite_self_check,
     .close = sqlite_close,
+    .reduce = tl_store_sqlite_reduce,
+    .reclaim = tl_store_sqlite_reclaim,
+    .cosign = sqlite_cosign,
 };

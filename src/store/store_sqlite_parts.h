@@ -26,6 +26,7 @@ enum tl_sqlite_stmt {
     TL_STMT_SCAN_TILES,
     TL_STMT_ADD_CHECKPOINT,
     TL_STMT_DROP_CHECKPOINT,
+    TL_STMT_COSIGN,
     TL_STMT_SCAN_CHECKPOINTS,
     TL_STMT_NEWEST_CHECKPOINT,
     TL_STMT_FIND_ID,
@@ -35,6 +36,9 @@ enum tl_sqlite_stmt {
     TL_STMT_ADD_RECENT,
     TL_STMT_SCAN_RECENT,
     TL_STMT_DROP_RECENT,
+    TL_STMT_REDUCE,
+    TL_STMT_CONTENT_LEN,
+    TL_STMT_DROP_RECORDS,
     TL_STMT_COUNT
 };
 
@@ -59,6 +63,11 @@ struct tl_sqlite_ids {
     uint64_t absent_at;
 };
 
+/* Records, both ends inclusive. */
+struct tl_sqlite_range {
+    uint64_t first, last;
+};
+
 struct store_sqlite {
     struct tally_store base;
     char *path;
@@ -68,6 +77,11 @@ struct store_sqlite {
     bool reading;
     bool copying; /* see store_copy.h: snapshots are those of the transaction at hand */
     struct tl_sqlite_ids ids;
+
+    /* What reduce() may have left copies of in the unused parts of pages, until reclaim() was there. */
+    struct tl_sqlite_range *touched;
+    size_t touched_count;
+    size_t touched_capacity;
 };
 
 /* The statements that made the tables, the view and the triggers, as sqlite_schema shows them. */
@@ -82,6 +96,18 @@ tally_status tl_store_sqlite_stmt(struct store_sqlite *store, enum tl_sqlite_stm
 int tl_store_sqlite_bind(sqlite3_stmt *stmt, int param, const struct tally_record *record);
 tally_status tl_store_sqlite_head(struct store_sqlite *store, struct tally_head *head_out,
                                   struct tally_error *err);
+
+/* Opens the database if a failed commit has closed it. */
+tally_status tl_store_sqlite_reopen(struct store_sqlite *store, struct tally_error *err);
+
+/* Runs a statement that gives no rows. */
+tally_status tl_store_sqlite_run(struct store_sqlite *store, enum tl_sqlite_stmt which,
+                                 struct tally_error *err);
+/* After a failed commit nobody knows whether what was to be written is there; the connection is
+ * closed, so that the next call reads anew. */
+tally_status tl_store_sqlite_commit(struct store_sqlite *store, struct tally_error *err);
+void tl_store_sqlite_rollback(struct store_sqlite *store); /* if there is a transaction */
+struct store_sqlite *tl_store_sqlite_of(struct tally_store *store);
 
 void tl_sqlite_ids_init(struct tl_sqlite_ids *ids);
 void tl_sqlite_ids_release(struct tl_sqlite_ids *ids);
@@ -113,6 +139,13 @@ tally_status tl_sqlite_ids_add(struct store_sqlite *store, const struct tally_ba
                                struct tally_error *err);
 void tl_sqlite_ids_done(struct tl_sqlite_ids *ids, const struct tally_batch *batch);
 void tl_sqlite_ids_undo(struct tl_sqlite_ids *ids);
+
+/* reduce() and reclaim() of the store. */
+tally_status tl_store_sqlite_reduce(struct tally_store *base,
+                                    const struct tally_reduction *reductions, size_t count,
+                                    struct tally_error *err);
+tally_status tl_store_sqlite_reclaim(struct tally_store *base, uint64_t max_bytes,
+                                     uint64_t *left_out, struct tally_error *err);
 
 /* self_check() of the store. */
 tally_status tl_store_sqlite_check(struct store_sqlite *store,

@@ -43,13 +43,14 @@ const size_t tl_sqlite_ledger_object_count = TL_ARRAY_LEN(tl_sqlite_ledger_objec
 /*
  * Pages of 32 KiB waste little on records of some hundred bytes and need fewer calls: 4 KiB pages
  * took 50 bytes more for each record and twice the time. The log is moved into the database when it
- * has reached 64 MiB; a smaller one writes the same pages of event_id more often.
+ * has reached 64 MiB; a smaller one writes the same pages of event_id more often. Pages that become
+ * free are given back by reclaim(); in a file made without auto_vacuum they are used again.
  */
 const struct tl_sqlite_kind tl_sqlite_ledger_kind = {
     .noun = "ledger",
     .application_id = 0x544c5931, /* "TLY1" */
     .version = 1,
-    .layout = "PRAGMA page_size=32768; PRAGMA auto_vacuum=NONE; PRAGMA encoding='UTF-8'",
+    .layout = "PRAGMA page_size=32768; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA encoding='UTF-8'",
     .schema = "BEGIN IMMEDIATE;" TABLE_RECORD END TABLE_EVENT_ID END TABLE_EVENT_ID_RECENT END
         TABLE_TILE END TABLE_CHECKPOINT END TABLE_HEAD END VIEW_EVENT END GUARDS("record")
             GUARDS("event_id") GUARDS("tile") GUARDS(

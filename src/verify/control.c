@@ -344,22 +344,15 @@ static void apply_anchor(struct tl_run *run, const struct tl_leaf *leaf,
     }
     struct tl_anchor *anchor = &run->anchors[run->anchor_count++];
     *anchor = (struct tl_anchor){ .seq = leaf->seq, .size = control->size };
+    anchor->is_stamp = tl_str_is(control->anchor_kind, "rfc3161");
     memcpy(anchor->root, control->root, sizeof(anchor->root));
+    memcpy(anchor->digest, control->digest, sizeof(anchor->digest));
 }
 
 /* Whether there is something wrong with it, which then has been reported. */
 static bool purge_is_wrong(struct tl_run *run, const struct tl_leaf *leaf,
-                           const struct tl_control *control)
+                           const struct tl_control *control, const char *wrong)
 {
-    const char *wrong = NULL;
-    if (!control->override_days && control->before_seq > leaf->seq) {
-        wrong = "the purge goes beyond its own leaf";
-    } else if (!control->override_days && control->cutoff_day > leaf->time_us / TL_DAY_US) {
-        wrong = "the purge is of days to come";
-    }
-    for (uint32_t i = 0; control->override_days && i < control->range_count; i++) {
-        wrong = control->ranges[i].last >= leaf->seq ? "the purge goes beyond its own leaf" : wrong;
-    }
     if (wrong != NULL) {
         tl_found(&run->found, TL_PURGE_INVALID, leaf->seq, "%s", wrong);
         return true;
@@ -392,16 +385,10 @@ static uint64_t reach(const struct tl_run *run, const struct tl_leaf *leaf,
 static void apply_excuse(struct tl_run *run, const struct tl_leaf *leaf,
                          const struct tl_control *control)
 {
-    bool wrong = control->kind == TL_LEAF_PURGE && purge_is_wrong(run, leaf, control);
-    for (uint32_t i = 0; i < control->item_count; i++) {
-        const struct tl_erase_item *item = &control->items[i];
-        for (uint32_t k = 0; k < item->seq_count; k++) {
-            if (item->seqs[k].last >= leaf->seq) {
-                invalid(run, leaf->seq, "the erasure goes beyond its own leaf");
-                i = control->item_count - 1;
-                break;
-            }
-        }
+    const char *fault = tl_excuse_fault(control, leaf->seq, leaf->time_us);
+    bool wrong = control->kind == TL_LEAF_PURGE && purge_is_wrong(run, leaf, control, fault);
+    if (control->kind == TL_LEAF_ERASE && fault != NULL) {
+        invalid(run, leaf->seq, fault);
     }
     run->judge_end = reach(run, leaf, control);
     tally_status status = tl_excuses_add(&run->excuses, leaf->seq, control, wrong);

@@ -208,6 +208,38 @@ tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
     return status;
 }
 
+bool tl_excuses_concern(enum tl_leaf_kind kind)
+{
+    return kind == TL_LEAF_PURGE || kind == TL_LEAF_ERASE || kind == TL_LEAF_HOLD ||
+           kind == TL_LEAF_RELEASE;
+}
+
+static bool reaches(const struct tl_range *ranges, uint32_t count, uint64_t seq)
+{
+    return count > 0 && ranges[count - 1].last >= seq; /* they ascend */
+}
+
+const char *tl_excuse_fault(const struct tl_control *control, uint64_t seq, int64_t time_us)
+{
+    for (uint32_t i = 0; i < control->item_count; i++) {
+        if (reaches(control->items[i].seqs, control->items[i].seq_count, seq)) {
+            return "the erasure goes beyond its own leaf";
+        }
+    }
+    if (control->kind != TL_LEAF_PURGE) {
+        return NULL;
+    }
+    if (control->override_days) {
+        return reaches(control->ranges, control->range_count, seq)
+                   ? "the purge goes beyond its own leaf"
+                   : NULL;
+    }
+    if (control->before_seq > seq) {
+        return "the purge goes beyond its own leaf";
+    }
+    return control->cutoff_day > time_us / TL_DAY_US ? "the purge is of days to come" : NULL;
+}
+
 tally_status tl_excuse_scope_init(struct tl_excuse_scope *scope, const struct tl_excuses *excuses)
 {
     *scope = (struct tl_excuse_scope){
@@ -225,15 +257,28 @@ void tl_excuse_scope_release(struct tl_excuse_scope *scope)
     *scope = (struct tl_excuse_scope){ 0 };
 }
 
+/* The first of them that ends at `seq` or after it; `count` if there is none. Those of a large erasure
+ * are thousands, and are asked for by each record. */
+static uint32_t first_reaching(const struct tl_range *ranges, uint32_t count, uint64_t seq)
+{
+    uint32_t low = 0;
+    uint32_t high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (ranges[middle].last < seq) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t first,
                          uint64_t end)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (ranges[i].first < end && ranges[i].last >= first) {
-            return true;
-        }
-    }
-    return false;
+    uint32_t at = first_reaching(ranges, count, first);
+    return at < count && ranges[at].first < end;
 }
 
 void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t end)
@@ -256,16 +301,11 @@ void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t
 
 static bool contains(const struct tl_range *ranges, uint32_t count, uint64_t seq)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (ranges[i].first <= seq && seq <= ranges[i].last) {
-            return true;
-        }
-    }
-    return false;
+    uint32_t at = first_reaching(ranges, count, seq);
+    return at < count && ranges[at].first <= seq;
 }
 
-/* Whether a hold on record `seq` was active when leaf `at_seq` was sealed. */
-static bool is_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq)
+bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq)
 {
     for (size_t i = 0; i < scope->held_count; i++) {
         const struct tl_held_range *held = &scope->excuses->held[scope->held[i]];
@@ -324,7 +364,7 @@ static void judge_purges(const struct tl_excuse_scope *scope, uint64_t seq, uint
         if (!due || !purge_names(purge, seq)) {
             continue;
         }
-        if (is_held(scope, seq, purge->seq)) {
+        if (tl_excuse_held(scope, seq, purge->seq)) {
             excuse->only_held = true;
         } else if (purge->invalid) {
             excuse->purged_invalid = true;
@@ -348,7 +388,7 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
             !contains(erasure->seqs, erasure->seq_count, seq)) {
             continue;
         }
-        if (is_held(scope, seq, erasure->seq)) {
+        if (tl_excuse_held(scope, seq, erasure->seq)) {
             excuse.only_held = true;
             continue;
         }
@@ -359,6 +399,19 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
         return excuse;
     }
     return excuse;
+}
+
+bool tl_excuse_overridden(const struct tl_excuse_scope *scope, uint64_t seq)
+{
+    const struct tl_excuses *excuses = scope->excuses;
+    for (size_t i = 0; i < excuses->purge_count && excuses->override_count > 0; i++) {
+        const struct tl_purge *purge = &excuses->purges[i];
+        if (purge->override_days && !purge->invalid && purge_names(purge, seq) &&
+            !tl_excuse_held(scope, seq, purge->seq)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool names(const struct tl_erasure *erasure, struct tl_str pointer)
@@ -381,7 +434,7 @@ bool tl_excuse_member(const struct tl_excuse_scope *scope, uint64_t seq, struct 
             !names(erasure, pointer)) {
             continue;
         }
-        if (!is_held(scope, seq, erasure->seq)) {
+        if (!tl_excuse_held(scope, seq, erasure->seq)) {
             *only_held_out = false;
             return true;
         }

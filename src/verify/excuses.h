@@ -72,6 +72,12 @@ void tl_excuses_release(struct tl_excuses *excuses);
 tally_status tl_excuses_add(struct tl_excuses *excuses, uint64_t seq,
                             const struct tl_control *control, bool invalid);
 
+/* Whether leaves of this kind are for tl_excuses_add(). */
+bool tl_excuses_concern(enum tl_leaf_kind kind);
+
+/* What is wrong with a PURGE or an ERASE at `seq`, sealed at `time_us`, in itself; NULL: nothing. */
+const char *tl_excuse_fault(const struct tl_control *control, uint64_t seq, int64_t time_us);
+
 /* What became of one record, as far as the leaves permit it. */
 struct tl_excuse {
     bool purged;         /* a valid PURGE covers it */
@@ -95,6 +101,13 @@ void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t
 
 struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
                               uint32_t retain_until);
+
+/* Whether a hold on the record was active when leaf `at_seq` was sealed; the size of the ledger asks for
+ * the holds that are active now. */
+bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq);
+
+/* Whether a PURGE of the override form covers the record, whatever its day. */
+bool tl_excuse_overridden(const struct tl_excuse_scope *scope, uint64_t seq);
 
 /* Whether a PURGE names the record, due or not. */
 bool tl_excuse_purge_names(const struct tl_excuses *excuses, uint64_t seq);

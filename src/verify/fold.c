@@ -23,6 +23,32 @@ static tally_status recount_leaf(void *ctx, const struct tally_record *record)
     return TALLY_OK;
 }
 
+/* Reads tile 0/n of `width` hashes. Only exports have tiles that are not full: elsewhere there is
+ * nothing to compare the last leaves with. */
+static tally_status read_level_0(struct tl_run *run, uint64_t n, uint32_t width, uint8_t *tile)
+{
+    const struct tl_handover *handover = run->in->handover;
+    struct tally_error error = TALLY_ERROR_INIT;
+    return width == TL_TILE_WIDTH
+               ? tl_store_tile(run->in->store, 0, n, tile, &error)
+               : handover->partial_tile(handover->ctx, 0, n, width, tile, run->err);
+}
+
+/* Takes the stored tiles of level 0 into the frontier. TALLY_ENOTFOUND if one is not there. */
+static tally_status recount_tiles(struct tl_run *run, struct recount *recount, uint8_t *tile)
+{
+    uint64_t end = run->in->handover != NULL ? run->size : run->size - run->size % TL_TILE_WIDTH;
+    while (recount->frontier.size < end) {
+        uint64_t left = end - recount->frontier.size;
+        uint32_t width = left < TL_TILE_WIDTH ? (uint32_t)left : TL_TILE_WIDTH;
+        TL_TRY(read_level_0(run, recount->frontier.size / TL_TILE_WIDTH, width, tile));
+        for (uint32_t i = 0; i < width; i++) {
+            tl_frontier_add(&recount->frontier, tile + (size_t)i * TL_HASH_LEN);
+        }
+    }
+    return TALLY_OK;
+}
+
 /*
  * Whether the stored tiles lead to the signed root. Asked at the first difference only; the answer
  * says on which side the fault is.
@@ -39,20 +65,13 @@ static tally_status tiles_are_sound(struct tl_run *run, bool *sound_out)
     if (recount == NULL || tile == NULL) {
         return tl_fail(run->err, TALLY_ENOMEM, "cannot allocate a tile");
     }
-    uint64_t full = run->size / TL_TILE_WIDTH;
-    for (uint64_t n = 0; n < full; n++) {
-        struct tally_error error = TALLY_ERROR_INIT;
-        tally_status status = tl_store_tile(run->in->store, 0, n, tile, &error);
-        if (status == TALLY_ENOTFOUND) {
-            return TALLY_OK;
-        }
-        TL_TRY(status);
-        for (uint32_t i = 0; i < TL_TILE_WIDTH; i++) {
-            tl_frontier_add(&recount->frontier, tile + (size_t)i * TL_HASH_LEN);
-        }
+    tally_status status = recount_tiles(run, recount, tile);
+    if (status == TALLY_ENOTFOUND) {
+        return TALLY_OK;
     }
-    tally_status status = tl_store_scan(run->in->store, full * TL_TILE_WIDTH, run->size,
-                                        recount_leaf, recount, run->err);
+    TL_TRY(status);
+    status = tl_store_scan(run->in->store, recount->frontier.size, run->size, recount_leaf, recount,
+                           run->err);
     if (status != TALLY_OK && status != TALLY_ECANCELED) {
         return status;
     }
@@ -67,11 +86,12 @@ static tally_status tiles_are_sound(struct tl_run *run, bool *sound_out)
 }
 
 /* Compares the leaves of one tile with the stored one, and lets sound ones stand in. */
-static tally_status compare_leaves(struct tl_run *run, uint64_t n, const uint8_t *tile)
+static tally_status compare_leaves(struct tl_run *run, uint64_t n, uint32_t width,
+                                   const uint8_t *tile)
 {
     size_t at = (size_t)(n * TL_TILE_WIDTH - run->chunk_first);
-    bool missing = memchr(run->marks + at, 0, TL_TILE_WIDTH) != NULL;
-    if (!missing && memcmp(run->hashes[at], tile, TALLY_TILE_LEN) == 0) {
+    bool missing = memchr(run->marks + at, 0, width) != NULL;
+    if (!missing && memcmp(run->hashes[at], tile, (size_t)width * TL_HASH_LEN) == 0) {
         return TALLY_OK;
     }
     bool sound = false;
@@ -80,7 +100,7 @@ static tally_status compare_leaves(struct tl_run *run, uint64_t n, const uint8_t
         tl_found(&run->found, TL_TILE_MISMATCH, n * TL_TILE_WIDTH,
                  "tile 0/%" PRIu64 " is not that of the leaves", n);
     }
-    for (size_t i = 0; sound && i < TL_TILE_WIDTH; i++) {
+    for (size_t i = 0; sound && i < width; i++) {
         if (run->marks[at + i] != 0 &&
             memcmp(run->hashes[at + i], tile + i * TL_HASH_LEN, TL_HASH_LEN) != 0) {
             run->marks[at + i] = TL_MARK_MODIFIED;
@@ -100,17 +120,20 @@ static tally_status compare_level_0(struct tl_run *run)
     if (tile == NULL) {
         return tl_fail(run->err, TALLY_ENOMEM, "cannot allocate a tile");
     }
-    for (uint64_t n = run->chunk_first / TL_TILE_WIDTH; (n + 1) * TL_TILE_WIDTH <= run->chunk_end;
-         n++) {
-        struct tally_error error = TALLY_ERROR_INIT;
-        tally_status status = tl_store_tile(run->in->store, 0, n, tile, &error);
+    for (uint64_t first = run->chunk_first; first < run->chunk_end; first += TL_TILE_WIDTH) {
+        uint64_t n = first / TL_TILE_WIDTH;
+        uint64_t left = run->chunk_end - first;
+        if (left < TL_TILE_WIDTH && run->in->handover == NULL) {
+            break;
+        }
+        uint32_t width = left < TL_TILE_WIDTH ? (uint32_t)left : TL_TILE_WIDTH;
+        tally_status status = read_level_0(run, n, width, tile);
         if (status == TALLY_ENOTFOUND) {
-            tl_found(&run->found, TL_TILE_MISSING, n * TL_TILE_WIDTH,
-                     "tile 0/%" PRIu64 " is missing", n);
+            tl_found(&run->found, TL_TILE_MISSING, first, "tile 0/%" PRIu64 " is missing", n);
             continue;
         }
         TL_TRY(status);
-        TL_TRY(compare_leaves(run, n, tile));
+        TL_TRY(compare_leaves(run, n, width, tile));
     }
     return TALLY_OK;
 }
@@ -263,12 +286,43 @@ static bool is_epoch_of_head(const struct tl_state *state, uint32_t epoch)
     return epoch == state->epoch || (switched && epoch == state->epoch_before);
 }
 
+/* The tiles above level 0 that are not full, of an export: the tree is at its end. */
+static tally_status compare_partial(struct tl_run *run, const struct tl_handover *handover)
+{
+    TL_CLEANUP(tl_freep) uint8_t *tile = tl_alloc_array(TALLY_TILE_LEN, 1);
+    if (tile == NULL) {
+        return tl_fail(run->err, TALLY_ENOMEM, "cannot allocate a tile");
+    }
+    for (uint32_t level = 1; level < TL_TILE_LEVELS && !run->tree_broken; level++) {
+        uint32_t width = tl_tile_partial_width(run->size, level);
+        uint64_t n = run->size >> (8 * level) >> 8;
+        if (width == 0) {
+            continue;
+        }
+        tally_status status =
+            handover->partial_tile(handover->ctx, level, n, width, tile, run->err);
+        if (status == TALLY_ENOTFOUND) {
+            tl_found(&run->found, TL_TILE_MISSING, TALLY_SEQ_NONE,
+                     "tile %" PRIu32 "/%" PRIu64 " is missing", level, n);
+            continue;
+        }
+        TL_TRY(status);
+        if (memcmp(tile, run->tiler->hashes[level], (size_t)width * TL_HASH_LEN) != 0) {
+            tl_found(&run->found, TL_TILE_MISMATCH, TALLY_SEQ_NONE,
+                     "tile %" PRIu32 "/%" PRIu64 " is not that of the tree", level, n);
+        }
+    }
+    return TALLY_OK;
+}
+
 /* The head's frontier and epoch, and tiles that should not be. */
 tally_status tl_fold_end(struct tl_run *run)
 {
     report_roots(run);
     const struct tally_head *head = &run->head;
-    if (run->newest_rooted && head->size == run->size) {
+    if (run->in->handover != NULL) {
+        TL_TRY(compare_partial(run, run->in->handover));
+    } else if (run->newest_rooted && head->size == run->size) {
         struct tl_frontier frontier;
         uint8_t packed[TL_FRONTIER_MAX * TL_HASH_LEN];
         make_frontier(&frontier, run->tiler);

@@ -1,4 +1,8 @@
-/* Compares the search index with the records, by sums of keyed digests over blocks of records. */
+/*
+ * Compares the search index with the records, by sums of keyed digests over blocks of records. Blocks
+ * in which contents were being removed between the first look at the index and the last are left out,
+ * and the report says so.
+ */
 #include <inttypes.h>
 
 #include "base/random.h"
@@ -97,11 +101,58 @@ static tally_status compare_record(void *ctx, const struct tally_record *record)
     return TALLY_OK;
 }
 
+static void add_unsettled(struct tl_unsettled *unsettled, const struct tl_index_removal *removal)
+{
+    if (unsettled->count == TL_UNSETTLED_MAX || removal->first > removal->last) {
+        unsettled->all = true;
+        return;
+    }
+    unsettled->ranges[unsettled->count].first = removal->first;
+    unsettled->ranges[unsettled->count++].last = removal->last;
+}
+
+static bool is_unsettled(const struct tl_unsettled *unsettled, uint64_t first, uint64_t last)
+{
+    bool found = unsettled->all;
+    for (size_t i = 0; !found && i < unsettled->count; i++) {
+        found = unsettled->ranges[i].first <= last && unsettled->ranges[i].last >= first;
+    }
+    return found;
+}
+
+/* What was under way before the records were looked at. */
+static tally_status take_noted(void *ctx, const struct tl_index_removal *removal)
+{
+    struct tl_unsettled *unsettled = ctx;
+    if (removal->stage == TL_REMOVAL_NOTED) {
+        add_unsettled(unsettled, removal);
+    }
+    unsettled->newest = removal->id;
+    return TALLY_OK;
+}
+
+/* What began meanwhile, also if it is done. Ids follow on one another: where some are missing, they
+ * were forgotten. */
+static tally_status take_begun(void *ctx, const struct tl_index_removal *removal)
+{
+    struct tl_unsettled *unsettled = ctx;
+    if (removal->id > unsettled->newest) {
+        unsettled->all = unsettled->all || removal->id != unsettled->newest + 1;
+        add_unsettled(unsettled, removal);
+        unsettled->newest = removal->id;
+    }
+    return TALLY_OK;
+}
+
 static void report(struct comparison *comparison, uint64_t position)
 {
     for (uint64_t i = 0; i < comparison->count; i++) {
         uint64_t first = i << comparison->shift;
         uint64_t last = ((i + 1) << comparison->shift) - 1;
+        if (is_unsettled(&comparison->run->unsettled, first, last)) {
+            comparison->run->report->qualifiers |= TALLY_QUALIFIER_INDEX_UNCHECKED;
+            continue;
+        }
         /* A record that was tampered with differs from what was indexed: one cause, one finding. */
         if (comparison->sums[i] != 0 &&
             !tl_findings_tampered_in(&comparison->run->found, first, last)) {
@@ -119,6 +170,9 @@ static tally_status compare(struct comparison *comparison, uint64_t position)
     tally_status status =
         tl_index_digest(run->in->index, comparison->key, comparison->shift, comparison->sums,
                         (size_t)comparison->count, position, &error);
+    if (status == TALLY_OK) {
+        status = tl_index_removals(run->in->index, take_begun, &run->unsettled, &error);
+    }
     if (status == TALLY_ECORRUPT) {
         tl_found(&run->found, TL_INDEX_MISMATCH, TALLY_SEQ_NONE, "%s", error.message);
         return TALLY_OK;
@@ -169,6 +223,9 @@ tally_status tl_index_note_position(struct tl_run *run)
     }
     struct tally_error error = TALLY_ERROR_INIT;
     tally_status status = tl_index_position(run->in->index, &run->index_position, &error);
+    if (status == TALLY_OK) {
+        status = tl_index_removals(run->in->index, take_noted, &run->unsettled, &error);
+    }
     if (status == TALLY_ENOMEM) {
         return status;
     }
@@ -182,7 +239,8 @@ tally_status tl_index_note_position(struct tl_run *run)
 tally_status tl_index_check(struct tl_run *run)
 {
     if (!is_asked_for(run)) {
-        run->report->qualifiers |= TALLY_QUALIFIER_INDEX_UNCHECKED;
+        run->report->qualifiers |=
+            run->in->handover == NULL ? (uint32_t)TALLY_QUALIFIER_INDEX_UNCHECKED : 0;
         return TALLY_OK;
     }
     uint64_t position = run->index_position;

@@ -73,10 +73,24 @@ struct tl_watch {
     uint8_t root[32]; /* of the tree */
 };
 
+#define TL_UNSETTLED_MAX 256u
+
+/* Records of which the index cannot be compared, because contents are being removed. */
+struct tl_unsettled {
+    struct {
+        uint64_t first, last;
+    } ranges[TL_UNSETTLED_MAX];
+    size_t count;
+    uint64_t newest; /* id of the newest removal that is known */
+    bool all;        /* more than can be listed */
+};
+
 struct tl_anchor {
     uint64_t seq;
     uint64_t size;
     uint8_t root[32];
+    uint8_t digest[32]; /* of the token */
+    bool is_stamp;      /* which is one of RFC 3161 */
 };
 
 struct tl_restore {
@@ -102,6 +116,7 @@ struct tl_run { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     struct tally_head head;
     uint64_t size;           /* of the newest checkpoint */
     uint64_t index_position; /* noted before the snapshot; 0 if it could not be read */
+    struct tl_unsettled unsettled;
     uint8_t root[32];
     bool newest_parsed;
     bool newest_signed; /* its log line held */
@@ -210,6 +225,11 @@ tally_status tl_checkpoints_end(struct tl_run *run);
 void tl_checkpoint_watch(struct tl_run *run, uint64_t size);
 /* That root, or NULL if the tree has none. */
 const uint8_t *tl_checkpoint_watched(const struct tl_run *run, uint64_t size);
+
+/* anchors.c - holds the token of an anchor against its record; `imprint` is the hash of the body of the
+ * checkpoint, NULL if that is not there. */
+tally_status tl_anchor_check(struct tl_run *run, const struct tl_anchor *anchor,
+                             const uint8_t *imprint);
 
 /* content.c - opens the commitment of an ENTRY; true if something of it is there. */
 bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,

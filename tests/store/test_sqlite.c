@@ -211,6 +211,30 @@ static void ids_are_found_wherever_they_are_on_their_way(void **state)
     tl_sqlite_ids_waiting = before;
 }
 
+static void removes_contents_beside_the_one_that_appends(void **state)
+{
+    (void)state;
+    struct tally_store *first = open_store(TALLY_STORE_CREATE);
+    struct tally_store *second = open_store(TALLY_STORE_WRITE);
+    struct tally_head head = { 0 };
+    check_ok(fill_append(first, &head, 300, NULL));
+    const struct tally_reduction reductions[] = { { .seq = 7 }, { .seq = 299 } };
+    check_ok(tl_store_reduce(second, reductions, 2, NULL));
+    check_ok(fill_append(first, &head, 100, NULL));
+    check_ok(tl_store_reduce(second, reductions, 2, NULL));
+    check_ok(fill_append(first, &head, 100, NULL));
+    check_ok(tl_store_self_check(first, no_finding, NULL, NULL));
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    check_status(tl_store_reduce(second, reductions, 2, NULL), TALLY_EBUSY);
+    assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    check_ok(tl_store_reduce(second, reductions, 2, NULL));
+    tl_store_close(second);
+    tl_store_close(first);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 struct findings {
     const char *code; /* wanted */
     uint64_t seq;
@@ -297,6 +321,7 @@ int main(void)
         IN_DIR(of_two_writers_one_is_told_of_the_other),
         IN_DIR(waits_for_no_other_writer),
         IN_DIR(ids_are_found_wherever_they_are_on_their_way),
+        IN_DIR(removes_contents_beside_the_one_that_appends),
         IN_DIR(its_own_check_names_what_does_not_fit),
         IN_DIR(a_head_that_does_not_parse_is_corrupt),
     };

@@ -232,15 +232,48 @@ static void purges_that_count_wrongly(void **state)
     expect_warning("PURGE_COUNT", 12);
 }
 
+static enum tl_handed handed;
+
+static enum tl_handed say_handed(void *ctx)
+{
+    (void)ctx;
+    return handed;
+}
+
+/* As the tree has it: GENESIS and nine events. */
+static tally_status tile_of_the_tree(void *ctx, uint32_t level, uint64_t n, uint32_t width,
+                                     uint8_t *data_out, struct tally_error *err)
+{
+    (void)ctx;
+    (void)err;
+    if (level != 0 || n != 0 || width != expect_mk.image.record_count) {
+        return TALLY_ENOTFOUND;
+    }
+    for (size_t i = 0; i < width; i++) {
+        const struct image_bytes *leaf = &expect_mk.image.records[i].leaf;
+        tl_tree_hash_leaf(data_out + i * TL_HASH_LEN, leaf->data, leaf->len);
+    }
+    return TALLY_OK;
+}
+
 static void contents_that_are_gone_without_a_reason(void **state)
 {
     (void)state;
     mk_events(&expect_mk, 9);
     mk_erase(&expect_mk, 3);
     expect_tampered("CONTENT_MISSING", 3);
-    expect_input.may_be_withheld = true;
+    static const struct tl_handover handover = { .absent = say_handed,
+                                                 .partial_tile = tile_of_the_tree };
+    expect_input.handover = &handover;
+    handed = TL_HANDED_WITHHELD;
     expect_at("WITHHELD", 3, TALLY_VERDICT_VERIFIED, __LINE__);
-    expect_input.may_be_withheld = false;
+    static const enum tl_handed lies[] = { TL_HANDED_SILENT, TL_HANDED_PURGED, TL_HANDED_ERASED,
+                                           TL_HANDED_EVICTED };
+    for (size_t i = 0; i < TL_ARRAY_LEN(lies); i++) {
+        handed = lies[i];
+        expect_tampered("CONTENT_MISSING", 3);
+    }
+    expect_input.handover = NULL;
     expect_input.is_volatile = true;
     expect_at("EVICTED", 3, TALLY_VERDICT_VERIFIED, __LINE__);
     expect_input.is_volatile = false;

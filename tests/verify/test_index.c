@@ -110,10 +110,80 @@ static void one_cause_is_one_finding(void **state)
     expect_tear_down(NULL);
 }
 
+static void expect_index_unchecked(bool unchecked)
+{
+    struct tally_report *report = expect_report();
+    expect_print(report);
+    assert_int_equal(report->verdict, TALLY_VERDICT_VERIFIED);
+    assert_int_equal((report->qualifiers & TALLY_QUALIFIER_INDEX_UNCHECKED) != 0, unchecked);
+    tally_report_free(report);
+}
+
+/* Where contents are being removed, the index was not compared, and nobody says it was. */
+static void leaves_out_what_is_being_removed(void **state)
+{
+    uint64_t id = 0;
+    expect_set_up(NULL);
+    mk_events(&expect_mk, 20);
+    struct tl_index *index = make(*state, "noted.db", 7, "state=other", 0);
+    expect_tampered("INDEX_MISMATCH", 7);
+    check_ok(tl_index_removal_begin(index, 6, 8, &id, NULL));
+    expect_index_unchecked(true);
+    check_ok(tl_index_removal_set(index, id, TL_REMOVAL_REWRITTEN, NULL));
+    expect_tampered("INDEX_MISMATCH", 7);
+    check_ok(tl_index_removal_begin(index, 8, 9, &id, NULL)); /* others are compared still */
+    expect_tampered("INDEX_MISMATCH", 7);
+    tl_index_close(index);
+    expect_tear_down(NULL);
+}
+
+static const char *begun_path;
+static uint64_t begun_count;
+
+/* Somebody removes contents of record 7 while the records are read, and is done before the index is. */
+static int remove_meanwhile(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    (void)done;
+    (void)total;
+    struct tl_index *other = NULL;
+    check_ok(tl_index_open(&other, begun_path, TALLY_STORE_WRITE, NULL));
+    for (uint64_t i = 0; i < begun_count; i++) {
+        uint64_t id = 0;
+        check_ok(tl_index_removal_begin(other, 7, 7, &id, NULL));
+        check_ok(tl_index_removal_set(other, id, TL_REMOVAL_DONE, NULL));
+    }
+    tl_index_close(other);
+    return 0;
+}
+
+static void leaves_out_what_was_removed_meanwhile(void **state)
+{
+    char path[4096];
+    expect_set_up(NULL);
+    mk_events(&expect_mk, 20);
+    struct tl_index *index = make(*state, "begun.db", 7, "state=other", 0);
+    check_path(path, sizeof(path), *state, "begun.db");
+    begun_path = path;
+    expect_options.on_progress = remove_meanwhile;
+    begun_count = 1;
+    expect_index_unchecked(true);
+    begun_count = 0;
+    expect_tampered("INDEX_MISMATCH", 7);
+    begun_count = 600; /* more than is kept of them, or than fits */
+    expect_index_unchecked(true);
+    expect_options.on_progress = NULL;
+    tl_index_close(index);
+    expect_tear_down(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(names_the_record_that_differs, check_mkdir, check_rmdir),
+        cmocka_unit_test_setup_teardown(leaves_out_what_is_being_removed, check_mkdir, check_rmdir),
+        cmocka_unit_test_setup_teardown(leaves_out_what_was_removed_meanwhile, check_mkdir,
+                                        check_rmdir),
         cmocka_unit_test_setup_teardown(one_cause_is_one_finding, check_mkdir, check_rmdir),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

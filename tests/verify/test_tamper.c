@@ -1,18 +1,14 @@
 /*
  * Changes a bit here and there, and wants each change found: in a ledger of 64 records, in one with
- * tiles, in stores, and in the log of docs/format.md.
+ * tiles, and in stores. tests/bundle does the same with exports.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "check.h"
-#include "codec/base64.h"
-#include "codec/json.h"
 #include "store/store.h"
 #include "support/mkledger.h"
-#include "support/vectors.h"
 #include "verify/verify.h"
 
 static struct mk mk;
@@ -203,204 +199,6 @@ static void verifies_what_real_stores_keep(void **state)
     mk_release(&mk);
 }
 
-/* Adds a member to the text of R. */
-static void put_member(struct tl_buf *text, struct tl_str pointer, struct tl_str value)
-{
-    tl_assert(pointer.text != NULL);
-    const char *slash = memchr(pointer.text + 1, '/', pointer.len - 1);
-    size_t at = 1;
-    struct tl_str name = { .text = pointer.text + 1, .len = pointer.len - 1 };
-    if (slash != NULL) {
-        struct tl_str parent = { .text = name.text, .len = (size_t)(slash - name.text) };
-        name = (struct tl_str){ .text = slash + 1, .len = name.len - parent.len - 1 };
-        struct tl_json_iter it = { .at = 0 };
-        while (tl_json_next(&it, text->data, text->len) == TALLY_OK) {
-            at = tl_str_equal(it.raw_name, parent) ? it.value_start + 1 : at;
-        }
-    }
-    struct tl_buf made;
-    tl_buf_init(&made, 65536);
-    tl_buf_add(&made, text->data, at);
-    tl_buf_addf(&made, "\"%.*s\":", (int)name.len, name.text);
-    tl_buf_add_str(&made, value);
-    tl_buf_add_text(&made, text->data[at] == '}' ? "" : ",");
-    tl_buf_add(&made, text->data + at, text->len - at);
-    tl_buf_clear(text);
-    tl_buf_add(text, made.data, made.len);
-    tl_buf_release(&made);
-}
-
-static void decode(uint8_t *out, size_t size, const struct tl_json *object, const char *name)
-{
-    struct tl_str text = vectors_text(object, name);
-    size_t len = 0;
-    check_ok(tl_base64_decode(out, size, &len, text.text, text.len));
-    assert_int_equal(len, size);
-}
-
-/* What a line of openings.ndjson gives, as a store keeps it. */
-static void open_record(struct image *image, struct tl_arena *arena, const struct tl_json *line)
-{
-    struct image_record *record = &image->records[vectors_u64(line, "seq")];
-    static uint8_t parts[TL_ERASABLE_MAX][32];
-    static struct tl_opened opened;
-    uint8_t salt0[TL_SALT_LEN];
-    decode(salt0, sizeof(salt0), line, "salt");
-    opened = (struct tl_opened){ .salt0 = salt0 };
-    struct tl_buf text;
-    tl_buf_init(&text, 65536);
-    tl_buf_add_str(&text, vectors_text(line, "rest"));
-    for (const struct tl_json *member = vectors_get(line, "members")->first; member != NULL;
-         member = member->next) {
-        struct tl_opened_part *part = &opened.parts[opened.count];
-        part->pointer = vectors_text(member, "p");
-        part->part = parts[opened.count];
-        part->erased = tl_json_member(member, "d") != NULL;
-        decode(parts[opened.count++], part->erased ? 32 : TL_SALT_LEN, member,
-               part->erased ? "d" : "s");
-        if (!part->erased) {
-            put_member(&text, part->pointer, vectors_text(member, "v"));
-        }
-    }
-    const struct tl_json *event = NULL;
-    check_ok(tl_json_read(arena, text.data, text.len, &tl_json_limits_format, &event, NULL));
-    struct tl_buf canonical;
-    tl_buf_init(&canonical, 65536);
-    tl_json_write(&canonical, event);
-    image_set(&record->event, canonical.data, canonical.len);
-    tl_buf_clear(&canonical);
-    tl_opened_encode(&canonical, &opened);
-    image_set(&record->opened, canonical.data, canonical.len);
-    tl_buf_release(&canonical);
-    tl_buf_release(&text);
-}
-
-static void load_entries(struct image *image, struct tl_frontier *frontier, struct tl_str bytes)
-{
-    const uint8_t *at = (const uint8_t *)bytes.text;
-    for (size_t left = bytes.len; left > 0;) {
-        size_t len = tl_get_be16(at);
-        struct tally_record record = { .seq = image->record_count,
-                                       .leaf = at + 2,
-                                       .leaf_len = len };
-        image_add(image, &record);
-        uint8_t hash[TL_HASH_LEN];
-        tl_tree_hash_leaf(hash, at + 2, len);
-        tl_frontier_add(frontier, hash);
-        at += len + 2;
-        left -= len + 2;
-    }
-}
-
-static void load_openings(struct image *image, struct tl_arena *arena)
-{
-    struct tl_str file = vectors_read(arena, "log702/openings.ndjson");
-    const char *header_end = memchr(file.text, '\n', file.len);
-    const char *at = header_end + 1;
-    while (at < file.text + file.len) {
-        const char *end = memchr(at, '\n', (size_t)(file.text + file.len - at));
-        const struct tl_json *line = NULL;
-        check_ok(tl_json_read(arena, at, (size_t)(end - at), &tl_json_limits_format, &line, NULL));
-        if (tl_json_member(line, "rest") != NULL) {
-            open_record(image, arena, line);
-        }
-        at = end + 1;
-    }
-}
-
-static void load_log702(struct image *image, struct tl_arena *arena)
-{
-    static const char *const entries[] = { "000", "001", "002.p/190" };
-    static const uint64_t sizes[] = { 1, 101, 181, 362, 451, 633, 702 };
-    static struct tl_frontier frontier;
-    char name[64];
-    memset(&frontier, 0, sizeof(frontier));
-    image_init(image);
-    for (size_t i = 0; i < TL_ARRAY_LEN(entries); i++) {
-        (void)snprintf(name, sizeof(name), "log702/tile/entries/%s", entries[i]);
-        load_entries(image, &frontier, vectors_read(arena, name));
-        (void)snprintf(name, sizeof(name), "log702/tile/0/%s", entries[i]);
-        if (i < 2) {
-            image_add_tile(image, 0, i, (const uint8_t *)vectors_read(arena, name).text);
-        }
-    }
-    for (size_t i = 0; i < TL_ARRAY_LEN(sizes); i++) {
-        (void)snprintf(name, sizeof(name), "log702/checkpoints/%u", (unsigned int)sizes[i]);
-        struct tl_str note = vectors_read(arena, name);
-        image_add_checkpoint(image, sizes[i], note.text, note.len);
-    }
-    image->head.size = 702;
-    image->head.epoch = 56;
-    tl_frontier_root(&frontier, image->head.root);
-    image->head.frontier_len = tl_frontier_pack(&frontier, image->head.frontier);
-    load_openings(image, arena);
-}
-
-static bool has_note(const struct tally_report *report, const char *code, uint64_t seq)
-{
-    for (size_t i = 0; i < report->finding_count; i++) {
-        if (strcmp(report->findings[i].code, code) == 0 && report->findings[i].seq == seq) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void flip_log702(struct image *image)
-{
-    for (size_t i = 0; i < image->checkpoint_count; i++) {
-        flip(image->checkpoints[i].note.data, image->checkpoints[i].note.len, 97, TALLY_SEQ_NONE,
-             "checkpoint");
-    }
-    for (size_t i = 0; i < image->tile_count; i++) {
-        flip(image->tiles[i].data, TALLY_TILE_LEN, 3989, TALLY_SEQ_NONE, "tile");
-    }
-    for (size_t i = 0; i < image->record_count; i++) {
-        struct image_record *record = &image->records[i];
-        flip(record->leaf.data, record->leaf.len, 1997, TALLY_SEQ_NONE, "entry");
-        flip(record->event.data, record->event.len, 601, i, "opening");
-        flip(record->opened.data, record->opened.len, 307, i, "opening");
-    }
-}
-
-static void verifies_the_log_of_the_format(void **state)
-{
-    (void)state;
-    struct tl_arena arena;
-    tl_arena_init(&arena, VECTORS_ARENA_BYTES);
-    static struct image image;
-    static struct tl_trust trust;
-    load_log702(&image, &arena);
-    assert_int_equal(image.record_count, 702);
-    struct tl_str text = vectors_read(&arena, "log702/trust.txt");
-    check_ok(tl_trust_parse(&trust, text.text, text.len, NULL));
-    text = vectors_read(&arena, "log702/mac-key.txt");
-    uint8_t k0[TL_MAC_KEY_LEN];
-    uint32_t epoch = 0;
-    check_ok(tl_mac_key_parse(k0, &epoch, text.text, text.len, NULL));
-    begin(&image.store, &trust, k0);
-    input.may_be_withheld = true;
-    struct tally_report *report = NULL;
-    check_ok(tl_verify(&input, &report, NULL));
-    for (size_t i = 0; i < report->finding_count; i++) {
-        print_message("  %s %llu %s\n", report->findings[i].code,
-                      (unsigned long long)report->findings[i].seq, report->findings[i].what);
-    }
-    assert_int_equal(report->verdict, TALLY_VERDICT_VERIFIED);
-    assert_int_equal(report->size, 702);
-    assert_int_equal(report->contents, 26);
-    assert_int_equal(report->warnings, 0);
-    assert_true(has_note(report, "PURGED", 50));
-    assert_true(has_note(report, "ERASED", 77));
-    assert_true(has_note(report, "ERASED", 90));
-    assert_true(has_note(report, "GAP", 250));
-    assert_non_null(image.records[60].event.data); /* was on hold when others were purged */
-    tally_report_free(report);
-    flip_log702(&image);
-    image_release(&image);
-    tl_arena_release(&arena);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,7 +207,6 @@ int main(void)
         cmocka_unit_test(finds_what_happens_to_whole_records),
         cmocka_unit_test(finds_changes_where_there_are_tiles),
         cmocka_unit_test_setup_teardown(verifies_what_real_stores_keep, check_mkdir, check_rmdir),
-        cmocka_unit_test(verifies_the_log_of_the_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,356 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/limits.h"
+#include "base/parse.h"
+#include "cli/ask.h"
+#include "cli/cmd.h"
+#include "cli/out.h"
+#include "codec/time.h"
+
+#define RANGES_MAX         1000u
+#define MEMBERS_MAX        64u
+#define APPROVAL_BYTES_MAX ((size_t)1 << 20)
+
+static const struct tl_opt opts[] = {
+    { "member", 0, "POINTER", "erase this member alone: /actor/name; may be given again" },
+    { "subject", 0, "SUBJECT", "actor:ID or target:TYPE:ID: all records that name it" },
+    { "range", 0, "A-B", "these positions, both included; may be given again" },
+    { "dry-run", 0, NULL, "say what would go, and change nothing" },
+    { "reason", 0, "TEXT", "what the erasure rests on; sealed for ever" },
+    { "by", 0, "WHO", "who asks for it; sealed for ever" },
+    { "ticket", 0, "NUMBER", "the request's number elsewhere; sealed for ever" },
+    { "request", 0, "FILE", "where to write what a second person has to sign" },
+    { "approval", 0, "FILE", "what 'tally approve' made of the request" },
+    { "yes", 0, NULL, "do not ask" },
+    { 0 },
+};
+
+/* What an erasure does not reach. */
+static const char *const not_reached[] = {
+    "exports, backups and archives that were made before",
+    "copies of the events that others keep, also where they came from",
+    "blocks that the disk itself has put aside (worn flash cells, snapshots)",
+    "segments of the spool that another process still writes to, for spool.segment_age_s",
+};
+
+/* A command line that was read, and what it asks for. */
+struct request {
+    struct tally_erase_options options;
+    struct tally_actor actor;
+    struct tl_query_args filters;
+    struct tally_query query;
+    struct tally_range ranges[RANGES_MAX];
+    const char *members[MEMBERS_MAX];
+    char *approval;
+    struct tl_progress progress;
+    const struct tl_cli *cli;
+};
+
+static void request_free(struct request **request)
+{
+    if (*request != NULL) {
+        tl_query_args_release(&(*request)->filters);
+        tl_free((*request)->approval);
+        tl_free(*request);
+    }
+    *request = NULL;
+}
+
+static tally_status read_range(struct tally_range *out, const char *text, struct tally_error *err)
+{
+    const char *dash = strchr(text, '-');
+    size_t len = dash == NULL ? strlen(text) : (size_t)(dash - text);
+    const char *second = dash == NULL ? text : dash + 1;
+    if (tl_parse_u64(text, len, UINT64_MAX - 1, &out->first) != TALLY_OK ||
+        tl_parse_u64(second, strlen(second), UINT64_MAX - 1, &out->last) != TALLY_OK ||
+        out->first > out->last) {
+        return tl_fail(err, TALLY_EINVAL, "option '--range' takes two positions, as in 100-199");
+    }
+    return TALLY_OK;
+}
+
+static tally_status read_lists(struct request *request, const struct tl_args *args,
+                               struct tally_error *err)
+{
+    struct tally_erase_options *options = &request->options;
+    for (size_t i = 0; i < args->given_count; i++) {
+        const struct tl_given *given = &args->given[i];
+        if (strcmp(given->opt->name, "member") == 0) {
+            if (options->member_count == MEMBERS_MAX) {
+                return tl_fail(err, TALLY_EINVAL, "more than %u members", MEMBERS_MAX);
+            }
+            request->members[options->member_count++] = given->value;
+        } else if (strcmp(given->opt->name, "range") == 0) {
+            if (options->selection.range_count == RANGES_MAX) {
+                return tl_fail(err, TALLY_EINVAL, "more than %u ranges", RANGES_MAX);
+            }
+            TL_TRY(
+                read_range(&request->ranges[options->selection.range_count++], given->value, err));
+        }
+    }
+    options->members = request->members;
+    options->selection.ranges = request->ranges;
+    return TALLY_OK;
+}
+
+static int show_progress(void *ctx, uint64_t done, uint64_t total)
+{
+    struct request *request = ctx;
+    tl_progress_show(&request->progress, request->cli, "erasing", done, total);
+    return tl_stopped() ? 1 : 0;
+}
+
+static tally_status read_request(struct request *request, const struct tl_args *args,
+                                 struct tally_error *err)
+{
+    struct tally_erase_options *options = &request->options;
+    *options = (struct tally_erase_options)TALLY_ERASE_OPTIONS_INIT;
+    request->query = (struct tally_query)TALLY_QUERY_INIT;
+    TL_TRY(read_lists(request, args, err));
+    TL_TRY(tl_query_args_read(&request->filters, args, err));
+    options->subject = tl_args_value(args, "subject");
+    options->progress = show_progress;
+    options->ctx = request;
+    /* An id alone also finds the record whose content is gone. */
+    if (request->filters.count == 1 && tl_args_has(args, "id") && options->subject == NULL &&
+        options->selection.range_count == 0) {
+        options->id = tl_args_value(args, "id");
+    } else if (request->filters.count > 0) {
+        request->query.conditions = request->filters.conditions;
+        request->query.condition_count = request->filters.count;
+        options->selection.query = &request->query;
+    }
+    const char *approval = tl_args_value(args, "approval");
+    size_t len = 0;
+    if (approval != NULL) {
+        TL_TRY(tl_file_read(approval, APPROVAL_BYTES_MAX, &request->approval, &len, err));
+    }
+    request->actor = (struct tally_actor){ .by = tl_args_value(args, "by"),
+                                           .reason = tl_args_value(args, "reason"),
+                                           .ticket = tl_args_value(args, "ticket"),
+                                           .approval = request->approval };
+    return TALLY_OK;
+}
+
+/* When the first leaf was sealed; 0 if nothing was. */
+static int64_t sealed_at(struct tally_ledger *ledger, const struct tally_erased *erased)
+{
+    TL_CLEANUP(tl_page_freep) struct tally_page *page = NULL;
+    if (erased->seq == TALLY_SEQ_NONE ||
+        tally_get_by_seq(ledger, erased->seq, &page, NULL) != TALLY_OK || page->count == 0) {
+        return 0;
+    }
+    return page->items[0].recorded_us;
+}
+
+static tally_status print_json(struct tally_ledger *ledger, const struct request *request,
+                               const struct tally_erased *erased, struct tally_error *err)
+{
+    int64_t at_us = sealed_at(ledger, erased);
+    TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
+    tl_js_init(&js);
+    tl_js_open(&js, NULL, '{');
+    tl_js_bool(&js, "dry_run", request->options.dry_run != 0);
+    tl_js_u64(&js, "matched", erased->matched);
+    tl_js_u64(&js, "held", erased->held);
+    tl_js_u64(&js, "gone", erased->gone);
+    tl_js_u64(&js, "erased", erased->erased);
+    tl_js_u64(&js, "members", erased->members);
+    tl_js_u64(&js, "bytes", erased->bytes);
+    tl_js_u64(&js, "acts", erased->acts);
+    if (erased->seq == TALLY_SEQ_NONE) {
+        tl_js_null(&js, "seq");
+    } else {
+        tl_js_u64(&js, "seq", erased->seq);
+    }
+    if (at_us == 0) {
+        tl_js_null(&js, "sealed_at");
+    } else {
+        tl_js_time(&js, "sealed_at", at_us);
+    }
+    tl_js_text(&js, "by", request->actor.by);
+    tl_js_text(&js, "reason", request->actor.reason);
+    tl_js_text(&js, "ticket", request->actor.ticket);
+    tl_js_open(&js, "pointers", '[');
+    for (size_t i = 0; i < request->options.member_count; i++) {
+        tl_js_text(&js, NULL, request->members[i]);
+    }
+    tl_js_close(&js, ']');
+    tl_js_open(&js, "not_reached", '[');
+    for (size_t i = 0; i < TL_ARRAY_LEN(not_reached); i++) {
+        tl_js_text(&js, NULL, not_reached[i]);
+    }
+    tl_js_close(&js, ']');
+    tl_js_close(&js, '}');
+    return tl_js_print(&js, stdout, err);
+}
+
+static void print_line(const char *name, const char *text)
+{
+    if (text != NULL) {
+        printf("%-12s", name);
+        tl_print_text(stdout, tl_str_of(text));
+        printf("\n");
+    }
+}
+
+static void print_sealed(struct tally_ledger *ledger, const struct tally_erased *erased)
+{
+    char text[TL_TIME_SIZE] = "";
+    if (erased->seq == TALLY_SEQ_NONE) {
+        return;
+    }
+    (void)tl_time_format(text, sealed_at(ledger, erased)); /* the length is that of the text */
+    printf("%-12s%s, record %" PRIu64, "sealed", text, erased->seq);
+    if (erased->acts > 1) {
+        printf(" and %" PRIu64 " more", erased->acts - 1);
+    }
+    printf("\n");
+}
+
+static void print_text(struct tally_ledger *ledger, const struct request *request,
+                       const struct tally_erased *erased)
+{
+    printf("%-12s%" PRIu64 "\n", "matched", erased->matched);
+    printf("%-12s%" PRIu64 " (", request->options.dry_run != 0 ? "would go" : "erased",
+           erased->erased);
+    if (request->options.member_count > 0) {
+        printf("%" PRIu64 " members, ", erased->members);
+    }
+    printf("%" PRIu64 " bytes)\n", erased->bytes);
+    printf("%-12s%" PRIu64 ", kept as they are\n", "on hold", erased->held);
+    printf("%-12s%" PRIu64 ", nothing left to erase\n", "gone", erased->gone);
+    print_sealed(ledger, erased);
+    print_line("by", request->actor.by);
+    print_line("basis", request->actor.reason);
+    print_line("ticket", request->actor.ticket);
+    printf("\nNot reached:\n");
+    for (size_t i = 0; i < TL_ARRAY_LEN(not_reached); i++) {
+        printf("- %s\n", not_reached[i]);
+    }
+}
+
+static enum tl_exit print(struct tally_ledger *ledger, const struct request *request,
+                          const struct tally_erased *erased)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (request->cli->view == TL_VIEW_JSON || request->cli->view == TL_VIEW_NDJSON) {
+        return print_json(ledger, request, erased, &err) == TALLY_OK
+                   ? TL_EXIT_OK
+                   : tl_cli_fail(request->cli, &err);
+    }
+    print_text(ledger, request, erased);
+    return TL_EXIT_OK;
+}
+
+/* Somebody else has to sign first: hands out what. */
+static enum tl_exit hand_out(const struct tl_cli *cli, const struct tl_args *args, const char *text,
+                             const struct tally_error *why)
+{
+    const char *path = tl_args_value(args, "request");
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (path != NULL && tl_io_replace_file(path, text, strlen(text), 0600, &err) != TALLY_OK) {
+        return tl_cli_fail(cli, &err);
+    }
+    enum tl_exit exit_status = tl_cli_fail(cli, why);
+    if (path == NULL) {
+        tl_cli_note(cli, "'--request FILE' writes down what has to be signed");
+    } else {
+        tl_cli_note(cli,
+                    "the request is in '%s': 'tally approve --key KEY --output APPROVAL %s' signs "
+                    "it; then repeat this command with '--approval APPROVAL'",
+                    path, path);
+    }
+    return exit_status;
+}
+
+/* Shows what would go, and asks. */
+static enum tl_exit preview(const struct tl_cli *cli, const struct tl_args *args,
+                            struct tally_ledger *ledger, struct request *request)
+{
+    if (tl_args_has(args, "yes")) {
+        return TL_EXIT_OK;
+    }
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_erased erased = { .seq = TALLY_SEQ_NONE };
+    request->options.dry_run = 1;
+    tally_status status =
+        tally_erase(ledger, &request->options, &request->actor, &erased, NULL, &err);
+    request->options.dry_run = 0;
+    if (status != TALLY_OK) {
+        return tl_cli_fail(cli, &err);
+    }
+    char question[128];
+    (void)snprintf(question, sizeof(question),
+                   "%" PRIu64 " of %" PRIu64 " records will be erased%s.", erased.erased,
+                   erased.matched, request->options.member_count > 0 ? " in part" : "");
+    return tl_cli_ask(cli, args, question);
+}
+
+static enum tl_exit erase(const struct tl_cli *cli, const struct tl_args *args,
+                          struct tally_ledger *ledger, struct request *request)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_erased erased = { .seq = TALLY_SEQ_NONE };
+    TL_CLEANUP(tl_public_freep) char *text = NULL;
+    tl_stop_install();
+    tally_status status =
+        tally_erase(ledger, &request->options, &request->actor, &erased, &text, &err);
+    tl_progress_end(&request->progress);
+    if (text != NULL) {
+        return hand_out(cli, args, text, &err);
+    }
+    if (status != TALLY_OK && erased.acts == 0) {
+        return tl_cli_fail(cli, &err);
+    }
+    enum tl_exit printed = print(ledger, request, &erased);
+    return status == TALLY_OK ? printed : tl_exit_worse(printed, tl_cli_fail(cli, &err));
+}
+
+static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
+{
+    TL_CLEANUP(request_free) struct request *request = tl_alloc_array(1, sizeof(*request));
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (request == NULL) {
+        (void)tl_fail(&err, TALLY_ENOMEM, "out of memory");
+        return tl_cli_fail(cli, &err);
+    }
+    request->cli = cli;
+    if (read_request(request, args, &err) != TALLY_OK) {
+        return tl_cli_fail(cli, &err);
+    }
+    bool dry = tl_args_has(args, "dry-run");
+    if (!dry && (request->actor.by == NULL || request->actor.reason == NULL)) {
+        return tl_cli_usage(cli, "an erasure needs '--reason TEXT' and '--by WHO'");
+    }
+    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
+    enum tl_exit exit_status = tl_cli_open(cli, !dry, &ledger);
+    if (exit_status == TL_EXIT_OK && !dry) {
+        exit_status = preview(cli, args, ledger, request);
+    }
+    if (exit_status != TL_EXIT_OK) {
+        return exit_status;
+    }
+    request->options.dry_run = dry;
+    return erase(cli, args, ledger, request);
+}
+
+const struct tl_cmd tl_cmd_erase = {
+    .name = "erase",
+    .summary = "erase contents at somebody's request; the evidence stays",
+    .arguments = "",
+    .about =
+        "What goes is sealed in the ledger first, with who asked for it and why. Records on hold\n"
+        "are kept. Without --member the whole content goes; a member has to be one that the\n"
+        "policy in force sets apart. The ledger's own events are erased only if --id or --action\n"
+        "names them.\n",
+    .examples =
+        "tally erase --subject actor:u-41 --dry-run\n"
+        "tally erase --subject actor:u-41 --reason 'GDPR 17' --by dpo@example.com --ticket DSR-9\n"
+        "tally erase --id e7 --member /actor/name --reason 'GDPR 17' --by dpo@example.com --yes\n",
+    .opts = opts,
+    .takes_filters = true,
+    .run = run,
+};
