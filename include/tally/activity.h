@@ -35,7 +35,7 @@ struct tally_activity {
     uint64_t disk_free_bytes;
     char trouble[256]; /* why nothing is recorded, as the sequencer last noted; "" if nothing */
     uint64_t anchor_targets; /* configured */
-    int64_t anchored_s;      /* age of the last tally_anchor() that all targets took; -1: none */
+    int64_t anchored_s;      /* since all of them had a checkpoint; -1: never */
 };
 
 #define TALLY_ACTIVITY_INIT                                                                       \

@@ -192,9 +192,9 @@ static bool read_time(const ASN1_GENERALIZEDTIME *from, int64_t *out)
     return *out > 0;
 }
 
-static bool read_imprint(const TS_TST_INFO *info, uint8_t out[TL_SHA256_LEN])
+static bool read_imprint(TS_TST_INFO *info, uint8_t out[TL_SHA256_LEN])
 {
-    TS_MSG_IMPRINT *imprint = TS_TST_INFO_get_msg_imprint((TS_TST_INFO *)(uintptr_t)info);
+    TS_MSG_IMPRINT *imprint = TS_TST_INFO_get_msg_imprint(info);
     const ASN1_OBJECT *algorithm = NULL;
     if (imprint == NULL) {
         return false;

@@ -281,7 +281,7 @@ tally_status tally_anchor(struct tally_ledger *ledger, const char *const *target
     TL_TRY(read_targets(run, targets, count, err));
     TL_TRY(prepare(run, &lock_fd, err));
     tally_status status = run_all(run, err);
-    if (status == TALLY_OK) {
+    if (status == TALLY_OK && count == 0) {
         status = tl_anchor_note_success(run, err);
     }
     return status;

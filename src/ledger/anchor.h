@@ -93,9 +93,9 @@ tally_status tl_anchor_recover(struct tl_anchor_run *run, struct tally_error *er
 tally_status tl_anchor_token(const struct tl_paths *paths, uint64_t seq, struct tl_buf *out,
                              struct tally_error *err);
 
-/* Says on which day all of it was last done, in <ledger>/anchors/last. */
+/* Notes in <ledger>/anchors/last that all configured targets have a checkpoint now. */
 tally_status tl_anchor_note_success(const struct tl_anchor_run *run, struct tally_error *err);
-/* When that was, in seconds since 1970; 0: never. */
+/* When that was last so, in seconds since 1970; 0: never. */
 int64_t tl_anchor_last(const struct tl_paths *paths);
 
 /* anchor.c: keeps the checkpoint at hand for ever, with the lines that it has by now. */

@@ -43,8 +43,15 @@ static tally_status compare_file(const struct tl_anchor_run *run, const char *pa
     if (note == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot read a checkpoint");
     }
-    if (tl_io_read_file(path, TL_NOTE_LEN_MAX, &text, &len, NULL) != TALLY_OK ||
-        tl_note_parse(note, text, len, NULL) != TALLY_OK ||
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_io_read_file(path, TL_NOTE_LEN_MAX, &text, &len, &why);
+    if (status == TALLY_ENOTFOUND) {
+        return TALLY_OK;
+    }
+    if (status != TALLY_OK) {
+        return tl_fail_with(err, status, &why); /* who knows what is in it */
+    }
+    if (tl_note_parse(note, text, len, NULL) != TALLY_OK ||
         tl_checkpoint_parse(&there, note->body, NULL) != TALLY_OK ||
         !tl_str_equal(there.origin, run->note.body.origin)) {
         return TALLY_OK;

@@ -5,7 +5,7 @@
 #include "ledger/nodes.h"
 #include "project/witness.h"
 
-#define REQUEST_BYTES_MAX ((size_t)TL_NOTE_LEN_MAX + 64u * TL_PROOF_MAX)
+#define REQUEST_BYTES_MAX ((size_t)TL_NOTE_LEN_MAX + (size_t)64 * TL_PROOF_MAX)
 
 /* The newest of the kept checkpoints that the witness has signed: what it knows of the ledger, unless
  * something was lost on the way. */

@@ -35,6 +35,16 @@ static void remote_freep(git_remote **remote)
     git_remote_free(*remote);
 }
 
+static void config_freep(git_config **config)
+{
+    git_config_free(*config);
+}
+
+static void iterator_freep(git_config_iterator **iterator)
+{
+    git_config_iterator_free(*iterator);
+}
+
 static void odb_freep(git_odb **odb)
 {
     git_odb_free(*odb);
@@ -187,26 +197,70 @@ static tally_status push_branch(git_repository *repository, git_remote *remote,
                : tl_fail(err, TALLY_EIO, "committed, but the remote refused it: %s", push.refusal);
 }
 
+/* A value that belongs to a remote: "remote.NAME.url". */
+struct place {
+    char name[128];
+    char url[1024];
+    size_t count; /* of remotes */
+};
+
+static void take_entry(struct place *place, const git_config_entry *entry)
+{
+    static const struct tl_str prefix = { .text = "remote.", .len = 7 };
+    struct tl_str name = tl_str_of(entry->name);
+    if (!tl_str_starts(name, prefix) || name.len < prefix.len + 5 ||
+        memcmp(name.text + name.len - 4, ".url", 4) != 0) {
+        return;
+    }
+    name.text += prefix.len;
+    name.len -= prefix.len + 4;
+    place->count++;
+    if (place->count == 1 || tl_str_is(name, "origin")) {
+        tl_str_copy(place->name, sizeof(place->name), name);
+        tl_str_copy(place->url, sizeof(place->url), tl_str_of(entry->value));
+    }
+}
+
+/* git_remote_lookup() and git_remote_list() of libgit2 1.5 lose half a megabyte at each call. */
+static tally_status find_place(git_repository *repository, struct place *place,
+                               struct tally_error *err)
+{
+    TL_CLEANUP(config_freep) git_config *config = NULL;
+    TL_CLEANUP(iterator_freep) git_config_iterator *iterator = NULL;
+    git_config_entry *entry = NULL;
+    if (git_repository_config_snapshot(&config, repository) != 0 ||
+        git_config_iterator_new(&iterator, config) != 0) {
+        return explain(err, "cannot list the remotes");
+    }
+    while (git_config_next(&entry, iterator) == 0) {
+        take_entry(place, entry);
+    }
+    return TALLY_OK;
+}
+
 /* Finds the remote: "origin", or the only one. *remote_out is NULL if there is none. */
 static tally_status find_remote(git_repository *repository, git_remote **remote_out,
                                 struct tally_error *err)
 {
-    git_strarray names = { 0 };
+    struct place place = { .count = 0 };
+    git_remote_create_options options;
     *remote_out = NULL;
-    if (git_remote_list(&names, repository) != 0) {
-        return explain(err, "cannot list the remotes");
-    }
-    size_t count = names.count;
-    int rc = count == 0 ? GIT_ENOTFOUND : git_remote_lookup(remote_out, repository, "origin");
-    if (rc == GIT_ENOTFOUND && count == 1) {
-        rc = git_remote_lookup(remote_out, repository, names.strings[0]);
-    }
-    git_strarray_dispose(&names);
-    if (rc == 0 || count == 0) {
+    TL_TRY(find_place(repository, &place, err));
+    if (place.count == 0) {
         return TALLY_OK;
     }
-    return tl_fail(err, TALLY_EIO,
-                   "committed, but not pushed: none of the repository's remotes is 'origin'");
+    if (place.count > 1 && strcmp(place.name, "origin") != 0) {
+        return tl_fail(err, TALLY_EIO,
+                       "committed, but not pushed: none of the repository's remotes is 'origin'");
+    }
+    if (git_remote_create_options_init(&options, GIT_REMOTE_CREATE_OPTIONS_VERSION) != 0) {
+        return explain(err, "committed, but not pushed");
+    }
+    options.repository = repository;
+    options.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
+    return git_remote_create_with_opts(remote_out, place.url, &options) == 0
+               ? TALLY_OK
+               : explain(err, "committed, but not pushed");
 }
 
 static tally_status push_commit(git_repository *repository, struct tl_git_commit *out,
