@@ -41,7 +41,7 @@ struct tally_restore_options {
     uint64_t lost_size;          /* largest size known to have been signed; 0: that of the backup */
     const char *lost_checkpoint; /* note text of that size, if it is at hand; NULL */
     /* A bundle of the lost ledger, newer than the backup: its PURGE and ERASE records are applied
-     * again. NULL: none. */
+     * again. NULL: none. Not in this version: TALLY_ENOTSUP. */
     const char *bundle_dir;
     int dry_run;
 };
@@ -59,10 +59,11 @@ struct tally_restored {
 
 /*
  * Makes a ledger at `uri` from the backup in `dir`: a new incarnation with new origin and keys, whose
- * RESTORE record says where it comes from and what is lost. Auditors pin the new keys by hand.
+ * RESTORE record says where it comes from and what is lost. Auditors pin the new keys by hand. In place
+ * of a backup `dir` can be a ledger in SQLite whose keys are lost, with keys/trust.txt in it.
  *
  * Errors: TALLY_ECONFLICT there is something at `uri`; TALLY_ECORRUPT the backup does not verify;
- *         TALLY_EDENIED; TALLY_EIO
+ *         TALLY_EDENIED the trust file asks for an approval of RESTORE; TALLY_EIO
  */
 TALLY_API tally_status tally_restore(const char *dir, const char *uri,
                                      const struct tally_restore_options *options,

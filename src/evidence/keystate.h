@@ -31,7 +31,7 @@ struct tl_keystate {
     char origin[TL_ORIGIN_LEN_MAX + 1];
     uint32_t incarnation;
     uint32_t mac_gen;
-    uint64_t log_seq; /* of the leaf that named the log key in force: GENESIS or KEY */
+    uint64_t log_seq; /* of the leaf that named the log key in force: GENESIS, KEY or RESTORE */
     uint64_t mac_seq; /* the same of the MAC generation */
     struct tl_epoch_secret current;
     bool has_next;

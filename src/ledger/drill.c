@@ -3,11 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 
 #include "base/io.h"
 #include "ledger/events.h"
+#include "ledger/remove.h"
 #include "tree/tree.h"
 
 #define EVENTS_MIN   16u /* so many whole events at least lie below full tiles, and above them */
@@ -15,37 +15,9 @@
 #define SCHEME       "sqlite:"
 #define CODES_SIZE   1024u
 #define KEY_FILE_MAX ((size_t)64 << 10)
-#define FILES_OPEN   16
 
 static const char *const key_files[] = { "highwater", "trust.txt", "log.key", "state" };
 #define PUBLIC_FILES 2u /* of these */
-
-/* Copies of keys do not outlive the drill: the blocks of a file keep what was in it. */
-static void wipe_file(const char *path)
-{
-    static const uint8_t zeros[TL_KEYSTATE_LEN];
-    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd >= 0 && tl_io_write_at(fd, zeros, sizeof(zeros), 0, NULL) == TALLY_OK) {
-        (void)tl_io->fsync(fd); /* there is no more to be done */
-    }
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    const char *name = path + ftw->base;
-    if (type == FTW_F && (strcmp(name, "state") == 0 || strcmp(name, "log.key") == 0)) {
-        wipe_file(path);
-    }
-    return remove(path);
-}
-
-/* What is left cannot be helped, and the next step that needs the name free tells. */
-static void remove_tree(const char *path)
-{
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): it is safe without FTW_CHDIR */
-    (void)nftw(path, remove_entry, FILES_OPEN, FTW_DEPTH | FTW_PHYS);
-}
 
 const char *tl_drill_db(const struct tl_paths *paths)
 {
@@ -105,7 +77,7 @@ static tally_status make_directory(const char *path, struct tally_error *err)
 static tally_status copy_ledger(const struct tl_paths *from, const struct tl_paths *to,
                                 uint8_t needs, struct tally_error *err)
 {
-    remove_tree(to->dir);
+    tl_remove_tree(to->dir);
     TL_TRY(make_directory(to->dir, err));
     TL_TRY(make_directory(to->keys, err));
     TL_TRY(make_directory(to->checkpoints, err));
@@ -419,7 +391,7 @@ static tally_status drill_in(struct tl_drill *drill, const char *work_dir, tally
 {
     TL_TRY(make_directory(work_dir, err));
     tally_status status = attack_all(drill, fn, ctx, missed_out, err);
-    remove_tree(work_dir);
+    tl_remove_tree(work_dir);
     return status;
 }
 

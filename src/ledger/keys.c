@@ -185,6 +185,13 @@ static uint32_t generation_of(const uint8_t mac_key[TL_MAC_KEY_LEN])
 tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct tl_str origin,
                             struct tally_error *err)
 {
+    return tl_keys_create_next(keys_out, dir, origin, 1, 0, 0, err);
+}
+
+tally_status tl_keys_create_next(struct tl_keys **keys_out, const char *dir, struct tl_str origin,
+                                 uint32_t incarnation, uint32_t epoch, uint64_t seq,
+                                 struct tally_error *err)
+{
     tl_assert(origin.len <= TL_ORIGIN_LEN_MAX);
     TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = alloc_keys(dir);
     if (keys == NULL) {
@@ -192,8 +199,10 @@ tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct t
     }
     tl_random_bytes(keys->log_seed, sizeof(keys->log_seed));
     memcpy(keys->state.origin, origin.text, origin.len);
-    keys->state.incarnation = 1;
-    random_secret(&keys->state.current, 0);
+    keys->state.incarnation = incarnation;
+    keys->state.log_seq = seq;
+    keys->state.mac_seq = seq;
+    random_secret(&keys->state.current, epoch);
     tl_random_bytes(keys->state.current.mac_key, TL_MAC_KEY_LEN);
     keys->state.mac_gen = generation_of(keys->state.current.mac_key);
     TL_TRY(make_vkeys(keys, err));

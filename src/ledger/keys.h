@@ -29,6 +29,12 @@ struct tl_keys {
 tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct tl_str origin,
                             struct tally_error *err);
 
+/* The same for a ledger that goes on in another incarnation, whose keys begin in epoch `epoch` with the leaf
+ * at `seq`. */
+tally_status tl_keys_create_next(struct tl_keys **keys_out, const char *dir, struct tl_str origin,
+                                 uint32_t incarnation, uint32_t epoch, uint64_t seq,
+                                 struct tally_error *err);
+
 /*
  * Reads the keys. Errors: TALLY_EINVAL a file is open to others or is no key; TALLY_ENOTFOUND one
  * is missing (err names it); TALLY_ECORRUPT; TALLY_EIO; TALLY_ENOMEM

@@ -249,6 +249,10 @@ void tl_record_facts_of(struct tl_record_facts *facts, const struct tally_record
 /* open.c: paths and configuration for options; the caller releases *config_out. */
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
                              struct tl_config *config_out, struct tally_error *err);
+tally_status tl_origin_make(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl_paths *paths,
+                            const char *wanted, struct tally_error *err);
+tally_status tl_make_directories(const struct tl_paths *paths, struct tally_error *err);
+void tl_init_result_fill(struct tally_init_result *result, const struct tl_keys *keys);
 /* settings.c: reads the file again, with `settings` in front; of those with the same name the last one
  * counts. Owned: tl_config_freep(). */
 tally_status tl_config_reread(const struct tally_ledger *ledger,

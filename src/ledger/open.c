@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "evidence/trust.h"
 #include "ledger/ledger.h"
+#include "ledger/trust.h"
 
 #define DEFAULT_URI_CONFIG "tally.yaml"
 
@@ -58,8 +59,8 @@ tally_status tl_options_read(const struct tally_options *options, struct tl_path
 }
 
 /* "<host>/<directory>-<8 hex digits>": an origin is never used again, so it holds chance. */
-static tally_status make_origin(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl_paths *paths,
-                                const char *wanted, struct tally_error *err)
+tally_status tl_origin_make(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl_paths *paths,
+                            const char *wanted, struct tally_error *err)
 {
     char host[64] = "localhost";
     uint8_t random[4];
@@ -90,7 +91,6 @@ static tally_status make_origin(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl
     return TALLY_OK;
 }
 
-/* What an auditor who trusts these keys must pin, kept beside them until it is kept elsewhere. */
 static tally_status write_trust(const struct tl_paths *paths, const struct tl_keys *keys,
                                 struct tally_error *err)
 {
@@ -98,19 +98,7 @@ static tally_status write_trust(const struct tl_paths *paths, const struct tl_ke
     if (trust == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a trust file");
     }
-    trust->logs[0] = keys->log_key;
-    trust->log_count = 1;
-    trust->epochs[0] = keys->epoch_key;
-    trust->epoch_count = 1;
-    struct tl_buf text;
-    tl_buf_init(&text, TL_CONFIG_BYTES_MAX);
-    tl_trust_format(&text, trust);
-    tally_status status = tl_buf_status(&text);
-    if (status == TALLY_OK) {
-        status = tl_io_replace_file(paths->trust, text.data, text.len, 0644, err);
-    }
-    tl_buf_release(&text);
-    return status;
+    return tl_trust_write(trust, keys, paths->trust, err);
 }
 
 /* What is there already is not ours to write over. */
@@ -129,7 +117,7 @@ static tally_status check_vacant(const struct tl_paths *paths, struct tally_erro
                                    : TALLY_OK;
 }
 
-static tally_status make_directories(const struct tl_paths *paths, struct tally_error *err)
+tally_status tl_make_directories(const struct tl_paths *paths, struct tally_error *err)
 {
     TL_TRY(tl_io_make_directory(paths->dir, 0700, err));
     TL_TRY(tl_io_make_directory(paths->checkpoints, 0700, err));
@@ -161,7 +149,7 @@ static void remove_directories(const struct tl_paths *paths)
     (void)rmdir(paths->dir);
 }
 
-static void fill_result(struct tally_init_result *result, const struct tl_keys *keys)
+void tl_init_result_fill(struct tally_init_result *result, const struct tl_keys *keys)
 {
     (void)snprintf(result->origin, sizeof(result->origin), "%s", keys->state.origin);
     tl_vkey_format(result->log_key, &keys->log_key);
@@ -177,9 +165,9 @@ tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const stru
 {
     char name[TL_ORIGIN_LEN_MAX + 1];
     struct tl_keys *keys = NULL;
-    TL_TRY(make_origin(name, paths, origin, err));
+    TL_TRY(tl_origin_make(name, paths, origin, err));
     TL_TRY(tl_keys_create(&keys, paths->keys, tl_str_of(name), err));
-    fill_result(result, keys);
+    tl_init_result_fill(result, keys);
     if (!paths->memory) {
         tally_status status = write_trust(paths, keys, err);
         if (status != TALLY_OK) {
@@ -214,7 +202,7 @@ static tally_status init_at(const struct tl_paths *paths, const struct tl_config
                             struct tally_error *err)
 {
     TL_TRY(check_vacant(paths, err));
-    tally_status status = make_directories(paths, err);
+    tally_status status = tl_make_directories(paths, err);
     if (status == TALLY_OK) {
         status = fill_directories(paths, config, origin, result, err);
     }
@@ -332,11 +320,15 @@ static tally_status open_for_reading(struct tally_ledger *ledger, struct tally_e
     struct tl_reader reader;
     TL_TRY(tl_reader_get(ledger, &reader, err));
     ledger->is_volatile = (tl_store_caps(reader.store) & TALLY_STORE_VOLATILE) != 0;
-    tally_status status = tl_store_scan_checkpoints(reader.store, 0, read_origin, ledger, err);
+    uint64_t newest = 0; /* the name may have changed since the first one */
+    tally_status status = tl_store_newest_checkpoint(reader.store, &newest, err);
+    if (status == TALLY_OK) {
+        status = tl_store_scan_checkpoints(reader.store, newest, read_origin, ledger, err);
+    }
     tl_reader_put(ledger, &reader);
     if (status != TALLY_ECANCELED) {
         return status == TALLY_OK ? tl_fail(err, TALLY_ECORRUPT, "the ledger has no checkpoint")
-                                  : tl_fail(err, status, "cannot read the first checkpoint");
+                                  : tl_fail(err, status, "cannot read the newest checkpoint");
     }
     return TALLY_OK;
 }

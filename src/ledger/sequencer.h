@@ -65,6 +65,16 @@ tally_status tl_sequencer_resume(struct tl_sequencer **sequencer_out,
                                  const struct tl_sequencer_input *input, struct tally_error *err);
 
 /*
+ * Makes the ledger in the store go on as the incarnation that `control`, a RESTORE, begins at its end,
+ * sealed with the time `time_us`, by the keys of which control was made. What came before is not
+ * checked but for its head. Takes the keys, also on failure.
+ */
+tally_status tl_sequencer_restore(struct tl_sequencer **sequencer_out,
+                                  const struct tl_sequencer_input *input,
+                                  const struct tl_control *control, int64_t time_us,
+                                  struct tally_error *err);
+
+/*
  * Seals 1 to TL_BATCH_EVENTS_MAX events in one transaction, with an epoch switch before them if one
  * is due. On success every receipt is filled in. Errors: those of tally_append_events(); after
  * TALLY_ECORRUPT the sequencer refuses everything.

@@ -208,6 +208,21 @@ static void adopt_policy(struct tl_sequencer *seq, const struct tl_control *cont
     }
 }
 
+static void note_epoch(struct history *history)
+{
+    const struct tl_control *control = &history->control;
+    bool starts_epoch = control->kind == TL_LEAF_EPOCH || control->kind == TL_LEAF_GENESIS ||
+                        control->kind == TL_LEAF_RESTORE;
+    if (!starts_epoch || history->epoch_key_count == 2) {
+        return;
+    }
+    if (history->epoch_key_count == 0) {
+        history->newest_epoch =
+            control->kind == TL_LEAF_EPOCH ? control->epoch_to : history->leaf.epoch;
+    }
+    history->epoch_keys[history->epoch_key_count++] = control->epoch_key;
+}
+
 /* Goes back over the leaves that end a kept checkpoint, until it knows policy and epoch keys. */
 static tally_status read_back(struct tl_sequencer *seq, struct history *history,
                               struct tally_error *err)
@@ -227,16 +242,10 @@ static tally_status read_back(struct tl_sequencer *seq, struct history *history,
             continue;
         }
         bool starts_policy = control->kind == TL_LEAF_POLICY || control->kind == TL_LEAF_GENESIS;
-        bool starts_epoch = control->kind == TL_LEAF_EPOCH || control->kind == TL_LEAF_GENESIS;
         if (starts_policy && seq->policy->number == 0) {
             adopt_policy(seq, control);
         }
-        if (starts_epoch && history->epoch_key_count < 2) {
-            if (history->epoch_key_count == 0) {
-                history->newest_epoch = control->kind == TL_LEAF_EPOCH ? control->epoch_to : 0;
-            }
-            history->epoch_keys[history->epoch_key_count++] = control->epoch_key;
-        }
+        note_epoch(history);
     }
     return TALLY_OK;
 }
@@ -257,7 +266,8 @@ static tally_status check_genesis(struct tl_sequencer *seq, struct history *hist
     if (!history->is_control || genesis->kind != TL_LEAF_GENESIS) {
         return tl_fail(err, TALLY_ECORRUPT, "the ledger does not begin with GENESIS");
     }
-    if (!tl_str_is(genesis->origin, seq->keys->state.origin)) {
+    /* A later incarnation has another origin, which its log key bears: see check_keys(). */
+    if (seq->keys->state.incarnation == 1 && !tl_str_is(genesis->origin, seq->keys->state.origin)) {
         return other_ledger(seq, err);
     }
     seq->start_us = genesis->start_us;
@@ -431,15 +441,23 @@ static tally_status read_history(struct tl_sequencer *seq, struct history *histo
     return TALLY_OK;
 }
 
+static struct history *history_new(void)
+{
+    struct history *history = tl_alloc_array(1, sizeof(*history));
+    if (history != NULL) {
+        tl_arena_init(&history->arena, (size_t)64 << 20);
+    }
+    return history;
+}
+
 static tally_status check_store(struct tl_sequencer *seq, bool accept_clock,
                                 struct tally_error *err)
 {
-    TL_CLEANUP(history_freep) struct history *history = tl_alloc_array(1, sizeof(*history));
+    TL_CLEANUP(history_freep) struct history *history = history_new();
     TL_CLEANUP(tl_freep) struct tl_nodes *nodes = tl_alloc_array(1, sizeof(*nodes));
     if (history == NULL || nodes == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate what the start needs");
     }
-    tl_arena_init(&history->arena, (size_t)64 << 20);
     TL_TRY(read_history(seq, history, err));
     TL_TRY(tl_keys_tidy(seq->keys, err));
     TL_TRY(resolve_change(seq, history, err));
@@ -551,6 +569,44 @@ tally_status tl_sequencer_resume(struct tl_sequencer **sequencer_out,
     const struct tl_control nobody = { .kind = TL_LEAF_POLICY };
     uint64_t ignored = 0;
     TL_TRY(adopt_configuration(seq, seq->config, &nobody, &ignored, err));
+    *sequencer_out = TL_TAKE(seq);
+    return TALLY_OK;
+}
+
+/* Goes on from the tree that is there, with the keys of the incarnation to come. */
+static tally_status adopt_tree(struct tl_sequencer *seq, struct tally_error *err)
+{
+    TL_CLEANUP(history_freep) struct history *history = history_new();
+    TL_CLEANUP(tl_freep) struct tl_nodes *nodes = tl_alloc_array(1, sizeof(*nodes));
+    if (history == NULL || nodes == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate what a restore needs");
+    }
+    TL_TRY(read_history(seq, history, err));
+    TL_TRY(tl_frontier_unpack(&seq->now.frontier, seq->head.size, seq->head.frontier,
+                              seq->head.frontier_len));
+    nodes->store = seq->store;
+    nodes->size = seq->head.size;
+    nodes->err = err;
+    TL_TRY(tl_tiler_restore(seq->tiler, &seq->now.frontier, tl_nodes_get, nodes));
+    seq->now.epoch = seq->keys->state.current.epoch;
+    seq->last_checkpoint = seq->head.size;
+    seq->last_is_kept = true; /* the one before a RESTORE is kept for ever */
+    return TALLY_OK;
+}
+
+tally_status tl_sequencer_restore(struct tl_sequencer **sequencer_out,
+                                  const struct tl_sequencer_input *input,
+                                  const struct tl_control *control, int64_t time_us,
+                                  struct tally_error *err)
+{
+    TL_CLEANUP(freep) struct tl_sequencer *seq = alloc_sequencer(input, err);
+    if (seq == NULL) {
+        return TALLY_ENOMEM;
+    }
+    seq->broken = TALLY_ECORRUPT; /* until it was read: closing must not move the mark */
+    TL_TRY(adopt_tree(seq, err));
+    seq->broken = TALLY_OK;
+    TL_TRY(tl_seal_control_at(seq, control, time_us, time_us == seq->now.last_us, err));
     *sequencer_out = TL_TAKE(seq);
     return TALLY_OK;
 }

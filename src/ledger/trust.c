@@ -23,33 +23,85 @@ tally_status tl_trust_read(struct tl_trust **trust_out, const char *path, struct
     return TALLY_OK;
 }
 
-struct genesis {
+/* The leaves that name keys end a checkpoint that is kept for ever. */
+struct naming {
     struct tl_trust *trust;
     struct tl_arena arena;
-    bool found;
+    struct tl_control *control;
+    uint64_t *sizes;
+    size_t count;
+    size_t capacity;
+    bool begun; /* GENESIS was read */
 };
 
-static tally_status read_genesis(void *ctx, const struct tally_record *record)
+static void naming_release(struct naming *naming)
 {
-    struct genesis *genesis = ctx;
+    tl_arena_release(&naming->arena);
+    tl_free(naming->control);
+    tl_free(naming->sizes);
+}
+
+static tally_status note_size(void *ctx, const struct tally_checkpoint *checkpoint)
+{
+    struct naming *naming = ctx;
+    if (naming->count == naming->capacity) {
+        size_t capacity = naming->capacity == 0 ? 64 : 2 * naming->capacity;
+        uint64_t *sizes = tl_realloc_array(naming->sizes, capacity, sizeof(*sizes));
+        if (sizes == NULL) {
+            return TALLY_ENOMEM;
+        }
+        naming->sizes = sizes;
+        naming->capacity = capacity;
+    }
+    naming->sizes[naming->count++] = checkpoint->size;
+    return TALLY_OK;
+}
+
+static tally_status take_keys(struct naming *naming)
+{
+    struct tl_trust *trust = naming->trust;
+    const struct tl_control *control = naming->control;
+    bool full = trust->log_count == TL_TRUST_KEYS_MAX || trust->epoch_count == TL_TRUST_KEYS_MAX;
+    if (full) {
+        return TALLY_ELIMIT;
+    }
+    if (control->has_log_key) {
+        trust->logs[trust->log_count++] = control->log_key;
+    }
+    if (control->has_epoch_key) {
+        trust->epochs[trust->epoch_count++] = control->epoch_key;
+    }
+    return TALLY_OK;
+}
+
+static tally_status read_naming(void *ctx, const struct tally_record *record)
+{
+    struct naming *naming = ctx;
     struct tl_leaf leaf;
-    TL_CLEANUP(tl_freep) struct tl_control *control = tl_alloc_array(1, sizeof(*control));
-    if (control == NULL) {
-        return TALLY_ENOMEM;
-    }
     TL_TRY(tl_leaf_decode(&leaf, record->leaf, record->leaf_len, NULL));
-    if (leaf.kind != TL_LEAF_GENESIS) {
-        return TALLY_ECORRUPT;
+    bool names = leaf.kind == (record->seq == 0 ? TL_LEAF_GENESIS : TL_LEAF_RESTORE) ||
+                 leaf.kind == TL_LEAF_KEY;
+    if (!names) {
+        return record->seq == 0 ? TALLY_ECORRUPT : TALLY_OK;
     }
-    TL_TRY(tl_control_parse(control, &genesis->arena, leaf.kind,
+    naming->begun = true;
+    tl_arena_reset(&naming->arena);
+    TL_TRY(tl_control_parse(naming->control, &naming->arena, leaf.kind,
                             (const char *)record->leaf + TL_LEAF_LEN,
                             record->leaf_len - TL_LEAF_LEN, NULL));
-    genesis->trust->logs[0] = control->log_key;
-    genesis->trust->log_count = 1;
-    genesis->trust->epochs[0] = control->epoch_key;
-    genesis->trust->epoch_count = 1;
-    genesis->found = true;
-    return TALLY_OK;
+    return take_keys(naming);
+}
+
+static tally_status read_all(struct naming *naming, struct tally_store *store,
+                             struct tally_error *err)
+{
+    TL_TRY(tl_store_scan(store, 0, 1, read_naming, naming, err));
+    TL_TRY(tl_store_scan_checkpoints(store, 2, note_size, naming, err));
+    for (size_t i = 0; i < naming->count; i++) {
+        uint64_t size = naming->sizes[i];
+        TL_TRY(tl_store_scan(store, size - 1, size, read_naming, naming, err));
+    }
+    return naming->begun ? TALLY_OK : TALLY_ECORRUPT;
 }
 
 tally_status tl_trust_from_genesis(struct tl_trust **trust_out, struct tally_store *store,
@@ -57,16 +109,35 @@ tally_status tl_trust_from_genesis(struct tl_trust **trust_out, struct tally_sto
 {
     TL_CLEANUP(tl_freep) struct tl_trust *trust = NULL;
     TL_TRY(alloc_trust(&trust, err));
-    struct genesis genesis = { .trust = trust };
-    tl_arena_init(&genesis.arena, (size_t)4 << 20);
-    tally_status status = tl_store_scan(store, 0, 1, read_genesis, &genesis, err);
-    tl_arena_release(&genesis.arena);
-    if (status == TALLY_OK && !genesis.found) {
-        status = TALLY_ECORRUPT;
-    }
+    TL_CLEANUP(naming_release) struct naming naming = { .trust = trust };
+    tl_arena_init(&naming.arena, (size_t)4 << 20);
+    naming.control = tl_alloc_array(1, sizeof(*naming.control));
+    tally_status status = naming.control == NULL ? TALLY_ENOMEM : read_all(&naming, store, err);
     if (status != TALLY_OK) {
-        return tl_fail(err, status, "the ledger does not begin with a GENESIS that can be read");
+        return tl_fail(err, status,
+                       "the ledger does not begin with a GENESIS that can be read, or "
+                       "the keys that followed cannot");
     }
     *trust_out = TL_TAKE(trust);
     return TALLY_OK;
+}
+
+tally_status tl_trust_write(struct tl_trust *trust, const struct tl_keys *keys, const char *path,
+                            struct tally_error *err)
+{
+    if (trust->log_count == TL_TRUST_KEYS_MAX || trust->epoch_count == TL_TRUST_KEYS_MAX) {
+        return tl_fail(err, TALLY_ELIMIT, "a trust file holds %u keys of a kind",
+                       TL_TRUST_KEYS_MAX);
+    }
+    trust->logs[trust->log_count++] = keys->log_key;
+    trust->epochs[trust->epoch_count++] = keys->epoch_key;
+    struct tl_buf text;
+    tl_buf_init(&text, TL_CONFIG_BYTES_MAX);
+    tl_trust_format(&text, trust);
+    tally_status status = tl_buf_status(&text);
+    if (status == TALLY_OK) {
+        status = tl_io_replace_file(path, text.data, text.len, 0644, err);
+    }
+    tl_buf_release(&text);
+    return status;
 }

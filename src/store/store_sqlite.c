@@ -110,6 +110,10 @@ static tally_status sqlite_begin_read(struct tally_store *base, struct tally_err
 {
     struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_assert(!store->reading);
+    if (store->copying) { /* in the transaction that writes it */
+        store->reading = true;
+        return TALLY_OK;
+    }
     TL_TRY(tl_store_sqlite_run(store, TL_STMT_BEGIN_READ, err));
     struct tally_head head; /* the snapshot is taken with the first read, not by BEGIN */
     tally_status status = tl_store_sqlite_head(store, &head, err);
@@ -125,7 +129,9 @@ static void sqlite_end_read(struct tally_store *base)
     struct store_sqlite *store = tl_store_sqlite_of(base);
     tl_assert(store->reading);
     store->reading = false;
-    tl_store_sqlite_rollback(store);
+    if (!store->copying) {
+        tl_store_sqlite_rollback(store);
+    }
 }
 
 /* Copies the row of the head; returns false if it cannot be one. */
@@ -174,8 +180,7 @@ static tally_status sqlite_head(struct tally_store *base, struct tally_head *hea
     return tl_store_sqlite_head(tl_store_sqlite_of(base), head_out, err);
 }
 
-/* Binds the record to the five parameters that follow `param`. */
-static int bind_record(sqlite3_stmt *stmt, int param, const struct tally_record *record)
+int tl_store_sqlite_bind(sqlite3_stmt *stmt, int param, const struct tally_record *record)
 {
     int rc = sqlite3_bind_int64(stmt, param + 1, (int64_t)record->seq);
     rc |= sqlite3_bind_blob64(stmt, param + 2, record->leaf, record->leaf_len, SQLITE_STATIC);
@@ -195,7 +200,7 @@ static tally_status add_records(struct store_sqlite *store, const struct tally_b
         TL_TRY(tl_store_sqlite_stmt(store, rows > 1 ? TL_STMT_ADD_RECORDS : TL_STMT_ADD_RECORD,
                                     &stmt, err));
         for (size_t i = 0; i < rows; i++, at++) {
-            if (bind_record(stmt, (int)(5 * i), &batch->records[at]) != SQLITE_OK) {
+            if (tl_store_sqlite_bind(stmt, (int)(5 * i), &batch->records[at]) != SQLITE_OK) {
                 return tl_fail(err, TALLY_ELIMIT, "record %llu is too long for SQLite",
                                (unsigned long long)batch->records[at].seq);
             }

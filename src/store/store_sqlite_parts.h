@@ -75,6 +75,7 @@ struct store_sqlite {
     sqlite3 *db;                /* NULL after a commit that failed, until it is opened again */
     sqlite3_stmt *stmts[TL_STMT_COUNT]; /* NULL until first used */
     bool reading;
+    bool copying; /* see store_copy.h: snapshots are those of the transaction at hand */
     struct tl_sqlite_ids ids;
 
     /* What reduce() may have left copies of in the unused parts of pages, until reclaim() was there. */
@@ -91,6 +92,8 @@ extern const struct tl_sqlite_kind tl_sqlite_ledger_kind;
 /* Borrows the statement, compiling it if need be. */
 tally_status tl_store_sqlite_stmt(struct store_sqlite *store, enum tl_sqlite_stmt which,
                                   sqlite3_stmt **stmt_out, struct tally_error *err);
+/* Binds the record to the five parameters that follow `param`; gives a code of SQLite. */
+int tl_store_sqlite_bind(sqlite3_stmt *stmt, int param, const struct tally_record *record);
 tally_status tl_store_sqlite_head(struct store_sqlite *store, struct tally_head *head_out,
                                   struct tally_error *err);
 

@@ -7,8 +7,9 @@ import unittest
 
 from harness import TALLY, Case, main
 
-COMMANDS = ("approve bench checkpoint completion config count doctor drill erase export find get help import init "
-            "log proof reindex stats status tail verify version").split()
+COMMANDS = ("anchor approve backup bench checkpoint completion config count doctor drill epoch "
+            "erase export find get help hold import init keys log proof purge reindex restore "
+            "retention stats status tail verify version").split()
 ESCAPE = "\x1b"
 
 
