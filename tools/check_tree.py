@@ -48,6 +48,7 @@ HOMES = {
     "zlib.h": "src/codec/",
     "zstd.h": "src/codec/",
     "curl/": "src/project/",
+    "git2.h": "src/project/",
     "microhttpd.h": "src/server/",
     "cmocka.h": "tests/support/check.h",
     "jansson.h": "tests/",

@@ -34,11 +34,13 @@ struct tally_activity {
     int64_t newest_s;        /* age of the newest record */
     uint64_t disk_free_bytes;
     char trouble[256]; /* why nothing is recorded, as the sequencer last noted; "" if nothing */
+    uint64_t anchor_targets; /* configured */
+    int64_t anchored_s;      /* since all of them had a checkpoint; -1: never */
 };
 
-#define TALLY_ACTIVITY_INIT                                                                \
-    {                                                                                      \
-        sizeof(struct tally_activity), "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "" \
+#define TALLY_ACTIVITY_INIT                                                                       \
+    {                                                                                             \
+        sizeof(struct tally_activity), "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0, -1 \
     }
 
 /*

@@ -58,6 +58,10 @@ struct tally_epoch {
     uint64_t seal_size; /* of the newest seal; 0: there is none yet */
 };
 
+/* Says how it stands. Errors: TALLY_EIO, TALLY_ECORRUPT */
+TALLY_API tally_status tally_epoch_read(struct tally_ledger *ledger, struct tally_epoch *epoch_out,
+                                        struct tally_error *err);
+
 /*
  * Closes the epoch in force if its time is over. Epochs are bound to the clock: none can be closed
  * early. Errors: TALLY_EBUSY nobody is the sequencer; TALLY_EIO

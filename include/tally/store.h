@@ -81,7 +81,8 @@ struct tally_batch {
     const struct tally_tile *tiles;
     size_t tile_count;
     struct tally_checkpoint checkpoint; /* of size head.size */
-    uint64_t drop_checkpoint; /* size of a checkpoint that may be forgotten now; 0 for none */
+    uint64_t drop_checkpoint;           /* size of a checkpoint that may be forgotten now,
+                                 unless cosign() was called for it; 0 for none */
     struct tally_head head;
 };
 
@@ -213,6 +214,16 @@ struct tally_store_ops {
      */
     tally_status (*reclaim)(struct tally_store *store, uint64_t max_bytes, uint64_t *left_out,
                             struct tally_error *err);
+
+    /*
+     * Puts `note` in place of that of the checkpoint of `size` leaves, or back if it was forgotten
+     * meanwhile; that size is not above the head's. From then on the checkpoint is kept for ever: a
+     * drop_checkpoint that names it is passed over. May be called like reduce(), and in a volatile
+     * store on any handle. Durable when it returns. May be NULL: checkpoints then cannot be anchored
+     * (TALLY_ENOTSUP). TALLY_EINVAL: the ledger does not reach that far. TALLY_EBUSY: nothing was done.
+     */
+    tally_status (*cosign)(struct tally_store *store, uint64_t size, const char *note,
+                           size_t note_len, struct tally_error *err);
 };
 
 /* The part all stores share. A store embeds it as its first member, named `base`. */

@@ -21,6 +21,11 @@ static inline uint64_t tl_counter_get(struct tl_counter *counter)
     return atomic_load_explicit(&counter->value, memory_order_relaxed);
 }
 
+static inline void tl_counter_set(struct tl_counter *counter, uint64_t value)
+{
+    atomic_store_explicit(&counter->value, value, memory_order_relaxed);
+}
+
 static inline void tl_counter_reset(struct tl_counter *counter)
 {
     atomic_store_explicit(&counter->value, 0, memory_order_relaxed);

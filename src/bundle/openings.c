@@ -111,7 +111,8 @@ tally_status tl_openings_rewind(struct tl_openings *openings, struct tally_error
     if (status == TALLY_OK) {
         status = tl_openings_head_parse(&openings->head, &openings->arena, line, NULL);
     }
-    openings->head_read = status == TALLY_OK && openings->head.origin.len < sizeof(openings->origin);
+    openings->head_read =
+        status == TALLY_OK && openings->head.origin.len < sizeof(openings->origin);
     tl_str_copy(openings->origin, sizeof(openings->origin),
                 openings->head_read ? openings->head.origin : TL_STR(""));
     openings->head.origin = tl_str_of(openings->origin);

@@ -10,11 +10,11 @@
 
 /* Confined to one thread. A zeroed one must be opened; closing is always allowed. */
 struct tl_openings {
-    int fd;               /* -1 without a file */
-    uint64_t offset;      /* in the file, of what follows the buffer */
-    struct tl_buf buf;    /* what was read and not taken */
-    size_t at;            /* bytes of it that were taken */
-    bool torn;            /* the last line does not end, or is too long */
+    int fd;                /* -1 without a file */
+    uint64_t offset;       /* in the file, of what follows the buffer */
+    struct tl_buf buf;     /* what was read and not taken */
+    size_t at;             /* bytes of it that were taken */
+    bool torn;             /* the last line does not end, or is too long */
     struct tl_arena arena; /* of the line at hand */
     struct tl_openings_head head;
     bool head_read; /* it parsed */

@@ -10,7 +10,7 @@
 
 #define EVENT_BYTES_MAX ((size_t)TL_OPENING_LEN_MAX + ((size_t)1 << 20))
 #define OPENED_MAX      ((size_t)64 << 10)
-#define SIZES_MAX       ((size_t)4 << 20)  /* checkpoints: 450 years of hours */
+#define SIZES_MAX       ((size_t)4 << 20)   /* checkpoints: 450 years of hours */
 #define ABSENT_MAX      ((uint64_t)1 << 16) /* tiles of entries that a checkpoint may claim in vain */
 
 bool tl_bundle_is(const char *dir)
@@ -414,7 +414,9 @@ static tally_status check_size(struct tl_bundle *bundle, struct tally_error *err
         char name[TL_BUNDLE_NAME_SIZE];
         struct stat st;
         uint64_t at = n < tiles ? n : tiles;
-        struct tl_bundle_tile tile = { .level = TL_BUNDLE_ENTRIES, .n = at, .width = TL_TILE_WIDTH };
+        struct tl_bundle_tile tile = { .level = TL_BUNDLE_ENTRIES,
+                                       .n = at,
+                                       .width = TL_TILE_WIDTH };
         tl_bundle_tile_name(name, &tile);
         TL_TRY(tl_bundle_path(bundle->path, bundle->dir, name, err));
         low = stat(bundle->path, &st) == 0 ? 2 * at : low;
@@ -468,15 +470,28 @@ tally_status tl_bundle_open(struct tally_store **store_out, const char *dir,
     return TALLY_OK;
 }
 
-/* Whatever has no line in openings that are not complete was left out. */
-static bool is_withheld(void *ctx)
+static enum tl_handed say_absent(void *ctx)
 {
     const struct tl_bundle *bundle = ctx;
-    if (bundle->line != NULL) {
-        return bundle->line->state == TL_OPENING_WITHHELD;
+    if (bundle->line == NULL) {
+        bool partial = !bundle->has_openings ||
+                       (bundle->openings.head_read && !bundle->openings.head.complete);
+        return partial ? TL_HANDED_WITHHELD : TL_HANDED_SILENT;
     }
-    return !bundle->has_openings ||
-           (bundle->openings.head_read && !bundle->openings.head.complete);
+    switch (bundle->line->state) {
+    case TL_OPENING_WITHHELD:
+        return TL_HANDED_WITHHELD;
+    case TL_OPENING_PURGED:
+        return TL_HANDED_PURGED;
+    case TL_OPENING_ERASED:
+        return TL_HANDED_ERASED;
+    case TL_OPENING_EVICTED:
+        return TL_HANDED_EVICTED;
+    case TL_OPENING_CONTROL:
+    case TL_OPENING_CONTENT: /* whose parts do not fit, which is a finding */
+        break;
+    }
+    return TL_HANDED_SILENT;
 }
 
 static bool is_member_withheld(void *ctx, struct tl_str pointer)
@@ -499,8 +514,10 @@ static tally_status partial_tile(void *ctx, uint32_t level, uint64_t n, uint32_t
 
 struct tl_handover tl_bundle_handover(struct tally_store *store)
 {
-    return (struct tl_handover){ .ctx = tl_bundle_of(store),
-                                 .is_withheld = is_withheld,
+    struct tl_bundle *bundle = tl_bundle_of(store);
+    return (struct tl_handover){ .ctx = bundle,
+                                 .is_malformed = bundle->note != NULL && bundle->size == 0,
+                                 .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
                                  .partial_tile = partial_tile };
 }

@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "cli/cmd.h"
+#include "cli/export_bundle.h"
 #include "cli/out.h"
 
 static const struct tl_opt opts[] = {
@@ -12,6 +13,11 @@ static const struct tl_opt opts[] = {
     { "output", 0, "FILE", "where to; the file appears when it is whole; else stdout" },
     { "bom", 0, NULL, "csv: begin with a byte order mark" },
     { "no-formula-guard", 0, NULL, "csv: leave cells alone that a spreadsheet would run" },
+    { "bundle", 0, "DIR", "write an evidence bundle to this new directory" },
+    { "tlog", 0, "DIR", "write a C2SP tlog-tiles directory, without contents" },
+    { "proofs", 0, NULL, "bundle: also a proof for each record whose content goes along" },
+    { "withhold", 0, "POINTER", "bundle: this erasable member stays here; may be repeated" },
+    { "by", 0, "WHO", "who exports, for the record in the ledger" },
     { 0 },
 };
 
@@ -169,25 +175,15 @@ static tally_status print_result(const struct tally_export_result *result, const
     return tl_js_print(&js, stdout, err);
 }
 
-/* An export is an act on the ledger. Whoever may only read, or while another process writes, can
- * export all the same, and is told that it is not on record. */
-static void record_act(struct tl_cli *cli, const struct tally_export_result *result)
-{
-    struct tally_options options = tl_cli_options(cli);
-    options.writable = 1;
-    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
-    struct tally_receipt receipt = { 0 };
-    struct tally_error err = TALLY_ERROR_INIT;
-    if (tally_open(&ledger, &options, &err) != TALLY_OK ||
-        tally_record_act(ledger, "tally.export", NULL, result->manifest, &receipt, &err) !=
-            TALLY_OK) {
-        tl_cli_note(cli, "this export is not on record in the ledger: %s", err.message);
-    }
-}
-
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
     struct tally_error err = TALLY_ERROR_INIT;
+    if (tl_export_is_bundle(args)) {
+        return tl_export_bundle(cli, args);
+    }
+    if (tl_args_has(args, "proofs") || tl_args_has(args, "withhold")) {
+        return tl_cli_usage(cli, "--proofs and --withhold go with --bundle");
+    }
     TL_CLEANUP(tl_query_args_release) struct tl_query_args conditions = { 0 };
     if (tl_query_args_read(&conditions, args, &err) != TALLY_OK) {
         return tl_cli_fail(cli, &err);
@@ -214,7 +210,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         return tl_cli_fail(cli, &err);
     }
     tl_ledger_closep(&ledger);
-    record_act(cli, &result);
+    tl_export_record(cli, tl_args_value(args, "by"), result.manifest);
     if (sink.path != NULL) {
         tl_cli_note(cli, "%llu records written to %s", (unsigned long long)result.count, sink.path);
     }
@@ -223,13 +219,16 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 
 const struct tl_cmd tl_cmd_export = {
     .name = "export",
-    .summary = "write records to a file or to stdout",
+    .summary = "write records to a file, or evidence to a directory",
     .arguments = "",
     .about =
         "In the order of the ledger, as of one moment. The end of an export says what it held:\n"
-        "the last line of ndjson, the member \"export\" of json, FILE.manifest.json of csv.\n",
+        "the last line of ndjson, the member \"export\" of json, FILE.manifest.json of csv.\n"
+        "A bundle is evidence: it holds all leaves, signatures and, of the records that fit, the\n"
+        "contents, and is checked without the ledger. --tlog is the same without contents.\n",
     .examples = "tally export --format csv --from 2026-03-01 --to 2026-04-01 --output march.csv\n"
-                "tally export --action 'user.*' | jq -c .event\n",
+                "tally export --action 'user.*' | jq -c .event\n"
+                "tally export --bundle audit-2026 --withhold /source/ip --by dpo@example.com\n",
     .opts = opts,
     .takes_filters = true,
     .run = run,

@@ -8,8 +8,9 @@
 #include "cli/out.h"
 
 static const struct tl_opt opts[] = {
-    { "output", 0, "FILE", "make, consistency: where to write it; else stdout" },
-    { "trust", 0, "FILE", "check: the keys to trust" },
+    { "output", 0, "FILE", "where to write it; else stdout" },
+    { "check", 0, "FILE", "check this proof; needs --trust" },
+    { "trust", 0, "FILE", "the keys to trust" },
     { 0 },
 };
 
@@ -39,7 +40,8 @@ static tally_status write_out(const struct tl_args *args, const char *text, stru
     return tl_io_replace_file(path, text, strlen(text), 0644, err);
 }
 
-static enum tl_exit make(struct tl_cli *cli, const struct tl_args *args, bool consistency)
+static enum tl_exit make(struct tl_cli *cli, const struct tl_args *args, const char *what,
+                         bool consistency)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
@@ -51,10 +53,9 @@ static enum tl_exit make(struct tl_cli *cli, const struct tl_args *args, bool co
     uint64_t number = 0;
     tally_status status = TALLY_OK;
     if (!consistency) {
-        status = find_seq(ledger, args->rest[1], &number, &err);
+        status = find_seq(ledger, what, &number, &err);
         status = status != TALLY_OK ? status : tally_proof_make(ledger, number, &text, &err);
-    } else if (tl_parse_u64(args->rest[1], strlen(args->rest[1]), UINT64_MAX, &number) !=
-               TALLY_OK) {
+    } else if (tl_parse_u64(what, strlen(what), UINT64_MAX, &number) != TALLY_OK) {
         return tl_cli_usage(cli, "'tally proof consistency' takes the older size as a number");
     } else {
         status = tally_consistency_make(ledger, number, &text, &err);
@@ -94,11 +95,11 @@ static tally_status print_result(const struct tl_cli *cli, const struct tally_pr
     return tl_js_print(&js, stdout, err);
 }
 
-static enum tl_exit check(struct tl_cli *cli, const struct tl_args *args)
+static enum tl_exit check(struct tl_cli *cli, const struct tl_args *args, const char *path)
 {
     const char *trust_path = tl_args_value(args, "trust");
     if (trust_path == NULL) {
-        return tl_cli_usage(cli, "'tally proof check' needs --trust FILE");
+        return tl_cli_usage(cli, "checking a proof needs --trust FILE");
     }
     struct tally_error err = TALLY_ERROR_INIT;
     TL_CLEANUP(tl_freep) char *proof = NULL;
@@ -106,7 +107,7 @@ static enum tl_exit check(struct tl_cli *cli, const struct tl_args *args)
     size_t proof_len = 0;
     size_t trust_len = 0;
     struct tally_proof_result result = { 0 };
-    if (tl_file_read(args->rest[1], TL_CONFIG_BYTES_MAX, &proof, &proof_len, &err) != TALLY_OK ||
+    if (tl_file_read(path, TL_CONFIG_BYTES_MAX, &proof, &proof_len, &err) != TALLY_OK ||
         tl_file_read(trust_path, TL_CONFIG_BYTES_MAX, &trust, &trust_len, &err) != TALLY_OK ||
         tally_proof_check(proof, proof_len, trust, trust_len, &result, &err) != TALLY_OK ||
         print_result(cli, &result, &err) != TALLY_OK) {
@@ -119,31 +120,40 @@ static enum tl_exit check(struct tl_cli *cli, const struct tl_args *args)
 
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
-    if (strcmp(args->rest[0], "make") == 0) {
-        return make(cli, args, false);
+    const char *to_check = tl_args_value(args, "check");
+    const char *verb = args->rest_count > 0 ? args->rest[0] : "";
+    if (to_check != NULL) {
+        return args->rest_count == 0
+                   ? check(cli, args, to_check)
+                   : tl_cli_usage(cli, "--check takes a file, and nothing else is to be named");
     }
-    if (strcmp(args->rest[0], "consistency") == 0) {
-        return make(cli, args, true);
+    if (args->rest_count == 1) {
+        return make(cli, args, verb, false);
     }
-    if (strcmp(args->rest[0], "check") == 0) {
-        return check(cli, args);
+    if (args->rest_count == 2 && strcmp(verb, "make") == 0) {
+        return make(cli, args, args->rest[1], false);
     }
-    return tl_cli_usage(cli, "'tally proof' takes make, check or consistency");
+    if (args->rest_count == 2 && strcmp(verb, "consistency") == 0) {
+        return make(cli, args, args->rest[1], true);
+    }
+    if (args->rest_count == 2 && strcmp(verb, "check") == 0) {
+        return check(cli, args, args->rest[1]);
+    }
+    return tl_cli_usage(cli, "'tally proof' takes a record, --check FILE, or consistency OLD-SIZE");
 }
 
 const struct tl_cmd tl_cmd_proof = {
     .name = "proof",
     .summary = "make and check proofs that leave the house",
-    .arguments = "make ID|SEQ | check FILE | consistency OLD-SIZE",
+    .arguments = "ID|SEQ | --check FILE | consistency OLD-SIZE",
     .about =
         "A proof shows that a record is under a signed checkpoint. Checking one needs the proof\n"
-        "and a trust file, no ledger.\n",
-    .examples = "tally proof make 7 --output record-7.proof\n"
+        "and a trust file, no ledger. 'proof make ID' and 'proof check FILE' are the same.\n",
+    .examples = "tally proof 7 --output record-7.tlog-proof\n"
                 "tally checkpoint --trust > trust.txt\n"
-                "tally proof check record-7.proof --trust trust.txt\n"
+                "tally proof --check record-7.tlog-proof --trust trust.txt\n"
                 "tally proof consistency 4096\n",
     .opts = opts,
-    .rest_min = 2,
     .rest_max = 2,
     .run = run,
 };

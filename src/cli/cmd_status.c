@@ -11,7 +11,8 @@
 #define ALONE_S          2  /* another process takes over sooner than that */
 #define DISK_LOW_BYTES   (UINT64_C(1) << 30)
 #define DISK_EMPTY_BYTES (UINT64_C(64) << 20)
-#define PROBLEMS_MAX     5u
+#define ANCHOR_OLD_S     172800 /* two days */
+#define PROBLEMS_MAX     6u
 
 static const struct tl_opt opts[] = {
     { "watch", 0, NULL, "show it again every two seconds, until SIGINT" },
@@ -82,6 +83,14 @@ static void look(struct problems *problems, const struct tally_activity *activit
                     "make room: on a full disk events wait for it, and then are lost",
                     "the disk has %" PRIu64 " MiB left", activity->disk_free_bytes >> 20);
     }
+    if (activity->anchor_targets > 0 &&
+        (activity->anchored_s < 0 || activity->anchored_s > ANCHOR_OLD_S)) {
+        add_problem(problems, false, "run 'tally anchor', every day at least, and see what it says",
+                    activity->anchored_s < 0
+                        ? "no checkpoint was taken to the %" PRIu64 " anchor targets yet"
+                        : "the %" PRIu64 " anchor targets had no checkpoint for two days",
+                    activity->anchor_targets);
+    }
     if (activity->quarantined > 0) {
         add_problem(problems, false,
                     "what could be read of them is recorded, the rest is declared as lost; look at "
@@ -136,6 +145,12 @@ static void add_json(struct tl_js *js, const struct tally_activity *activity,
     tl_js_u64(js, "dropped", activity->dropped);
     tl_js_bool(js, "dropped_is_exact", activity->dropped_is_exact != 0);
     tl_js_u64(js, "gaps", activity->gaps);
+    tl_js_u64(js, "anchor_targets", activity->anchor_targets);
+    if (activity->anchored_s < 0) {
+        tl_js_null(js, "anchored_s");
+    } else {
+        tl_js_u64(js, "anchored_s", (uint64_t)activity->anchored_s);
+    }
     tl_js_u64(js, "disk_free_bytes", activity->disk_free_bytes);
     tl_js_text(js, "trouble", activity->trouble);
     tl_js_open(js, "problems", '[');
@@ -195,6 +210,13 @@ static void add_rows(struct tl_table *table, const struct tally_activity *activi
             activity->quarantined);
     add_row(table, "lost", "%s%" PRIu64 " events, %" PRIu64 " gap records",
             activity->dropped_is_exact != 0 ? "" : "at least ", activity->dropped, activity->gaps);
+    if (activity->anchored_s >= 0) {
+        add_row(table, "anchored", "%" PRId64 " s ago, %" PRIu64 " targets configured",
+                activity->anchored_s, activity->anchor_targets);
+    } else {
+        add_row(table, "anchored", "never, %" PRIu64 " targets configured",
+                activity->anchor_targets);
+    }
     add_row(table, "disk", "%" PRIu64 " MiB free", activity->disk_free_bytes >> 20);
     for (size_t i = 0; i < problems->count; i++) {
         add_row(table, "problem", "%s", problems->items[i].what);

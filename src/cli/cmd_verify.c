@@ -121,7 +121,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     options.ctx = &watch;
     tl_stop_install();
     TL_CLEANUP(free_report) struct tally_report *report = NULL;
-    tally_status status = tally_verify_at(args->rest_count > 0 ? args->rest[0] : cli->ledger, &options, &report, &err);
+    tally_status status = tally_verify_at(args->rest_count > 0 ? args->rest[0] : cli->ledger,
+                                          &options, &report, &err);
     tl_progress_end(&watch.progress);
     if (status == TALLY_OK) {
         bool as_json = cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON;
@@ -134,10 +135,11 @@ const struct tl_cmd tl_cmd_verify = {
     .name = "verify",
     .summary = "check that nothing was changed, removed or slipped in",
     .arguments = "[BUNDLE_OR_TLOG]",
-    .about = "Of the ledger; or of an evidence bundle or a tlog-tiles directory, as 'tally export'\n"
-             "writes them, which needs --trust: nothing that comes with a bundle is believed.\n"
-             "The evidence is always checked as a whole; the options choose whose contents are\n"
-             "compared with it. Exit status: 0 VERIFIED, 1 TAMPERED, 2 UNVERIFIABLE.\n",
+    .about =
+        "Of the ledger; or of an evidence bundle or a tlog-tiles directory, as 'tally export'\n"
+        "writes them, which needs --trust: nothing that comes with a bundle is believed.\n"
+        "The evidence is always checked as a whole; the options choose whose contents are\n"
+        "compared with it. Exit status: 0 VERIFIED, 1 TAMPERED, 2 UNVERIFIABLE.\n",
     .examples = "tally verify\n"
                 "tally verify --against /mnt/safe/checkpoint --mac-key /mnt/safe/mac.key\n"
                 "tally verify --newest 10000 --json\n"

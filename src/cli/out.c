@@ -136,6 +136,13 @@ void tl_table_u64(struct tl_table *table, uint64_t value)
     tl_table_text(table, text);
 }
 
+void tl_table_time(struct tl_table *table, int64_t us)
+{
+    char text[TL_TIME_SIZE] = "";
+    (void)tl_time_format_fixed(text, us); /* "" beyond the year 9999 */
+    tl_table_text(table, text);
+}
+
 static void print_padding(size_t count)
 {
     for (size_t i = 0; i < count; i++) {

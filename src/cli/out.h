@@ -69,6 +69,7 @@ void tl_table_release(struct tl_table *table);
 void tl_table_cell(struct tl_table *table, struct tl_str text, enum tl_style style);
 void tl_table_text(struct tl_table *table, const char *text); /* a plain cell; NULL is empty */
 void tl_table_u64(struct tl_table *table, uint64_t value);
+void tl_table_time(struct tl_table *table, int64_t us); /* microseconds since 1970 */
 
 /* Prints the rows so far, and before the first ones the header, and forgets them. Errors:
  * TALLY_ENOMEM if a cell found no memory */

@@ -15,17 +15,24 @@ enum {
     STATE_AT_NEXT = 88,
     STATE_AT_ORIGIN_LEN = 156,
     STATE_AT_ORIGIN = 157,
-    STATE_AT_ZERO = 357,
+    STATE_AT_LOG_SEQ = 357, /* from here on all zero in version 1 */
+    STATE_AT_MAC_SEQ = 365,
+    STATE_AT_CHANGE = 373,
+    STATE_AT_ZERO = 441,
     STATE_AT_CHECKSUM = 480,
 };
 #define STATE_MAGIC    0x544c4b31u /* "TLK1" */
-#define STATE_VERSION  1u
+#define STATE_VERSION  1u          /* of a ledger whose keys were never replaced; */
+#define STATE_CHANGED  2u          /* else */
 #define STATE_HAS_NEXT 1u
+#define STATE_HAS_LOG  2u
+#define STATE_HAS_MAC  4u
 #define SECRET_LEN     68u
 
 _Static_assert(STATE_AT_NEXT == STATE_AT_CURRENT + SECRET_LEN, "layout");
 _Static_assert(STATE_AT_ORIGIN_LEN == STATE_AT_NEXT + SECRET_LEN, "layout");
-_Static_assert(STATE_AT_ZERO == STATE_AT_ORIGIN + TL_ORIGIN_LEN_MAX, "layout");
+_Static_assert(STATE_AT_LOG_SEQ == STATE_AT_ORIGIN + TL_ORIGIN_LEN_MAX, "layout");
+_Static_assert(STATE_AT_ZERO == STATE_AT_CHANGE + SECRET_LEN, "layout");
 _Static_assert(STATE_AT_CHECKSUM + TL_SHA256_LEN == TL_KEYSTATE_LEN, "layout");
 
 static void put_secret(uint8_t out[SECRET_LEN], const struct tl_epoch_secret *secret)
@@ -42,21 +49,50 @@ static void get_secret(struct tl_epoch_secret *secret, const uint8_t bytes[SECRE
     memcpy(secret->mac_key, bytes + 36, sizeof(secret->mac_key));
 }
 
+static void put_change(uint8_t out[SECRET_LEN], const struct tl_key_change *change)
+{
+    if (change->has_log) {
+        memcpy(out, change->log_seed, sizeof(change->log_seed));
+    }
+    if (change->has_mac) {
+        memcpy(out + 32, change->mac_key, sizeof(change->mac_key));
+        tl_put_be32(out + 64, change->mac_gen);
+    }
+}
+
+static void get_change(struct tl_key_change *change, const uint8_t bytes[SECRET_LEN],
+                       uint32_t flags)
+{
+    change->has_log = (flags & STATE_HAS_LOG) != 0;
+    change->has_mac = (flags & STATE_HAS_MAC) != 0;
+    memcpy(change->log_seed, bytes, sizeof(change->log_seed));
+    memcpy(change->mac_key, bytes + 32, sizeof(change->mac_key));
+    change->mac_gen = tl_get_be32(bytes + 64);
+}
+
 void tl_keystate_encode(uint8_t out[TL_KEYSTATE_LEN], const struct tl_keystate *state)
 {
     struct tl_str origin = tl_str_of(state->origin);
     tl_assert(tl_origin_is_valid(origin));
     tl_assert(state->incarnation > 0);
     tl_assert(!state->has_next || state->next.epoch > state->current.epoch);
+    bool changes = state->change.has_log || state->change.has_mac;
+    tl_assert(!state->has_next || !changes);
+    bool changed = changes || state->log_seq > 0 || state->mac_seq > 0;
 
     memset(out, 0, TL_KEYSTATE_LEN);
     tl_put_be32(out + STATE_AT_MAGIC, STATE_MAGIC);
-    tl_put_be32(out + STATE_AT_VERSION, STATE_VERSION);
+    tl_put_be32(out + STATE_AT_VERSION, changed ? STATE_CHANGED : STATE_VERSION);
+    tl_put_be64(out + STATE_AT_LOG_SEQ, state->log_seq);
+    tl_put_be64(out + STATE_AT_MAC_SEQ, state->mac_seq);
+    put_change(out + STATE_AT_CHANGE, &state->change);
     tl_put_be32(out + STATE_AT_INCARNATION, state->incarnation);
     tl_put_be32(out + STATE_AT_MAC_GEN, state->mac_gen);
     put_secret(out + STATE_AT_CURRENT, &state->current);
+    tl_put_be32(out + STATE_AT_FLAGS, (state->has_next ? STATE_HAS_NEXT : 0u) |
+                                          (state->change.has_log ? STATE_HAS_LOG : 0u) |
+                                          (state->change.has_mac ? STATE_HAS_MAC : 0u));
     if (state->has_next) {
-        tl_put_be32(out + STATE_AT_FLAGS, STATE_HAS_NEXT);
         put_secret(out + STATE_AT_NEXT, &state->next);
     }
     out[STATE_AT_ORIGIN_LEN] = (uint8_t)origin.len;
@@ -73,6 +109,26 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return any == 0;
 }
 
+/* What is not there is zero, and what is there is not. */
+static bool change_fits(const uint8_t *bytes, uint32_t flags)
+{
+    const uint8_t *change = bytes + STATE_AT_CHANGE;
+    bool has_log = (flags & STATE_HAS_LOG) != 0;
+    bool has_mac = (flags & STATE_HAS_MAC) != 0;
+    bool any = has_log || has_mac || !is_zero(bytes + STATE_AT_LOG_SEQ, 16);
+    return is_zero(change, 32) == !has_log && is_zero(change + 32, 32) == !has_mac &&
+           (has_mac || is_zero(change + 64, 4)) && ((flags & STATE_HAS_NEXT) == 0 || !has_log) &&
+           ((flags & STATE_HAS_NEXT) == 0 || !has_mac) &&
+           tl_get_be32(bytes + STATE_AT_VERSION) == (any ? STATE_CHANGED : STATE_VERSION);
+}
+
+static bool next_fits(const uint8_t *bytes, uint32_t flags)
+{
+    return (flags & STATE_HAS_NEXT) != 0
+               ? tl_get_be32(bytes + STATE_AT_NEXT) > tl_get_be32(bytes + STATE_AT_CURRENT)
+               : is_zero(bytes + STATE_AT_NEXT, SECRET_LEN);
+}
+
 /* Says what is wrong with the bytes of a state; NULL if nothing. */
 static const char *find_fault(const uint8_t *bytes, size_t len)
 {
@@ -84,19 +140,18 @@ static const char *find_fault(const uint8_t *bytes, size_t len)
     if (memcmp(checksum, bytes + STATE_AT_CHECKSUM, sizeof(checksum)) != 0) {
         return "has a wrong checksum";
     }
-    if (tl_get_be32(bytes + STATE_AT_VERSION) != STATE_VERSION) {
+    uint32_t version = tl_get_be32(bytes + STATE_AT_VERSION);
+    if (version != STATE_VERSION && version != STATE_CHANGED) {
         return "is of another version";
     }
     uint32_t flags = tl_get_be32(bytes + STATE_AT_FLAGS);
-    bool next_fits = flags == STATE_HAS_NEXT ? tl_get_be32(bytes + STATE_AT_NEXT) >
-                                                   tl_get_be32(bytes + STATE_AT_CURRENT)
-                                             : is_zero(bytes + STATE_AT_NEXT, SECRET_LEN);
     size_t origin_len = bytes[STATE_AT_ORIGIN_LEN];
     struct tl_str origin = { .text = (const char *)bytes + STATE_AT_ORIGIN, .len = origin_len };
-    if (flags > STATE_HAS_NEXT || !next_fits || tl_get_be32(bytes + STATE_AT_INCARNATION) == 0 ||
+    if (flags > (STATE_HAS_NEXT | STATE_HAS_LOG | STATE_HAS_MAC) || !next_fits(bytes, flags) ||
+        !change_fits(bytes, flags) || tl_get_be32(bytes + STATE_AT_INCARNATION) == 0 ||
         origin_len > TL_ORIGIN_LEN_MAX || !tl_origin_is_valid(origin) ||
-        !is_zero(bytes + STATE_AT_ORIGIN + origin_len,
-                 STATE_AT_CHECKSUM - STATE_AT_ORIGIN - origin_len)) {
+        !is_zero(bytes + STATE_AT_ORIGIN + origin_len, TL_ORIGIN_LEN_MAX - origin_len) ||
+        !is_zero(bytes + STATE_AT_ZERO, STATE_AT_CHECKSUM - STATE_AT_ZERO)) {
         return "has a value out of range";
     }
     return NULL;
@@ -112,11 +167,14 @@ tally_status tl_keystate_decode(struct tl_keystate *out, const uint8_t *bytes, s
     *out = (struct tl_keystate){
         .incarnation = tl_get_be32(bytes + STATE_AT_INCARNATION),
         .mac_gen = tl_get_be32(bytes + STATE_AT_MAC_GEN),
-        .has_next = tl_get_be32(bytes + STATE_AT_FLAGS) == STATE_HAS_NEXT,
+        .log_seq = tl_get_be64(bytes + STATE_AT_LOG_SEQ),
+        .mac_seq = tl_get_be64(bytes + STATE_AT_MAC_SEQ),
+        .has_next = (tl_get_be32(bytes + STATE_AT_FLAGS) & STATE_HAS_NEXT) != 0,
     };
     memcpy(out->origin, bytes + STATE_AT_ORIGIN, bytes[STATE_AT_ORIGIN_LEN]);
     get_secret(&out->current, bytes + STATE_AT_CURRENT);
     get_secret(&out->next, bytes + STATE_AT_NEXT);
+    get_change(&out->change, bytes + STATE_AT_CHANGE, tl_get_be32(bytes + STATE_AT_FLAGS));
     return TALLY_OK;
 }
 

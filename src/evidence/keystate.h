@@ -17,14 +17,26 @@ struct tl_epoch_secret {
     uint8_t mac_key[TL_MAC_KEY_LEN];  /* K[epoch] */
 };
 
-/* keys/state. Wipe with explicit_bzero(). */
+/* Secrets that a KEY leaf is about to put in force: a new log key, a new MAC generation, or both. */
+struct tl_key_change {
+    bool has_log;
+    bool has_mac;
+    uint32_t mac_gen;
+    uint8_t log_seed[TL_ED25519_KEY_LEN];
+    uint8_t mac_key[TL_MAC_KEY_LEN]; /* K0, which is K[epoch] of the epoch in force */
+};
+
+/* keys/state. Wipe with explicit_bzero(). `next` and `change` are never there together. */
 struct tl_keystate {
     char origin[TL_ORIGIN_LEN_MAX + 1];
     uint32_t incarnation;
     uint32_t mac_gen;
+    uint64_t log_seq; /* of the leaf that named the log key in force: GENESIS or KEY */
+    uint64_t mac_seq; /* the same of the MAC generation */
     struct tl_epoch_secret current;
     bool has_next;
     struct tl_epoch_secret next;
+    struct tl_key_change change;
 };
 
 #define TL_KEYSTATE_LEN 512u /* bytes, always: overwriting the old inode then covers all of it */

@@ -95,8 +95,7 @@ tally_status tl_openings_head_parse(struct tl_openings_head *out, struct tl_aren
 
 void tl_openings_head_format(struct tl_buf *out, const struct tl_openings_head *head)
 {
-    tl_buf_addf(out,
-                "{\"complete\":%s,\"count\":%llu,\"format\":\"" FORMAT "\",\"origin\":", /* */
+    tl_buf_addf(out, "{\"complete\":%s,\"count\":%llu,\"format\":\"" FORMAT "\",\"origin\":", /* */
                 head->complete ? "true" : "false", (unsigned long long)head->count);
     tl_json_write_string(out, head->origin);
     tl_buf_addf(out, ",\"size\":%llu}", (unsigned long long)head->size);

@@ -30,6 +30,7 @@ static tally_status note_size(void *ctx, const struct tally_checkpoint *checkpoi
 
 /* The leaf that is looked at; its payload is copied, so that the store is free again. */
 struct found {
+    bool (*wanted)(enum tl_leaf_kind kind);
     struct tl_leaf leaf;
     struct tl_buf payload;
     bool is_there;
@@ -43,7 +44,7 @@ static tally_status copy_leaf(void *ctx, const struct tally_record *record)
         return TALLY_ECORRUPT;
     }
     found->is_there = true;
-    if (!tl_leaf_is_act(found->leaf.kind)) {
+    if (!found->wanted(found->leaf.kind)) {
         return TALLY_OK;
     }
     tl_buf_add(&found->payload, record->leaf + TL_LEAF_LEN, record->leaf_len - TL_LEAF_LEN);
@@ -68,7 +69,7 @@ static tally_status visit(struct tally_store *store, uint64_t seq, struct found 
         return damaged(seq, err);
     }
     TL_TRY(status);
-    if (!tl_leaf_is_act(found->leaf.kind)) {
+    if (!found->wanted(found->leaf.kind)) {
         return TALLY_OK;
     }
     struct tl_control control;
@@ -81,11 +82,12 @@ static tally_status visit(struct tally_store *store, uint64_t seq, struct found 
     return fn(ctx, &found->leaf, &control);
 }
 
-static tally_status each(struct tally_store *store, const struct sizes *sizes, tl_act_fn *fn,
-                         void *ctx, struct tally_error *err)
+static tally_status each(struct tally_store *store, const struct sizes *sizes,
+                         bool (*wanted)(enum tl_leaf_kind kind), tl_act_fn *fn, void *ctx,
+                         struct tally_error *err)
 {
     TL_CLEANUP(tl_arena_release) struct tl_arena arena = { 0 };
-    struct found found = { 0 };
+    struct found found = { .wanted = wanted };
     tl_arena_init(&arena, (size_t)16 << 20);
     tl_buf_init(&found.payload, TL_LEAF_PAYLOAD_MAX);
     tally_status status = TALLY_OK;
@@ -98,16 +100,22 @@ static tally_status each(struct tally_store *store, const struct sizes *sizes, t
     return status;
 }
 
-tally_status tl_acts_each(struct tally_store *store, tl_act_fn *fn, void *ctx,
-                          struct tally_error *err)
+tally_status tl_kept_each(struct tally_store *store, bool (*wanted)(enum tl_leaf_kind kind),
+                          tl_act_fn *fn, void *ctx, struct tally_error *err)
 {
     struct sizes sizes = { 0 };
     tally_status status = tl_store_scan_checkpoints(store, 0, note_size, &sizes, err);
     if (status == TALLY_OK) {
-        status = each(store, &sizes, fn, ctx, err);
+        status = each(store, &sizes, wanted, fn, ctx, err);
     }
     tl_free(sizes.items);
     return status;
+}
+
+tally_status tl_acts_each(struct tally_store *store, tl_act_fn *fn, void *ctx,
+                          struct tally_error *err)
+{
+    return tl_kept_each(store, tl_leaf_is_act, fn, ctx, err);
 }
 
 /* What verification calls CONTROL_INVALID has no effect, here as there. */
@@ -169,14 +177,13 @@ static tally_status refuse_request(const struct tally_ledger *ledger,
     return tl_act_check(act, err);
 }
 
-tally_status tl_act_seal(struct tally_ledger *ledger, const struct tl_control *control,
-                         uint64_t newest, uint64_t *seq_out, struct tally_error *err)
+static tally_status ask(struct tally_ledger *ledger, const struct tl_act_request *act,
+                        uint64_t *seq_out, struct tally_error *err)
 {
-    const struct tl_act_request act = { .control = control, .newest = newest };
     *seq_out = TALLY_SEQ_NONE;
-    TL_TRY(refuse_request(ledger, &act, err));
+    TL_TRY(refuse_request(ledger, act, err));
     struct tl_request request = {
-        .kind = TL_REQUEST_ACT, .act = &act, .seq = TALLY_SEQ_NONE, .error = TALLY_ERROR_INIT
+        .kind = TL_REQUEST_ACT, .act = act, .seq = TALLY_SEQ_NONE, .error = TALLY_ERROR_INIT
     };
     tally_status status = TALLY_OK;
     if (tl_queue_run(ledger, &request, &status, err)) {
@@ -186,7 +193,24 @@ tally_status tl_act_seal(struct tally_ledger *ledger, const struct tl_control *c
     if (ledger->spool == NULL) {
         return tl_fail(err, TALLY_EIO, "the sequencer has stopped");
     }
-    return tl_follow_act(ledger, &act, seq_out, err);
+    return tl_follow_act(ledger, act, seq_out, err);
+}
+
+tally_status tl_act_seal(struct tally_ledger *ledger, const struct tl_control *control,
+                         uint64_t newest, uint64_t *seq_out, struct tally_error *err)
+{
+    const struct tl_act_request act = { .control = control, .newest = newest };
+    return ask(ledger, &act, seq_out, err);
+}
+
+tally_status tl_act_seal_key(struct tally_ledger *ledger, const struct tl_control *control,
+                             uint64_t newest, char *mac_key_out, uint64_t *seq_out,
+                             struct tally_error *err)
+{
+    const struct tl_act_request act = { .control = control,
+                                        .newest = newest,
+                                        .mac_key_out = ledger->paths.memory ? mac_key_out : NULL };
+    return ask(ledger, &act, seq_out, err);
 }
 
 tally_status tl_act_reduce(struct tally_ledger *ledger, struct tally_store *writer,

@@ -25,9 +25,14 @@ tally_status tl_acts_read(struct tl_acts *acts_out, struct tally_store *store,
                           struct tally_error *err);
 void tl_acts_release(struct tl_acts *acts);
 
-/* Calls `fn` for each act, oldest first, with its parsed payload; a status other than TALLY_OK ends it. */
+/* Calls `fn` for each control leaf that ends a kept checkpoint and is of a kind that `wanted` says,
+ * oldest first; a status other than TALLY_OK ends it. It may use the store. */
 typedef tally_status tl_act_fn(void *ctx, const struct tl_leaf *leaf,
                                const struct tl_control *control);
+tally_status tl_kept_each(struct tally_store *store, bool (*wanted)(enum tl_leaf_kind kind),
+                          tl_act_fn *fn, void *ctx, struct tally_error *err);
+
+/* Calls `fn` for each act, oldest first, with its parsed payload; a status other than TALLY_OK ends it. */
 tally_status tl_acts_each(struct tally_store *store, tl_act_fn *fn, void *ctx,
                           struct tally_error *err);
 
@@ -43,6 +48,12 @@ tally_status tl_acts_each(struct tally_store *store, tl_act_fn *fn, void *ctx,
  */
 tally_status tl_act_seal(struct tally_ledger *ledger, const struct tl_control *control,
                          uint64_t newest, uint64_t *seq_out, struct tally_error *err);
+
+/* The same for a KEY; of a ledger in memory `mac_key_out`, of TL_MAC_TEXT_SIZE bytes, gets the new MAC
+ * key, if there is one. */
+tally_status tl_act_seal_key(struct tally_ledger *ledger, const struct tl_control *control,
+                             uint64_t newest, char *mac_key_out, uint64_t *seq_out,
+                             struct tally_error *err);
 
 /*
  * A handle on the store to remove contents with. On disk a second one for writing, which others write

@@ -41,6 +41,11 @@ tally_status tl_act_refuse(enum tl_act_refusal reason, struct tally_error *err)
                         refusals[reason].message);
 }
 
+const char *tl_act_refusal_code(enum tl_act_refusal reason)
+{
+    return refusals[reason].code;
+}
+
 enum tl_act_refusal tl_act_refusal_of(const struct tally_error *error)
 {
     for (enum tl_act_refusal reason = 1; reason < TL_ACT_REFUSALS; reason++) {

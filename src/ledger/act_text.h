@@ -13,7 +13,8 @@
 struct tl_act_request {
     const struct tl_control *control; /* of KEY, EPOCH and POLICY: a wish, see tl_act_seal() */
     uint64_t newest;                  /* act that its caller knew; TALLY_SEQ_NONE: there was none */
-    int64_t handed_in_us;             /* microseconds since 1970; 0: just now */
+    char *mac_key_out;    /* KEY in memory: TL_MAC_TEXT_SIZE bytes for a new MAC key; else NULL */
+    int64_t handed_in_us; /* microseconds since 1970; 0: just now */
 };
 
 /* Whether the sequencer makes the payload of this kind itself, from a wish. */
@@ -47,6 +48,8 @@ enum tl_act_refusal {
 
 /* Fails with status, code and message of the reason, which is not TL_ACT_FINE. */
 tally_status tl_act_refuse(enum tl_act_refusal reason, struct tally_error *err);
+
+const char *tl_act_refusal_code(enum tl_act_refusal reason);
 
 /* The reason that tl_act_refuse() left in `error`; TL_ACT_FINE if it is no such error. */
 enum tl_act_refusal tl_act_refusal_of(const struct tally_error *error);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "evidence/leaf.h"
+#include "ledger/anchor.h"
 #include "ledger/entry.h"
 #include "ledger/ledger.h"
 #include "ledger/logger.h"
@@ -227,8 +228,13 @@ static tally_status look_at_files(const struct tl_paths *paths, struct tally_act
         TALLY_OK) {
         memcpy(activity->trouble, text, len);
     }
+    int64_t anchored = tl_anchor_last(paths);
+    if (anchored > 0) {
+        int64_t age = tl_clock->wall_us() / 1000000 - anchored;
+        activity->anchored_s = age > 0 ? age : 0;
+    }
     struct statvfs fs;
-    if (statvfs(paths->dir, &fs) == 0) {
+    if (tl_io->statvfs(paths->dir, &fs) == 0) {
         activity->disk_free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     }
     activity->sequencer_pid = tl_lock_holder(paths->lock);
@@ -263,6 +269,7 @@ static tally_status read_activity(struct tally_ledger *ledger, struct tally_acti
 {
     struct tally_page *gaps = NULL;
     (void)snprintf(activity->origin, sizeof(activity->origin), "%s", ledger->origin);
+    activity->anchor_targets = ledger->config.anchor_target_count;
     TL_TRY(look_at_files(&ledger->paths, activity, err));
     TL_TRY(count_gaps(ledger, activity, &gaps, err));
     tally_status status = read_store(ledger, gaps, activity, err);

@@ -10,12 +10,10 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "ledger/erase.h"
+#include "ledger/anchor.h"
 #include "ledger/keys.h"
 #include "ledger/ledger.h"
 #include "ledger/trust.h"
-
-#define DISK_LOW_BYTES   (UINT64_C(1) << 30)
-#define DISK_EMPTY_BYTES (UINT64_C(64) << 20)
 
 /* One visit. Large: allocate. */
 struct visit {
@@ -130,6 +128,21 @@ static void look_at_erasures(struct visit *visit)
         "repeat the 'tally erase' that was cut short: it finishes what was sealed");
 }
 
+static void say_of_part(void *ctx, const char *check, enum tally_health health, const char *what,
+                        const char *advice)
+{
+    say(ctx, check, health, what, advice);
+}
+
+static void look_at_holds(struct visit *visit)
+{
+    struct tally_store *store = NULL;
+    if (tl_store_open(&store, visit->paths.store, TALLY_STORE_READ, NULL) == TALLY_OK) {
+        tl_doctor_holds(store, say_of_part, visit);
+    } /* else it was said already */
+    tl_store_close(store);
+}
+
 static void look_at_index(struct visit *visit)
 {
     struct tally_error error = TALLY_ERROR_INIT;
@@ -159,18 +172,25 @@ static void look_at_index(struct visit *visit)
 static void look_at_disk(struct visit *visit)
 {
     struct statvfs fs;
-    if (statvfs(visit->paths.dir, &fs) != 0) {
+    if (tl_io->statvfs(visit->paths.dir, &fs) != 0) {
         say(visit, "disk.space", TALLY_HEALTH_WARNING, "the file system cannot be asked", "");
         return;
     }
     uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+    enum tl_disk_level level =
+        tl_disk_level_of(&visit->config, left, (uint64_t)fs.f_blocks * fs.f_frsize, TL_DISK_ROOM);
     char what[96];
     (void)snprintf(what, sizeof(what), "%llu MiB are free", (unsigned long long)(left >> 20));
-    enum tally_health health = left < DISK_EMPTY_BYTES ? TALLY_HEALTH_ERROR
-                               : left < DISK_LOW_BYTES ? TALLY_HEALTH_WARNING
-                                                       : TALLY_HEALTH_OK;
-    say(visit, "disk.space", health, what,
-        health == TALLY_HEALTH_OK ? "" : "make room: appending fails when the disk is full");
+    say(visit, "disk.space",
+        level == TL_DISK_ROOM   ? TALLY_HEALTH_OK
+        : level == TL_DISK_SOFT ? TALLY_HEALTH_WARNING
+                                : TALLY_HEALTH_ERROR,
+        what,
+        level == TL_DISK_ROOM   ? ""
+        : level == TL_DISK_SOFT ? "make room: below disk.hard, best_effort events are dropped"
+        : level == TL_DISK_HARD
+            ? "make room: best_effort events are dropped, and declared as lost"
+            : "make room: only strict events are taken; the others are declared as lost");
 }
 
 static void look_at_clock(struct visit *visit)
@@ -197,10 +217,24 @@ static void look_at_writer(struct visit *visit)
     }
 }
 
-static void say_of_logging(void *ctx, const char *check, enum tally_health health, const char *what,
-                           const char *advice)
+/* What happens between two anchors, who has all the keys can change unseen. */
+static void look_at_anchors(struct visit *visit)
 {
-    say(ctx, check, health, what, advice);
+    if (visit->config.anchor_target_count == 0) {
+        return;
+    }
+    int64_t last_s = tl_anchor_last(&visit->paths);
+    int64_t age_s = tl_clock->wall_us() / 1000000 - last_s;
+    char what[96];
+    if (last_s == 0) {
+        (void)snprintf(what, sizeof(what), "no checkpoint was taken to 'anchor.targets' yet");
+    } else {
+        (void)snprintf(what, sizeof(what), "all of 'anchor.targets' had a checkpoint %lld s ago",
+                       (long long)(age_s > 0 ? age_s : 0));
+    }
+    bool old = last_s == 0 || age_s > TL_ANCHOR_AGE_MAX_S;
+    say(visit, "anchors", old ? TALLY_HEALTH_WARNING : TALLY_HEALTH_OK, what,
+        old ? "run 'tally anchor', every day at least, and see what it says" : "");
 }
 
 static void look_around(struct visit *visit, const struct tally_options *options)
@@ -210,11 +244,13 @@ static void look_around(struct visit *visit, const struct tally_options *options
     look_at_keys(visit);
     look_at_store(visit);
     look_at_erasures(visit);
+    look_at_holds(visit);
     look_at_index(visit);
     look_at_disk(visit);
     look_at_clock(visit);
     look_at_writer(visit);
-    tl_doctor_logging(options, visit->config.policy, say_of_logging, visit);
+    look_at_anchors(visit);
+    tl_doctor_logging(options, visit->config.policy, say_of_part, visit);
 }
 
 tally_status tally_doctor(const struct tally_options *options, tally_diagnosis_fn *fn, void *ctx,

@@ -1,4 +1,4 @@
-/* ledger/doctor.h - the part of tally_doctor() that looks at logging. */
+/* ledger/doctor.h - the parts of tally_doctor() that look at logging and at holds. */
 #ifndef TL_LEDGER_DOCTOR_H
 #define TL_LEDGER_DOCTOR_H
 
@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "model/policy.h"
+#include "store/store.h"
 
 /* Told of each check that was made. */
 typedef void tl_doctor_say_fn(void *ctx, const char *check, enum tally_health health,
@@ -14,5 +15,8 @@ typedef void tl_doctor_say_fn(void *ctx, const char *check, enum tally_health he
 /* Looks at spool, sequencer, losses and policy of the ledger at options->uri, which is there. */
 void tl_doctor_logging(const struct tally_options *options, const struct tl_log_policy *policy,
                        tl_doctor_say_fn *fn, void *ctx);
+
+/* Looks at holds that expire soon, or have expired. */
+void tl_doctor_holds(struct tally_store *store, tl_doctor_say_fn *say, void *ctx);
 
 #endif /* TL_LEDGER_DOCTOR_H */

@@ -137,7 +137,7 @@ static tally_status seal_act(struct tally_ledger *ledger, struct tl_drain_item *
     }
     if (status == TALLY_OK) {
         act.handed_in_us = item->record.time_us;
-        status = tl_sequencer_act(ledger->role.sequencer, &act, &ack.seq, &error);
+        status = tl_role_act(ledger, &act, &ack.seq, &error);
     }
     if (tl_sequencer_broken(ledger->role.sequencer) != TALLY_OK) {
         return tl_fail_with(err, status, &error); /* the next one knows whether it was sealed */

@@ -84,4 +84,8 @@ tally_status tl_drill_sign_all_keys(struct tl_drill *drill, const struct tl_atta
 tally_status tl_drill_sign_closed_epoch(struct tl_drill *drill, const struct tl_attack *attack,
                                         struct tally_error *err);
 
+/* Rewrites record `seq`, the tree, and every checkpoint that comes after it, as far as the keys of the
+ * copy go. */
+tally_status tl_drill_rewrite(struct tl_drill *drill, uint64_t seq, struct tally_error *err);
+
 #endif /* TL_LEDGER_DRILL_H */

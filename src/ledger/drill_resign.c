@@ -277,6 +277,11 @@ static tally_status rewrite_history(struct tl_drill *drill, uint64_t seq, bool e
     return put_head(retree, err);
 }
 
+tally_status tl_drill_rewrite(struct tl_drill *drill, uint64_t seq, struct tally_error *err)
+{
+    return rewrite_history(drill, seq, true, err);
+}
+
 tally_status tl_drill_sign_log_key(struct tl_drill *drill, const struct tl_attack *attack,
                                    struct tally_error *err)
 {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
+#include "base/bytes.h"
 #include "base/io.h"
 #include "base/random.h"
 
@@ -54,24 +55,94 @@ tally_status tl_keys_epoch_vkey(struct tl_vkey *out, const char *origin,
     return tl_vkey_make(out, tl_str_of(name), TL_NOTE_TYPE_COSIGNED, public_key, err);
 }
 
+static tally_status make_next_vkey(struct tl_keys *keys, struct tally_error *err)
+{
+    uint8_t public_key[TL_ED25519_KEY_LEN];
+    if (!keys->state.change.has_log) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_ed25519_public(public_key, keys->state.change.log_seed));
+    return tl_vkey_make(&keys->next_log_key, tl_str_of(keys->state.origin), TL_NOTE_TYPE_ED25519,
+                        public_key, err);
+}
+
 static tally_status make_vkeys(struct tl_keys *keys, struct tally_error *err)
 {
     uint8_t public_key[TL_ED25519_KEY_LEN];
     TL_TRY(tl_ed25519_public(public_key, keys->log_seed));
     TL_TRY(tl_vkey_make(&keys->log_key, tl_str_of(keys->state.origin), TL_NOTE_TYPE_ED25519,
                         public_key, err));
+    TL_TRY(make_next_vkey(keys, err));
     return tl_keys_epoch_vkey(&keys->epoch_key, keys->state.origin, &keys->state.current, err);
 }
 
-/* Overwrites a file that has lost its name, so that its blocks do not keep the old secrets. */
+/* Overwrites the file, so that its blocks do not keep secrets beyond its name. */
 static tally_status wipe_file(int fd, struct tally_error *err)
 {
     static const uint8_t zeros[TL_KEYSTATE_LEN];
-    TL_TRY(tl_io_write_at(fd, zeros, sizeof(zeros), 0, err));
+    struct stat st;
+    if (tl_io->fstat(fd, &st) != 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot look at an old key file");
+    }
+    size_t len = (uint64_t)st.st_size < sizeof(zeros) ? (size_t)st.st_size : sizeof(zeros);
+    TL_TRY(tl_io_write_at(fd, zeros, len, 0, err));
     if (tl_io->fsync(fd) != 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot sync the old key state");
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot sync an old key file");
     }
     return TALLY_OK;
+}
+
+/* -1 in *fd_out if there is no such file. */
+static tally_status open_old(int *fd_out, const char *path, struct tally_error *err)
+{
+    *fd_out = tl_io->open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    return *fd_out >= 0 || errno == ENOENT
+               ? TALLY_OK
+               : tl_fail_errno(err, TALLY_EIO, errno, "cannot open '%s'", path);
+}
+
+static tally_status destroy(const char *path, struct tally_error *err)
+{
+    TL_CLEANUP(tl_io_closep) int fd = -1;
+    TL_TRY(open_old(&fd, path, err));
+    if (fd < 0) {
+        return TALLY_OK;
+    }
+    TL_TRY(wipe_file(fd, err));
+    if (tl_io->unlink(path) != 0 && errno != ENOENT) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", path);
+    }
+    return tl_io_sync_directory_of(path, err);
+}
+
+/* What a crash left of a file that was to replace `name`: it may hold the secrets of its time. */
+static tally_status destroy_leftover(const struct tl_keys *keys, const char *name,
+                                     struct tally_error *err)
+{
+    char path[TL_PATH_SIZE];
+    TL_TRY(path_of(path, keys, name, err));
+    return destroy(path, err);
+}
+
+tally_status tl_keys_tidy(const struct tl_keys *keys, struct tally_error *err)
+{
+    if (keys->dir[0] == '\0') {
+        return TALLY_OK;
+    }
+    TL_TRY(destroy_leftover(keys, "state" TL_IO_REPLACE_SUFFIX, err));
+    return destroy_leftover(keys, "log.key" TL_IO_REPLACE_SUFFIX, err);
+}
+
+/* Replaces a file of secrets, and destroys what it held. */
+static tally_status replace_secret(const struct tl_keys *keys, const char *name,
+                                   const uint8_t *bytes, size_t len, struct tally_error *err)
+{
+    char path[TL_PATH_SIZE];
+    TL_TRY(path_of(path, keys, name, err));
+    TL_CLEANUP(tl_io_closep) int old = -1;
+    TL_TRY(open_old(&old, path, err));
+    TL_TRY(tl_io_replace_file(path, bytes, len, 0600, err));
+    return old < 0 ? TALLY_OK : wipe_file(old, err);
 }
 
 static tally_status save_state(struct tl_keys *keys, struct tally_error *err)
@@ -79,18 +150,11 @@ static tally_status save_state(struct tl_keys *keys, struct tally_error *err)
     if (keys->dir[0] == '\0') {
         return TALLY_OK;
     }
-    char path[TL_PATH_SIZE];
-    TL_TRY(path_of(path, keys, "state", err));
-    TL_CLEANUP(tl_io_closep) int old = tl_io->open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (old < 0 && errno != ENOENT) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot open '%s'", path);
-    }
     uint8_t bytes[TL_KEYSTATE_LEN];
     tl_keystate_encode(bytes, &keys->state);
-    tally_status status = tl_io_replace_file(path, bytes, sizeof(bytes), 0600, err);
+    tally_status status = replace_secret(keys, "state", bytes, sizeof(bytes), err);
     explicit_bzero(bytes, sizeof(bytes));
-    TL_TRY(status);
-    return old < 0 ? TALLY_OK : wipe_file(old, err);
+    return status;
 }
 
 static tally_status open_mark(struct tl_keys *keys, int flags, struct tally_error *err)
@@ -111,6 +175,13 @@ static void random_secret(struct tl_epoch_secret *secret, uint32_t epoch)
     tl_random_bytes(secret->seed, sizeof(secret->seed));
 }
 
+static uint32_t generation_of(const uint8_t mac_key[TL_MAC_KEY_LEN])
+{
+    uint8_t mac_id[32];
+    tl_mac_id(mac_key, mac_id);
+    return tl_get_be32(mac_id);
+}
+
 tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct tl_str origin,
                             struct tally_error *err)
 {
@@ -124,10 +195,7 @@ tally_status tl_keys_create(struct tl_keys **keys_out, const char *dir, struct t
     keys->state.incarnation = 1;
     random_secret(&keys->state.current, 0);
     tl_random_bytes(keys->state.current.mac_key, TL_MAC_KEY_LEN);
-    uint8_t mac_id[32];
-    tl_mac_id(keys->state.current.mac_key, mac_id);
-    keys->state.mac_gen = (uint32_t)mac_id[0] << 24 | (uint32_t)mac_id[1] << 16 |
-                          (uint32_t)mac_id[2] << 8 | mac_id[3];
+    keys->state.mac_gen = generation_of(keys->state.current.mac_key);
     TL_TRY(make_vkeys(keys, err));
 
     if (dir[0] != '\0') {
@@ -213,6 +281,95 @@ tally_status tl_keys_discard(struct tl_keys *keys, struct tally_error *err)
 {
     explicit_bzero(&keys->state.next, sizeof(keys->state.next));
     keys->state.has_next = false;
+    return save_state(keys, err);
+}
+
+static tally_status mac_path(char out[TL_PATH_SIZE], const char *dir, uint32_t mac_gen,
+                             struct tally_error *err)
+{
+    char name[32];
+    (void)snprintf(name, sizeof(name), "mac-%08x.key", mac_gen);
+    return tl_path_join(out, dir, name, err);
+}
+
+/* Before the leaf is sealed: a MAC key that is in force can be had by whoever asked for it. */
+static tally_status hand_mac_over(const struct tl_keys *keys, struct tally_error *err)
+{
+    const struct tl_key_change *change = &keys->state.change;
+    if (keys->dir[0] == '\0' || !change->has_mac) {
+        return TALLY_OK;
+    }
+    char path[TL_PATH_SIZE];
+    char text[TL_MAC_TEXT_SIZE + 1];
+    TL_TRY(mac_path(path, keys->dir, change->mac_gen, err));
+    tl_mac_key_format(text, change->mac_key, keys->state.current.epoch);
+    size_t len = strlen(text);
+    text[len] = '\n';
+    tally_status status = tl_io_replace_file(path, text, len + 1, 0600, err);
+    explicit_bzero(text, sizeof(text));
+    return status;
+}
+
+tally_status tl_keys_take_mac(char out[TL_MAC_TEXT_SIZE], const char *dir, uint32_t mac_gen,
+                              struct tally_error *err)
+{
+    char path[TL_PATH_SIZE];
+    TL_TRY(mac_path(path, dir, mac_gen, err));
+    TL_CLEANUP(tl_secret_release) struct tl_secret secret = { 0 };
+    TL_TRY(tl_secret_read_sized(&secret, path, 2, TL_MAC_TEXT_SIZE, err));
+    memcpy(out, secret.bytes, secret.len - 1);
+    out[secret.len - 1] = '\0';
+    return destroy(path, err);
+}
+
+tally_status tl_keys_make_change(struct tl_keys *keys, bool log, bool mac, struct tally_error *err)
+{
+    struct tl_key_change *change = &keys->state.change;
+    tl_assert(!keys->state.has_next && !change->has_log && !change->has_mac && (log || mac));
+    change->has_log = log;
+    change->has_mac = mac;
+    if (log) {
+        tl_random_bytes(change->log_seed, sizeof(change->log_seed));
+        TL_TRY(make_next_vkey(keys, err));
+    }
+    if (mac) {
+        tl_random_bytes(change->mac_key, sizeof(change->mac_key));
+        change->mac_gen = generation_of(change->mac_key);
+    }
+    TL_TRY(save_state(keys, err));
+    return hand_mac_over(keys, err);
+}
+
+tally_status tl_keys_adopt_change(struct tl_keys *keys, uint64_t seq, struct tally_error *err)
+{
+    struct tl_keystate *state = &keys->state;
+    struct tl_key_change *change = &state->change;
+    if (change->has_log) {
+        memcpy(keys->log_seed, change->log_seed, sizeof(keys->log_seed));
+        keys->log_key = keys->next_log_key;
+        state->log_seq = seq;
+        if (keys->dir[0] != '\0') {
+            TL_TRY(replace_secret(keys, "log.key", keys->log_seed, sizeof(keys->log_seed), err));
+        }
+    }
+    if (change->has_mac) {
+        memcpy(state->current.mac_key, change->mac_key, sizeof(state->current.mac_key));
+        state->mac_gen = change->mac_gen;
+        state->mac_seq = seq;
+    }
+    explicit_bzero(change, sizeof(*change));
+    return save_state(keys, err);
+}
+
+tally_status tl_keys_drop_change(struct tl_keys *keys, struct tally_error *err)
+{
+    struct tl_key_change *change = &keys->state.change;
+    if (keys->dir[0] != '\0' && change->has_mac) {
+        char path[TL_PATH_SIZE];
+        TL_TRY(mac_path(path, keys->dir, change->mac_gen, err));
+        TL_TRY(destroy(path, err));
+    }
+    explicit_bzero(change, sizeof(*change));
     return save_state(keys, err);
 }
 

@@ -14,7 +14,8 @@ struct tl_keys {
     char dir[TL_PATH_SIZE]; /* "" in memory */
     uint8_t log_seed[TL_ED25519_KEY_LEN];
     struct tl_vkey log_key;
-    struct tl_vkey epoch_key; /* of state.current */
+    struct tl_vkey epoch_key;    /* of state.current */
+    struct tl_vkey next_log_key; /* of state.change, if that has one */
     struct tl_keystate state;
     int mark_fd; /* keys/highwater; -1 in memory */
     uint32_t mark_slot;
@@ -50,6 +51,24 @@ tally_status tl_keys_promote(struct tl_keys *keys, struct tally_error *err);
 
 /* Forgets prepared secrets that were never used. */
 tally_status tl_keys_discard(struct tl_keys *keys, struct tally_error *err);
+
+/* First step of a rotation: makes and saves a new log key, a new MAC generation, or both. A new MAC
+ * key is also written to keys/mac-<generation>.key, for whoever asked for it. */
+tally_status tl_keys_make_change(struct tl_keys *keys, bool log, bool mac, struct tally_error *err);
+
+/* Third step: what was made takes over, as the leaf at `seq` says; the old secrets are destroyed. May
+ * be repeated. */
+tally_status tl_keys_adopt_change(struct tl_keys *keys, uint64_t seq, struct tally_error *err);
+
+/* Forgets what was made and never used. */
+tally_status tl_keys_drop_change(struct tl_keys *keys, struct tally_error *err);
+
+/* Destroys what a crash left behind of files that were being replaced. For the holder of the lock. */
+tally_status tl_keys_tidy(const struct tl_keys *keys, struct tally_error *err);
+
+/* Reads the file that tl_keys_make_change() wrote, and destroys it. `dir` is keys/. */
+tally_status tl_keys_take_mac(char out[TL_MAC_TEXT_SIZE], const char *dir, uint32_t mac_gen,
+                              struct tally_error *err);
 
 /* Moves the high-water mark to what is durable now; `sync` also makes the mark durable. */
 tally_status tl_keys_mark(struct tl_keys *keys, uint64_t size, const uint8_t root[32], bool clean,

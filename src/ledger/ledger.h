@@ -14,6 +14,7 @@
 #include "base/fork.h"
 #include "base/thread.h"
 #include "ledger/act_text.h"
+#include "ledger/disk.h"
 #include "ledger/losses.h"
 #include "ledger/paths.h"
 #include "ledger/sequencer.h"
@@ -73,9 +74,12 @@ struct tl_role {
     uint32_t *origins;        /* index of the item of each entry */
     bool recheck;             /* part of what is taken next may have been dealt with already */
     int64_t drain_again_us;
-    int64_t try_again_us; /* steady clock: not before */
-    int64_t swept_us;     /* when old answers were last removed */
-    uint32_t failures;    /* to get or use it, one after the other */
+    int64_t try_again_us;  /* steady clock: not before */
+    int64_t tick_again_us; /* when the epoch is looked at again */
+    bool tick_failed;
+    int64_t swept_us;      /* when old answers were last removed */
+    bool reread; /* the configuration, when the lock is got: the ledger was opened some time ago */
+    uint32_t failures; /* to get or use it, one after the other */
 };
 
 /* What one thread at a time may do, of all that have the ledger open in any process. */
@@ -121,6 +125,7 @@ struct tally_ledger {
         struct tally_error why;
     } queue;
 
+    struct tl_disk disk;
     struct tl_losses losses;
 
     struct tl_state {
@@ -183,6 +188,9 @@ tally_status tl_role_take(struct tally_ledger *ledger, bool *elsewhere_out,
                           struct tally_error *err);
 /* Buffers, store and sequencer of a ledger in memory, whose role never ends. */
 tally_status tl_role_prepare(struct tally_ledger *ledger, struct tally_error *err);
+/* Seals an act; the lock is held. Errors: those of tl_sequencer_act() */
+tally_status tl_role_act(struct tally_ledger *ledger, const struct tl_act_request *act,
+                         uint64_t *seq_out, struct tally_error *err);
 void tl_role_drop(struct tally_ledger *ledger, bool drain_index);
 /* Whether any process holds the lock. */
 bool tl_lock_is_held(const char *path);
@@ -241,6 +249,11 @@ void tl_record_facts_of(struct tl_record_facts *facts, const struct tally_record
 /* open.c: paths and configuration for options; the caller releases *config_out. */
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
                              struct tl_config *config_out, struct tally_error *err);
+/* settings.c: reads the file again, with `settings` in front; of those with the same name the last one
+ * counts. Owned: tl_config_freep(). */
+tally_status tl_config_reread(const struct tally_ledger *ledger,
+                              const struct tally_setting *settings, size_t count,
+                              struct tl_config **config_out, struct tally_error *err);
 tally_status tl_lock_take(const char *path, int *fd_out, struct tally_error *err);
 tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const struct tl_paths *paths,
                                  const struct tl_config *config, struct tally_store *store,

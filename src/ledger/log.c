@@ -181,6 +181,21 @@ static tally_status await(struct progress *progress, const struct tl_spool_place
                : receipt->status;
 }
 
+/* The last room of a disk is kept for what has to be recorded: see ledger/disk.h. */
+static tally_status check_disk(const struct progress *progress, struct tally_error *err)
+{
+    struct tl_disk *disk = &progress->logger->ledger->disk;
+    enum tl_disk_level level = tl_disk_level_now(disk);
+    if (level < TL_DISK_HARD || progress->call->own ||
+        progress->record.delivery == TALLY_DELIVERY_STRICT ||
+        (level == TL_DISK_HARD && progress->record.delivery != TALLY_DELIVERY_BEST_EFFORT)) {
+        return TALLY_OK;
+    }
+    return tl_fail_errno(err, TALLY_EIO, ENOSPC,
+                         "the disk is almost full (below disk.%s): the event was dropped",
+                         tl_disk_level_name(level));
+}
+
 static tally_status keep(struct progress *progress, struct tally_error *err)
 {
     struct tally_logger *logger = progress->logger;
@@ -191,6 +206,11 @@ static tally_status keep(struct progress *progress, struct tally_error *err)
             tl_logger_lose(logger, status, &why);
         }
         return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
+    }
+    tally_status room = check_disk(progress, &why);
+    if (room != TALLY_OK) {
+        tl_logger_lose(logger, room, &why);
+        return tl_fail_with(err, room, &why);
     }
     int64_t until_us = 0;
     if (progress->record.delivery != TALLY_DELIVERY_BEST_EFFORT) {

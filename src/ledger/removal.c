@@ -16,7 +16,7 @@
 #define BUSY_PAUSE_US   INT64_C(10000)
 #define BUSY_TRIES      3000 /* 30 s and more */
 #define RECLAIM_FIRST   ((uint64_t)256 << 10)
-#define RECLAIM_MAX     ((uint64_t)16 << 20)
+#define RECLAIM_MAX     ((uint64_t)4 << 20)
 #define RECLAIM_TRIES   200 /* in a row without any success: 2 s and more */
 #define SCOPE_RECORDS   4096u
 #define CHECKPOINTS_MAX 64u
@@ -36,9 +36,10 @@ struct tl_removal {
     struct tally_reduction *batch;
     size_t count;
     size_t room;
-    uint64_t batch_bytes;  /* that go */
-    uint64_t batch_held;   /* passed over */
-    uint64_t files_before; /* bytes, when it began */
+    uint64_t batch_bytes; /* that go */
+    uint64_t batch_held;  /* passed over */
+    uint64_t files;       /* bytes, when they were last measured */
+    uint64_t freed;       /* bytes by which they have become smaller since */
 };
 
 static void sleep_us(int64_t us)
@@ -47,10 +48,10 @@ static void sleep_us(int64_t us)
     (void)nanosleep(&pause, NULL); /* woken early, we are early */
 }
 
-/* What the files of the ledger take. They may grow meanwhile, by what others write. */
+/* What the databases take, without their logs, which come and go. */
 static uint64_t measure_files(const struct tally_ledger *ledger)
 {
-    static const char *const names[] = { "ledger.db", "ledger.db-wal", "index.db", "index.db-wal" };
+    static const char *const names[] = { "ledger.db", "index.db" };
     uint64_t sum = 0;
     for (size_t i = 0; i < TL_ARRAY_LEN(names) && !ledger->paths.memory; i++) {
         char path[TL_PATH_SIZE];
@@ -79,7 +80,7 @@ static tally_status begin(struct tl_removal *removal, struct tally_error *err)
     }
     TL_TRY(tl_gate_enter(ledger, TL_GATE_REMOVAL, false, err));
     removal->has_gate = true;
-    removal->files_before = measure_files(ledger);
+    removal->files = measure_files(ledger);
     TL_TRY(tl_forgetter_open(&removal->forgetter, ledger, err));
     return ledger->paths.memory
                ? TALLY_OK
@@ -335,7 +336,7 @@ static void adapt(struct tl_removal *removal, int64_t took_us)
 {
     if (took_us > TARGET_US) {
         removal->room = removal->room > 16 ? removal->room / 2 : 8;
-    } else if (took_us < TARGET_US / 2 && removal->count >= removal->room) {
+    } else if (took_us < TARGET_US / 3 && removal->count >= removal->room) {
         removal->room = removal->room < BATCH_MAX / 2 ? 2 * removal->room : BATCH_MAX;
     }
 }
@@ -445,6 +446,14 @@ static tally_status reclaim_index(struct tl_removal *removal, uint64_t max_bytes
     return tl_index_reclaim(removal->forgetter.index, max_bytes, left_out, err);
 }
 
+/* Others make the files larger meanwhile: only where they become smaller, room was given back. */
+static void count_freed(struct tl_removal *removal)
+{
+    uint64_t files = measure_files(removal->ledger);
+    removal->freed += files < removal->files ? removal->files - files : 0;
+    removal->files = files;
+}
+
 /* Steps as large as take the time that one may take, until nothing is left, or readers are in the way
  * for too long. */
 static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_t *left_out,
@@ -461,9 +470,10 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
         if (status != TALLY_OK && status != TALLY_EBUSY) {
             return tl_fail_with(err, status, &why);
         }
+        count_freed(removal);
         bool better = status == TALLY_OK && left < before;
         idle = better ? 0 : idle;
-        if (took_us < TARGET_US / 2 && step < RECLAIM_MAX) {
+        if (took_us < TARGET_US / 3 && step < RECLAIM_MAX) {
             step *= 2;
         } else if (took_us > TARGET_US && step > RECLAIM_FIRST) {
             step /= 2;
@@ -490,7 +500,6 @@ tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *r
     if (removed->left == 0) {
         TL_TRY(tl_forgetter_done(&removal->forgetter, err));
     }
-    uint64_t after = measure_files(removal->ledger);
-    removed->freed = removal->files_before > after ? removal->files_before - after : 0;
+    removed->freed = removal->freed;
     return TALLY_OK;
 }

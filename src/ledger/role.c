@@ -122,6 +122,40 @@ tally_status tl_role_prepare(struct tally_ledger *ledger, struct tally_error *er
     return TALLY_OK;
 }
 
+/* The configuration as it is now. */
+static tally_status read_config(const struct tally_ledger *ledger, struct tl_config **config_out,
+                                struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_paths *paths = tl_alloc_array(1, sizeof(*paths));
+    TL_CLEANUP(tl_freep) struct tl_config *config = tl_alloc_array(1, sizeof(*config));
+    if (paths == NULL || config == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a configuration");
+    }
+    TL_TRY(tl_options_read(&ledger->options, paths, config, err));
+    *config_out = TL_TAKE(config);
+    return TALLY_OK;
+}
+
+tally_status tl_role_act(struct tally_ledger *ledger, const struct tl_act_request *act,
+                         uint64_t *seq_out, struct tally_error *err)
+{
+    struct tl_sequencer *sequencer = ledger->role.sequencer;
+    if (act->control->kind != TL_LEAF_POLICY) {
+        return tl_sequencer_act(sequencer, act, seq_out, err);
+    }
+    *seq_out = TALLY_SEQ_NONE;
+    struct tl_config *config = NULL;
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = read_config(ledger, &config, &why);
+    if (status != TALLY_OK) {
+        return status == TALLY_EINVAL
+                   ? tl_fail_code(err, status, tl_act_refusal_code(TL_ACT_CONFIGURATION), "%s",
+                                  why.message)
+                   : tl_fail_with(err, status, &why);
+    }
+    return tl_sequencer_configure(sequencer, config, act->control, seq_out, err);
+}
+
 static tally_status open_sequencer(struct tally_ledger *ledger, struct tally_error *err)
 {
     TL_TRY(tl_store_open(&ledger->role.store, ledger->paths.store, TALLY_STORE_WRITE, err));
@@ -134,10 +168,17 @@ static tally_status open_sequencer(struct tally_ledger *ledger, struct tally_err
                              "%s; without its keys the ledger can be read, not written",
                              why.message);
     }
+    struct tl_config *adopted = NULL;
+    status = ledger->role.reread ? read_config(ledger, &adopted, err) : TALLY_OK;
+    if (status != TALLY_OK) {
+        tl_keys_free(keys);
+        return status;
+    }
     const struct tl_sequencer_input input = { .paths = &ledger->paths,
                                               .config = &ledger->config,
                                               .store = ledger->role.store,
                                               .keys = keys,
+                                              .adopted = adopted,
                                               .accept_clock = ledger->accept_clock };
     return tl_sequencer_resume(&ledger->role.sequencer, &input, err);
 }

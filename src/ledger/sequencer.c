@@ -124,13 +124,28 @@ static tally_status look_up(struct tl_sequencer *seq, size_t count, bool look,
     return TALLY_OK;
 }
 
+/* How long it is kept. Who handed it in counted with the rules that were in force when the ledger was
+ * opened. */
+static tally_status days_of(int32_t *days_out, const struct tl_sequencer *seq,
+                            const struct tl_entry *entry)
+{
+    *days_out = entry->days;
+    if (seq->adopted == NULL) {
+        return TALLY_OK;
+    }
+    struct tl_event_keys keys;
+    TL_TRY(tl_event_keys_read(&keys, entry->event, entry->len));
+    *days_out = tl_retention_days(&seq->config->retention, &keys);
+    return TALLY_OK;
+}
+
 static const struct tl_class *class_for(const struct tl_sequencer *seq,
-                                        const struct tl_entry *entry)
+                                        const struct tl_entry *entry, int32_t days)
 {
     bool by_occurred = seq->config->retention.by_occurred || entry->by_occurred;
     for (uint32_t i = 0; i < seq->policy->class_count; i++) {
         const struct tl_class *class = &seq->policy->classes[i];
-        if (class->days == entry->days && class->by_occurred == by_occurred) {
+        if (class->days == days && class->by_occurred == by_occurred) {
             return class;
         }
     }
@@ -155,7 +170,9 @@ static tally_status build_record(struct tl_sequencer *seq, size_t n, const struc
     struct tl_seal_buffers *buffers = &seq->buffers;
     uint8_t *seed = buffers->seeds[n];
     tl_random_bytes(seed, TL_SEED_LEN);
-    const struct tl_class *class = class_for(seq, entry);
+    int32_t days = 0;
+    TL_TRY(days_of(&days, seq, entry));
+    const struct tl_class *class = class_for(seq, entry, days);
     tl_assert(class != NULL); /* the policy was made from these very rules */
     struct tl_leaf leaf = { .kind = TL_LEAF_ENTRY,
                             .class_id = class->id,
@@ -309,6 +326,13 @@ tally_status tl_sequencer_control(struct tl_sequencer *seq, const struct tl_cont
     return tl_seal_control(seq, control, err);
 }
 
+tally_status tl_sequencer_tick(struct tl_sequencer *seq, struct tally_error *err)
+{
+    bool held = false;
+    TL_TRY(tl_seal_ready(seq, err));
+    return tl_seal_epoch(seq, tl_seal_time(seq, &held), err);
+}
+
 /* The mark goes into both slots, so that no older one of the same size contradicts it. */
 static void mark_clean_stop(struct tl_sequencer *seq)
 {
@@ -342,6 +366,7 @@ void tl_sequencer_close(struct tl_sequencer *seq)
     tl_seal_forget_acts(seq);
     tl_mac_release(&seq->mac);
     tl_keys_free(seq->keys);
+    tl_config_freep(&seq->adopted);
     tl_seal_buffers_release(&seq->buffers);
     tl_free(seq->policy);
     tl_free(seq->tiler);

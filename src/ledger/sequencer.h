@@ -48,6 +48,7 @@ struct tl_sequencer_input {
     const struct tl_config *config;
     struct tally_store *store; /* for writing; outlives the sequencer */
     struct tl_keys *keys;      /* taken */
+    struct tl_config *adopted; /* taken; in place of `config`, if that was read long ago; or NULL */
     bool accept_clock;
 };
 
@@ -83,6 +84,19 @@ tally_status tl_sequencer_control(struct tl_sequencer *sequencer, const struct t
  */
 tally_status tl_sequencer_act(struct tl_sequencer *sequencer, const struct tl_act_request *act,
                               uint64_t *seq_out, struct tally_error *err);
+
+/*
+ * From now on what `config` says of retention and erasable members is in force; seals a POLICY, by
+ * and with the note of `wish`, if that is another policy, else *seq_out is TALLY_SEQ_NONE. Takes the
+ * configuration, also on failure.
+ */
+tally_status tl_sequencer_configure(struct tl_sequencer *sequencer, struct tl_config *config,
+                                    const struct tl_control *wish, uint64_t *seq_out,
+                                    struct tally_error *err);
+void tl_config_freep(struct tl_config **config); /* of one that was allocated */
+
+/* Switches to the epoch of now, if it is another one: for a ledger in which nothing happens. */
+tally_status tl_sequencer_tick(struct tl_sequencer *sequencer, struct tally_error *err);
 
 /* The head that is durable now. Any thread may call it between appends: the ledger's mutex guards
  * it. */

@@ -156,6 +156,67 @@ static tally_status seal_act(struct tl_sequencer *seq, const struct tl_control *
     return TALLY_OK;
 }
 
+/* What was made for a leaf that is not there is forgotten. If it is there, or might be, the new keys are
+ * needed: the next start finds out. */
+static tally_status undo_rotation(struct tl_sequencer *seq, uint64_t at, tally_status status,
+                                  struct tally_error *err)
+{
+    if (seq->broken != TALLY_OK || seq->head_unsure || seq->head.size > at ||
+        tl_keys_drop_change(seq->keys, NULL) != TALLY_OK) {
+        return tl_seal_break(seq, TALLY_EIO, err,
+                             "a rotation of keys was cut short; open it again");
+    }
+    return status;
+}
+
+static tally_status seal_change(struct tl_sequencer *seq, const struct tl_control *wish,
+                                int64_t time_us, bool held, struct tally_error *err)
+{
+    const struct tl_key_change *change = &seq->keys->state.change;
+    struct tl_control control = { .kind = TL_LEAF_KEY,
+                                  .by = wish->by,
+                                  .note = wish->note,
+                                  .has_log_key = change->has_log,
+                                  .has_mac_id = change->has_mac };
+    if (change->has_log) {
+        control.log_key = seq->keys->next_log_key;
+    }
+    if (change->has_mac) {
+        tl_mac_id(change->mac_key, control.mac_id);
+    }
+    return tl_seal_control_at(seq, &control, time_us, held, err);
+}
+
+/* The steps of docs/format.md, "Rotation": a crash between any two is finished or undone at start. */
+static tally_status rotate(struct tl_sequencer *seq, const struct tl_act_request *act,
+                           uint64_t *seq_out, struct tally_error *err)
+{
+    bool held = false;
+    int64_t time_us = tl_seal_time(seq, &held);
+    const struct tl_control *wish = act->control;
+    TL_TRY(tl_seal_epoch(seq, time_us, err));
+    uint64_t at = seq->head.size;
+    tally_status status = tl_keys_make_change(seq->keys, wish->has_log_key, wish->has_mac_id, err);
+    if (status == TALLY_OK) {
+        status = seal_change(seq, wish, time_us, held, err);
+    }
+    if (status != TALLY_OK) {
+        return undo_rotation(seq, at, status, err);
+    }
+    if (act->mac_key_out != NULL && wish->has_mac_id) {
+        tl_mac_key_format(act->mac_key_out, seq->keys->state.change.mac_key, seq->now.epoch);
+    }
+    status = tl_keys_adopt_change(seq->keys, at, err);
+    if (status != TALLY_OK) {
+        return tl_seal_break(seq, status, err, "a rotation of keys was cut short; open it again");
+    }
+    tl_mac_release(&seq->mac);
+    tl_mac_init(&seq->mac, seq->keys->state.current.mac_key, seq->keys->state.current.epoch);
+    seq->acts->newest = at;
+    *seq_out = at;
+    return TALLY_OK;
+}
+
 static tally_status close_epoch(struct tl_sequencer *seq, uint64_t *seq_out,
                                 struct tally_error *err)
 {
@@ -183,7 +244,9 @@ tally_status tl_sequencer_act(struct tl_sequencer *seq, const struct tl_act_requ
     if (is_stale(act)) {
         return tl_act_refuse(TL_ACT_STALE, err);
     }
-    tally_status status = seal_act(seq, act->control, seq_out, err);
+    tally_status status = act->control->kind == TL_LEAF_KEY
+                              ? rotate(seq, act, seq_out, err)
+                              : seal_act(seq, act->control, seq_out, err);
     if (status != TALLY_OK) {
         tl_seal_forget_acts(seq); /* it may have taken over a part */
     }

@@ -36,6 +36,7 @@ struct tl_progress {
 struct tl_sequencer {
     const struct tl_paths *paths;
     const struct tl_config *config;
+    struct tl_config *adopted; /* owned: `config`, once another one was put in force; or NULL */
     struct tally_store *store;
     struct tl_keys *keys;
     struct tl_mac mac; /* of keys->state.current */

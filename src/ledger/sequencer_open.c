@@ -20,12 +20,15 @@ static struct tl_sequencer *alloc_sequencer(const struct tl_sequencer_input *inp
 {
     struct tl_sequencer *seq = tl_alloc_array(1, sizeof(*seq));
     if (seq == NULL) {
+        struct tl_config *adopted = input->adopted;
+        tl_config_freep(&adopted);
         tl_keys_free(input->keys);
         (void)tl_fail(err, TALLY_ENOMEM, "cannot allocate a sequencer");
         return NULL;
     }
     seq->paths = input->paths;
-    seq->config = input->config;
+    seq->adopted = input->adopted;
+    seq->config = input->adopted != NULL ? input->adopted : input->config;
     seq->store = input->store;
     seq->keys = input->keys;
     seq->is_volatile = (tl_store_caps(input->store) & TALLY_STORE_VOLATILE) != 0;
@@ -115,6 +118,7 @@ struct history {
     size_t newest_note_len;
     struct tl_leaf leaf; /* read last */
     struct tl_control control;
+    struct tl_control newest; /* of the newest leaf, if that is one */
     bool is_control;
     int64_t newest_us;
     struct tl_vkey epoch_keys[2]; /* of the newest epoch, and of the one before */
@@ -217,6 +221,7 @@ static tally_status read_back(struct tl_sequencer *seq, struct history *history,
         if (i == history->size_count) {
             history->newest_us = history->leaf.time_us;
             history->newest_kind = history->leaf.kind;
+            history->newest = *control;
         }
         if (!history->is_control) {
             continue;
@@ -236,6 +241,13 @@ static tally_status read_back(struct tl_sequencer *seq, struct history *history,
     return TALLY_OK;
 }
 
+static tally_status other_ledger(const struct tl_sequencer *seq, struct tally_error *err)
+{
+    return tl_fail(err, TALLY_ECORRUPT,
+                   "the store belongs to another ledger than the keys in '%s' (GENESIS_MISMATCH)",
+                   seq->keys->dir);
+}
+
 /* The ledger must be the one that these keys belong to. */
 static tally_status check_genesis(struct tl_sequencer *seq, struct history *history,
                                   struct tally_error *err)
@@ -245,17 +257,59 @@ static tally_status check_genesis(struct tl_sequencer *seq, struct history *hist
     if (!history->is_control || genesis->kind != TL_LEAF_GENESIS) {
         return tl_fail(err, TALLY_ECORRUPT, "the ledger does not begin with GENESIS");
     }
-    if (!tl_str_is(genesis->origin, seq->keys->state.origin) ||
-        !tl_vkey_equal(&genesis->log_key, &seq->keys->log_key) ||
-        tl_get_be32(genesis->mac_id) != seq->keys->state.mac_gen) {
-        return tl_fail(err, TALLY_ECORRUPT,
-                       "the store belongs to another ledger than the keys in '%s' "
-                       "(GENESIS_MISMATCH)",
-                       seq->keys->dir);
+    if (!tl_str_is(genesis->origin, seq->keys->state.origin)) {
+        return other_ledger(seq, err);
     }
     seq->start_us = genesis->start_us;
     seq->epoch_seconds = genesis->epoch_seconds;
     return TALLY_OK;
+}
+
+/* Finishes or forgets a rotation of keys that was cut short: nothing was sealed after its leaf. */
+static tally_status resolve_change(struct tl_sequencer *seq, const struct history *history,
+                                   struct tally_error *err)
+{
+    struct tl_keys *keys = seq->keys;
+    const struct tl_key_change *change = &keys->state.change;
+    const struct tl_control *newest = &history->newest;
+    if (!change->has_log && !change->has_mac) {
+        return TALLY_OK;
+    }
+    bool is_log = !change->has_log ||
+                  (newest->has_log_key && tl_vkey_equal(&newest->log_key, &keys->next_log_key));
+    bool is_mac =
+        !change->has_mac || (newest->has_mac_id && tl_get_be32(newest->mac_id) == change->mac_gen);
+    bool committed = history->newest_kind == TL_LEAF_KEY && is_log && is_mac;
+    return committed ? tl_keys_adopt_change(keys, seq->head.size - 1, err)
+                     : tl_keys_drop_change(keys, err);
+}
+
+/* The control leaf in which the key state says that a key in force was named. */
+static tally_status naming_leaf(struct tl_sequencer *seq, struct history *history, uint64_t at,
+                                struct tally_error *err)
+{
+    if (at >= seq->head.size) {
+        return tl_fail(err, TALLY_ECORRUPT,
+                       "the keys were replaced at record %llu, which is not there (ROLLBACK)",
+                       (unsigned long long)at);
+    }
+    TL_TRY(leaf_at(seq, history, at, err));
+    return history->is_control ? TALLY_OK : other_ledger(seq, err);
+}
+
+static tally_status check_keys(struct tl_sequencer *seq, struct history *history,
+                               struct tally_error *err)
+{
+    const struct tl_keys *keys = seq->keys;
+    const struct tl_control *control = &history->control;
+    TL_TRY(naming_leaf(seq, history, keys->state.log_seq, err));
+    if (!control->has_log_key || !tl_vkey_equal(&control->log_key, &keys->log_key)) {
+        return other_ledger(seq, err);
+    }
+    TL_TRY(naming_leaf(seq, history, keys->state.mac_seq, err));
+    return control->has_mac_id && tl_get_be32(control->mac_id) == keys->state.mac_gen
+               ? TALLY_OK
+               : other_ledger(seq, err);
 }
 
 /* Finishes or forgets an epoch switch that was cut short. */
@@ -387,6 +441,9 @@ static tally_status check_store(struct tl_sequencer *seq, bool accept_clock,
     }
     tl_arena_init(&history->arena, (size_t)64 << 20);
     TL_TRY(read_history(seq, history, err));
+    TL_TRY(tl_keys_tidy(seq->keys, err));
+    TL_TRY(resolve_change(seq, history, err));
+    TL_TRY(check_keys(seq, history, err));
     TL_TRY(resolve_switch(seq, history, err));
     TL_TRY(check_head(seq, history, err));
     nodes->store = seq->store;
@@ -418,25 +475,60 @@ static bool is_same_policy(const struct tl_policy_in_force *a, const struct tl_p
     return true;
 }
 
+static void adopt_wanted(struct tl_sequencer *seq, struct tl_policy_in_force *wanted)
+{
+    tl_free(seq->policy);
+    seq->policy = wanted;
+    for (uint32_t i = 0; i < seq->policy->class_count; i++) {
+        seq->policy->classes[i].name = tl_str_of(seq->policy->names[i]);
+    }
+}
+
 /* Puts in force what the configuration asks for, if that is something else. */
-static tally_status adopt_configuration(struct tl_sequencer *seq, struct tally_error *err)
+static tally_status adopt_configuration(struct tl_sequencer *seq, const struct tl_config *config,
+                                        const struct tl_control *wish, uint64_t *seq_out,
+                                        struct tally_error *err)
 {
     TL_CLEANUP(tl_freep) struct tl_policy_in_force *wanted = tl_alloc_array(1, sizeof(*wanted));
     if (wanted == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a policy");
     }
-    TL_TRY(tl_policy_from_config(wanted, seq->config, seq->policy->number + 1, err));
+    TL_TRY(tl_policy_from_config(wanted, config, seq->policy->number + 1, err));
     if (is_same_policy(seq->policy, wanted)) {
         return TALLY_OK;
     }
-    struct tl_control control = { .kind = TL_LEAF_POLICY, .policy = policy_payload(wanted) };
+    struct tl_control control = { .kind = TL_LEAF_POLICY,
+                                  .by = wish->by,
+                                  .note = wish->note,
+                                  .approval = wish->approval,
+                                  .policy = policy_payload(wanted) };
     TL_TRY(tl_seal_control(seq, &control, err));
-    struct tl_policy_in_force *old = seq->policy;
-    seq->policy = TL_TAKE(wanted);
-    tl_free(old);
-    for (uint32_t i = 0; i < seq->policy->class_count; i++) {
-        seq->policy->classes[i].name = tl_str_of(seq->policy->names[i]);
+    adopt_wanted(seq, TL_TAKE(wanted));
+    tl_seal_forget_acts(seq);
+    *seq_out = seq->head.size - 1;
+    return TALLY_OK;
+}
+
+void tl_config_freep(struct tl_config **config)
+{
+    if (*config != NULL) {
+        tl_config_release(*config);
+        tl_free(*config);
     }
+    *config = NULL;
+}
+
+tally_status tl_sequencer_configure(struct tl_sequencer *seq, struct tl_config *config,
+                                    const struct tl_control *wish, uint64_t *seq_out,
+                                    struct tally_error *err)
+{
+    TL_CLEANUP(tl_config_freep) struct tl_config *taken = config;
+    *seq_out = TALLY_SEQ_NONE;
+    TL_TRY(tl_seal_ready(seq, err));
+    TL_TRY(adopt_configuration(seq, taken, wish, seq_out, err));
+    tl_config_freep(&seq->adopted);
+    seq->adopted = TL_TAKE(taken);
+    seq->config = seq->adopted;
     return TALLY_OK;
 }
 
@@ -456,7 +548,9 @@ tally_status tl_sequencer_resume(struct tl_sequencer **sequencer_out,
                                           seq->keys->mark.size == seq->head.size,
                                  .size = seq->head.size };
     TL_TRY(tl_seal_control(seq, &resume, err));
-    TL_TRY(adopt_configuration(seq, err));
+    const struct tl_control nobody = { .kind = TL_LEAF_POLICY };
+    uint64_t ignored = 0;
+    TL_TRY(adopt_configuration(seq, seq->config, &nobody, &ignored, err));
     *sequencer_out = TL_TAKE(seq);
     return TALLY_OK;
 }

@@ -143,6 +143,10 @@ static tally_status sign_checkpoint(struct tl_sequencer *seq, const struct tally
     tl_buf_add_char(note, '\n');
     uint64_t time_s = (uint64_t)(time_us / 1000000);
     TL_TRY(tl_note_sign(note, body_len, &seq->keys->log_key, seq->keys->log_seed, 0));
+    if (seq->keys->state.change.has_log) { /* then this is the checkpoint of its KEY leaf */
+        TL_TRY(tl_note_sign(note, body_len, &seq->keys->next_log_key,
+                            seq->keys->state.change.log_seed, 0));
+    }
     TL_TRY(
         tl_note_sign(note, body_len, &seq->keys->epoch_key, seq->keys->state.current.seed, time_s));
     return tl_buf_status(note);

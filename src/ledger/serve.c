@@ -1,4 +1,6 @@
 /* The thread `sequence`: has or seeks the ledger's lock, and with it seals what is handed in. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "ledger/ledger.h"
 
@@ -6,7 +8,9 @@
 #define RETRY_US 1000000 /* after a failure; up to 8 times as long after several */
 #define AWAKE_US 1000000 /* after the last record it looks at the spool every POLL_MS */
 #define POLL_MS  2
-#define DOZE_MS  50      /* and after that so often, or when a writer of this process wakes it */
+#define DOZE_MS  50 /* and after that so often, or when a writer of this process wakes it */
+#define TICK_US \
+    500000 /* how often it looks whether the epoch is over, when there is nothing to do */
 #define CLOSE_US 5000000 /* a ledger being closed waits for its spool to be read so long */
 
 /* Takes requests off the queue as long as they fit into one batch; all but events go alone. */
@@ -61,7 +65,7 @@ static tally_status work_off(struct tally_ledger *ledger, struct tl_request *bat
     case TL_REQUEST_CONTROL:
         return tl_sequencer_control(sequencer, batch->control, err);
     case TL_REQUEST_ACT:
-        return tl_sequencer_act(sequencer, batch->act, &batch->seq, err);
+        return tl_role_act(ledger, batch->act, &batch->seq, err);
     case TL_REQUEST_REDUCE:
         return tl_store_reduce(ledger->role.store, batch->reductions, batch->count, err);
     }
@@ -181,8 +185,52 @@ static void leave_broken_role(struct tally_ledger *ledger)
     tl_trouble_note(ledger, broken, &error);
 }
 
+/* The one that records also records how the disk fares: it tells later why events are missing. */
+static void look_at_disk(struct tally_ledger *ledger)
+{
+    struct tl_disk *disk = &ledger->disk;
+    uint64_t free_bytes = 0;
+    if (ledger->paths.memory ||
+        !tl_disk_look(disk, ledger->paths.dir, &ledger->config, &free_bytes)) {
+        return;
+    }
+    enum tl_disk_level level = tl_disk_level_now(disk);
+    if (ledger->role.held && ledger->spool != NULL && level != disk->told) {
+        char metadata[96];
+        (void)snprintf(metadata, sizeof(metadata), "{\"free_bytes\":%llu,\"level\":\"%s\"}",
+                       (unsigned long long)free_bytes, tl_disk_level_name(level));
+        if (tl_act_spool(ledger, "tally.disk", metadata, NULL) == TALLY_OK) {
+            disk->told = level;
+        }
+    }
+}
+
+/* Closes an epoch whose time is over, also while nothing happens. */
+static void keep_epoch(struct tally_ledger *ledger)
+{
+    struct tl_role *role = &ledger->role;
+    int64_t now = tl_clock->steady_us();
+    if (now < role->tick_again_us) {
+        return;
+    }
+    struct tally_error error = TALLY_ERROR_INIT;
+    uint64_t size = tl_sequencer_head(role->sequencer)->size;
+    tally_status status = tl_sequencer_tick(role->sequencer, &error);
+    role->tick_again_us = now + (status == TALLY_OK ? TICK_US : RETRY_US);
+    if (status != TALLY_OK) {
+        tl_trouble_note(ledger, status, &error);
+    } else if (role->tick_failed) {
+        tl_trouble_clear(ledger);
+    }
+    role->tick_failed = status != TALLY_OK;
+    if (tl_sequencer_head(role->sequencer)->size != size) {
+        publish_size(ledger);
+    }
+}
+
 static bool serve(struct tally_ledger *ledger)
 {
+    look_at_disk(ledger);
     if (!ledger->role.held) {
         seek_role(ledger);
     }
@@ -194,6 +242,9 @@ static bool serve(struct tally_ledger *ledger)
             publish_size(ledger);
         }
         worked |= drained;
+        if (!worked) {
+            keep_epoch(ledger);
+        }
     }
     tl_losses_pass_on(ledger, false);
     if (ledger->role.held) {
@@ -220,7 +271,7 @@ static void wait_for_work(struct tally_ledger *ledger, bool awake)
     tl_mutex_lock(&queue->mu);
     if (queue->first == NULL && !queue->wanted && !queue->stop) {
         if (ledger->paths.memory) {
-            tl_cond_wait(&queue->work, &queue->mu);
+            (void)tl_cond_wait_for(&queue->work, &queue->mu, TICK_US / 1000);
         } else {
             (void)tl_cond_wait_for(&queue->work, &queue->mu, awake ? POLL_MS : DOZE_MS);
         }
@@ -246,6 +297,7 @@ static void *run_sequence(void *ctx)
 tally_status tl_sequence_start(struct tally_ledger *ledger, struct tally_error *err)
 {
     ledger->queue.sequencing = ledger->role.held;
+    ledger->role.reread = true;
     if (tl_thread_start(&ledger->sequence_thread, "tally-sequence", run_sequence, ledger) !=
         TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "cannot start the sequencer's thread");

@@ -33,6 +33,37 @@ static tally_status site_new(struct site **site_out, const struct tally_options 
     return TALLY_OK;
 }
 
+tally_status tl_config_reread(const struct tally_ledger *ledger,
+                              const struct tally_setting *settings, size_t count,
+                              struct tl_config **config_out, struct tally_error *err)
+{
+    size_t old = ledger->options.setting_count;
+    TL_CLEANUP(tl_freep)
+    struct tally_setting *all = tl_alloc_array(old + count + 1, sizeof(*all));
+    if (all == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate settings");
+    }
+    for (size_t i = 0; i < old + count; i++) {
+        all[i] = i < old ? ledger->options.settings[i] : settings[i - old];
+    }
+    struct tally_options options = ledger->options;
+    options.settings = all;
+    options.setting_count = old + count;
+    TL_CLEANUP(tl_freep) struct tl_paths *paths = tl_alloc_array(1, sizeof(*paths));
+    struct tl_config *config = tl_alloc_array(1, sizeof(*config));
+    if (paths == NULL || config == NULL) {
+        tl_free(config);
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate settings");
+    }
+    tally_status status = tl_options_read(&options, paths, config, err);
+    if (status != TALLY_OK) {
+        tl_free(config);
+        return status;
+    }
+    *config_out = config;
+    return TALLY_OK;
+}
+
 tally_status tally_config_list(const struct tally_options *options, tally_config_fn *fn, void *ctx,
                                struct tally_error *err)
 {

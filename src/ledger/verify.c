@@ -7,11 +7,13 @@
 #include "base/io.h"
 #include "base/secret.h"
 #include "bundle/bundle.h"
+#include "ledger/anchor.h"
 #include "ledger/ledger.h"
 #include "ledger/trust.h"
 
 /* What a verification reads before it begins. */
 struct evidence {
+    const struct tl_paths *paths; /* borrowed */
     struct tl_trust *trust;
     struct tl_highwater highwater;
     bool has_highwater;
@@ -65,6 +67,7 @@ static tally_status read_evidence(struct evidence *evidence, const struct tl_pat
                                   const struct tally_verify_options *options,
                                   struct tally_error *err)
 {
+    evidence->paths = paths;
     if (options->trust_path != NULL) {
         TL_TRY(tl_trust_read(&evidence->trust, options->trust_path, err));
     } else if (!paths->memory &&
@@ -81,11 +84,23 @@ static tally_status read_evidence(struct evidence *evidence, const struct tl_pat
     return paths->memory ? TALLY_OK : read_highwater(evidence, paths, err);
 }
 
+/* Where tokens are. */
+struct place {
+    const struct tl_paths *paths;
+};
+
+static tally_status read_token(void *ctx, uint64_t seq, struct tl_buf *out, struct tally_error *err)
+{
+    const struct place *place = ctx;
+    return tl_anchor_token(place->paths, seq, out, err);
+}
+
 static tally_status check(struct tally_store *store, struct tl_index *index,
                           const struct tl_config *config, const struct evidence *evidence,
                           const struct tally_verify_options *options,
                           struct tally_report **report_out, struct tally_error *err)
 {
+    struct place place = { .paths = evidence->paths };
     const struct tl_str against = { .text = evidence->against, .len = evidence->against_len };
     const struct tl_verify_input input = {
         .store = store,
@@ -98,6 +113,8 @@ static tally_status check(struct tally_store *store, struct tl_index *index,
         .now_s = tl_clock->wall_us() / 1000000,
         .text_members = config->text_members,
         .text_member_count = config->text_member_count,
+        .anchor_token = evidence->paths->memory ? NULL : read_token,
+        .anchor_ctx = &place,
         .is_volatile = (tl_store_caps(store) & TALLY_STORE_VOLATILE) != 0,
         .options = options,
     };

@@ -43,8 +43,10 @@ static bool is_list(const struct tl_config_key *key)
     case TL_CONFIG_NAMES:
     case TL_CONFIG_PATTERNS:
     case TL_CONFIG_RULES:
+    case TL_CONFIG_TARGETS:
         return true;
     case TL_CONFIG_TEXT:
+    case TL_CONFIG_PATH:
     case TL_CONFIG_SIZE:
     case TL_CONFIG_CHOICE:
     case TL_CONFIG_SECONDS:

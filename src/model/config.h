@@ -22,6 +22,13 @@ struct tl_config {
     struct tl_str store;       /* "sqlite"; or the URI of a registered kind of store */
     struct tl_str archive_dir; /* relative to the ledger's directory, or absolute; "none" */
     struct tl_str keys_dir;    /* relative to the ledger's directory, or absolute; "keys" */
+    const struct tl_str *anchor_targets; /* as in tally/anchor.h */
+    size_t anchor_target_count;
+    struct tl_str
+        anchor_ca_file; /* these three: absolute, or relative to the ledger; "" for none */
+    struct tl_str anchor_token_file;
+    struct tl_str anchor_tsa_ca_file;
+    uint32_t anchor_timeout_s;
     struct tl_event_rules event;
     struct tl_retention retention;
     const struct tl_str *erasable; /* pointers, sorted */
@@ -37,9 +44,18 @@ struct tl_config {
     uint32_t log_timeout_ms; /* how long a call waits, unless it says otherwise */
     size_t spool_bytes_max;  /* of one process */
     size_t spool_segment_bytes;
-    uint32_t spool_sync_ms;          /* what is spooled is synced after at most so long; 0: never */
-    uint32_t spool_segment_age_s;    /* a segment is closed after so long */
-    uint32_t epoch_seconds;          /* of a new ledger */
+    uint32_t spool_sync_ms;       /* what is spooled is synced after at most so long; 0: never */
+    uint32_t spool_segment_age_s; /* a segment is closed after so long */
+    uint32_t epoch_seconds;       /* of a new ledger */
+    size_t disk_soft_bytes;       /* free room; see ledger/disk.h */
+    size_t disk_hard_bytes;
+    size_t disk_reserve_bytes;
+    struct tl_str anchor_schedule; /* cron expressions, or "off" */
+    struct tl_str backup_schedule;
+    struct tl_str retention_schedule;
+    struct tl_str verify_schedule;
+    struct tl_str backup_dir;        /* "none" */
+    size_t verify_part;              /* contents that one scheduled verification checks; 0: all */
     uint32_t max_age_s;              /* verification: age of the newest checkpoint; 0 no limit */
     struct tl_config_entry *entries; /* every value in force, in order of name */
 };

@@ -6,6 +6,7 @@
 #define DAYS_MAX      36500
 #define POINTERS_MAX  64u
 #define POINTER_BYTES 255u
+#define TARGETS_MAX   16u
 
 struct unit {
     const char *name;
@@ -188,6 +189,23 @@ static tally_status apply_list(struct tl_config *config, const struct tl_config_
     return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "no memory for settings");
 }
 
+/* Whether each one can be gone to is seen by who goes there. */
+static tally_status apply_targets(struct tl_config *config, const struct tl_config_entry *entry,
+                                  struct tally_error *err)
+{
+    if (entry->count > TARGETS_MAX) {
+        return bad(entry, err, "at most 16 targets");
+    }
+    for (size_t i = 0; i < entry->count; i++) {
+        if (memchr(entry->values[i].text, ':', entry->values[i].len) == NULL) {
+            return bad(entry, err, "targets such as 'file:/PATH' or 'https://HOST/PATH'");
+        }
+    }
+    config->anchor_targets = entry->values;
+    config->anchor_target_count = entry->count;
+    return TALLY_OK;
+}
+
 static tally_status apply_number(void *to, const struct tl_config_entry *entry,
                                  const struct unit *units, size_t count, struct tally_error *err)
 {
@@ -227,6 +245,11 @@ tally_status tl_config_apply(struct tl_config *config, const struct tl_config_en
     case TL_CONFIG_TEXT:
         *(struct tl_str *)to = tl_str_of(entry->value);
         return entry->value[0] != '\0' ? TALLY_OK : bad(entry, err, "a text that is not empty");
+    case TL_CONFIG_PATH:
+        *(struct tl_str *)to = tl_str_of(entry->value);
+        return TALLY_OK;
+    case TL_CONFIG_TARGETS:
+        return apply_targets(config, entry, err);
     case TL_CONFIG_SIZE:
         return apply_number(to, entry, size_units, TL_ARRAY_LEN(size_units), err);
     case TL_CONFIG_SECONDS:

@@ -12,8 +12,8 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_COMMIT] = "COMMIT",
     [TL_INDEX_ROLLBACK] = "ROLLBACK",
     [TL_INDEX_POSITION] = "SELECT position, revision FROM meta WHERE one = 1",
-    [TL_INDEX_SET_POSITION] = "INSERT INTO meta(one, position, revision) VALUES(1, ?, 0) "
-                              "ON CONFLICT(one) DO UPDATE SET position = excluded.position",
+    [TL_INDEX_SET_POSITION] = ("INSERT INTO meta(one, position, revision) VALUES(1, ?, 0) "
+                               "ON CONFLICT(one) DO UPDATE SET position = excluded.position"),
     [TL_INDEX_SCAN_SEGMENTS] = "SELECT first, records FROM segment ORDER BY first",
     [TL_INDEX_ADD_SEGMENT] = "INSERT INTO segment(first, records) VALUES(?, ?)",
     [TL_INDEX_DROP_SEGMENTS] = "DELETE FROM segment WHERE first >= ?",
@@ -27,8 +27,8 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_TIMES] = "SELECT times FROM zone WHERE block = ?",
     [TL_INDEX_CLEAR_SHEETS] = "DELETE FROM sheet WHERE segment = ?",
     [TL_INDEX_SET_REVISION] = "UPDATE meta SET revision = ? WHERE one = 1",
-    [TL_INDEX_ADD_REMOVAL] = "INSERT INTO removal(id, first, last, stage) "
-                             "SELECT coalesce(max(id), 0) + 1, ?, ?, ? FROM removal",
+    [TL_INDEX_ADD_REMOVAL] = ("INSERT INTO removal(id, first, last, stage) "
+                              "SELECT coalesce(max(id), 0) + 1, ?, ?, ? FROM removal"),
     [TL_INDEX_SET_REMOVAL] = "UPDATE removal SET stage = ? WHERE id = ?",
     [TL_INDEX_TRIM_REMOVALS] =
         "DELETE FROM removal WHERE stage = ? AND id + ? <= (SELECT max(id) FROM removal)",

@@ -125,6 +125,7 @@ static tally_status finish(struct scrub *scrub, tally_status status, struct tall
     if (!scrub->wrote) {
         return status;
     }
+    tl_assert(scrub->file != NULL);
     struct tally_error *say = status == TALLY_OK ? err : NULL;
     if (scrub->file->pMethods->xSync(scrub->file, SQLITE_SYNC_NORMAL) != SQLITE_OK) {
         return status != TALLY_OK ? status : tl_fail(say, TALLY_EIO, "cannot sync the database");
@@ -148,6 +149,7 @@ static void scrub_end(struct scrub *scrub)
 
 static tally_status read_page(struct scrub *scrub, uint32_t page, struct tally_error *err)
 {
+    tl_assert(scrub->file != NULL && scrub->page != NULL);
     if (page < 2 || page > scrub->page_count) {
         return damaged(err); /* the first has the schema only */
     }
@@ -166,6 +168,7 @@ static uint32_t header_len(uint8_t kind)
 static bool unused_part(const struct scrub *scrub, size_t *from_out, size_t *to_out)
 {
     const uint8_t *page = scrub->page;
+    tl_assert(page != NULL);
     size_t cells = tl_get_be16(page + 3);
     size_t list = header_len(page[0]);
     size_t from = list + 2 * cells;
@@ -262,6 +265,7 @@ static tally_status clear_leaf_of(struct scrub *scrub, uint32_t root, int64_t ke
     *last_out = INT64_MAX;
     for (int depth = 0; depth < DEPTH_MAX; depth++) {
         TL_TRY(read_page(scrub, page, err));
+        tl_assert(scrub->page != NULL);
         if (scrub->page[0] == PAGE_TABLE_LEAF) {
             return clear_unused(scrub, page, err);
         }
@@ -385,6 +389,9 @@ tally_status tl_sqlite_give_back(sqlite3 *db, uint64_t max_bytes, struct tally_e
         return TALLY_OK;
     }
     TL_TRY(number(db, "PRAGMA page_size", &page_size, err));
+    if (page_size <= 0) {
+        return damaged(err);
+    }
     uint64_t pages = max_bytes / (uint64_t)page_size;
     pages = pages == 0 ? 1 : pages;
     pages = pages > PAGES_MAX ? PAGES_MAX : pages;

@@ -28,7 +28,10 @@ static const char *const statements[TL_STMT_COUNT] = {
     [TL_STMT_TILE] = "SELECT data FROM tile WHERE level = ? AND n = ?",
     [TL_STMT_SCAN_TILES] = "SELECT level, n, data FROM tile ORDER BY level, n",
     [TL_STMT_ADD_CHECKPOINT] = "INSERT INTO checkpoint(size, note) VALUES(?, ?)",
-    [TL_STMT_DROP_CHECKPOINT] = "DELETE FROM checkpoint WHERE size = ?",
+    /* One that cosign() was called for is a BLOB, and stays: what tells them apart has to lie in the
+     * row itself, for the writer that drops is another process than the one that asked. */
+    [TL_STMT_DROP_CHECKPOINT] = "DELETE FROM checkpoint WHERE size = ? AND typeof(note) = 'text'",
+    [TL_STMT_COSIGN] = "INSERT OR REPLACE INTO checkpoint(size, note) VALUES(?, ?)",
     [TL_STMT_SCAN_CHECKPOINTS] = "SELECT size, note FROM checkpoint WHERE size >= ? ORDER BY size",
     [TL_STMT_NEWEST_CHECKPOINT] = "SELECT size FROM checkpoint ORDER BY size DESC LIMIT 1",
     [TL_STMT_FIND_ID] = "SELECT seq FROM event_id WHERE id = ?",
@@ -41,9 +44,9 @@ static const char *const statements[TL_STMT_COUNT] = {
     [TL_STMT_DROP_RECENT] = "DELETE FROM event_id_recent WHERE first < ?",
     [TL_STMT_REDUCE] = "UPDATE record SET event = ?, seed = NULL, opened = ? WHERE seq = ?",
     [TL_STMT_CONTENT_LEN] =
-        "SELECT coalesce(sum(length(leaf) + coalesce(length(CAST(event AS BLOB)), 0) + "
-        "coalesce(length(seed), 0) + coalesce(length(opened), 0)), 0) FROM record "
-        "WHERE seq >= ? AND seq < ?",
+        ("SELECT coalesce(sum(length(leaf) + coalesce(length(CAST(event AS BLOB)), 0) + "
+         "coalesce(length(seed), 0) + coalesce(length(opened), 0)), 0) FROM record "
+         "WHERE seq >= ? AND seq < ?"),
     [TL_STMT_DROP_RECORDS] = "DELETE FROM record WHERE seq >= ? AND seq < ?",
 };
 
@@ -450,6 +453,36 @@ static tally_status sqlite_self_check(struct tally_store *base,
     return status;
 }
 
+static tally_status write_cosigned(struct store_sqlite *store, uint64_t size, const char *note,
+                                   size_t note_len, struct tally_error *err)
+{
+    struct tally_head head;
+    TL_TRY(tl_store_sqlite_head(store, &head, err));
+    if (size > head.size) {
+        return tl_fail(err, TALLY_EINVAL, "the ledger has no checkpoint of %llu leaves yet",
+                       (unsigned long long)size);
+    }
+    sqlite3_stmt *stmt = NULL;
+    TL_TRY(tl_store_sqlite_stmt(store, TL_STMT_COSIGN, &stmt, err));
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)size); /* these cannot fail */
+    (void)sqlite3_bind_blob64(stmt, 2, note, note_len, SQLITE_STATIC);
+    return tl_sqlite_run(stmt, err);
+}
+
+static tally_status sqlite_cosign(struct tally_store *base, uint64_t size, const char *note,
+                                  size_t note_len, struct tally_error *err)
+{
+    struct store_sqlite *store = tl_store_sqlite_of(base);
+    tl_assert(store->mode == TALLY_STORE_WRITE && !store->reading);
+    TL_TRY(tl_store_sqlite_run(store, TL_STMT_BEGIN_WRITE, err));
+    tally_status status = write_cosigned(store, size, note, note_len, err);
+    if (status != TALLY_OK) {
+        tl_store_sqlite_rollback(store);
+        return status;
+    }
+    return tl_store_sqlite_commit(store, err);
+}
+
 static void sqlite_close(struct tally_store *base)
 {
     struct store_sqlite *store = tl_store_sqlite_of(base);
@@ -512,4 +545,5 @@ const struct tally_store_ops tl_store_sqlite_ops = {
     .close = sqlite_close,
     .reduce = tl_store_sqlite_reduce,
     .reclaim = tl_store_sqlite_reclaim,
+    .cosign = sqlite_cosign,
 };

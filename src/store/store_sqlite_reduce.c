@@ -157,11 +157,11 @@ static tally_status rewrite(struct store_sqlite *store, const struct tl_sqlite_r
 static tally_status touch(struct store_sqlite *store, uint64_t first, uint64_t last_seq,
                           struct tally_error *err)
 {
-    const struct tl_sqlite_range range = { .first =
-                                               first < TOUCHED_MARGIN ? 0 : first - TOUCHED_MARGIN,
-                                           .last = last_seq > INT64_MAX - 2 * TOUCHED_MARGIN
-                                                       ? INT64_MAX - 1
-                                                       : last_seq + TOUCHED_MARGIN };
+    const struct tl_sqlite_range range = {
+        .first = first < TOUCHED_MARGIN ? 0 : first - TOUCHED_MARGIN,
+        .last = last_seq > INT64_MAX - UINT64_C(2) * TOUCHED_MARGIN ? INT64_MAX - 1
+                                                                    : last_seq + TOUCHED_MARGIN
+    };
     struct tl_sqlite_range *last =
         store->touched_count == 0 ? NULL : &store->touched[store->touched_count - 1];
     if (last != NULL && range.first >= last->first && range.first <= last->last) {
@@ -178,6 +178,7 @@ static tally_status touch(struct store_sqlite *store, uint64_t first, uint64_t l
         store->touched = grown;
         store->touched_capacity = capacity;
     }
+    tl_assert(store->touched != NULL);
     store->touched[store->touched_count++] = range;
     return TALLY_OK;
 }
@@ -198,13 +199,15 @@ static tally_status reduce_run(struct store_sqlite *store, const struct tally_re
     if (may_move_rows(reductions, count)) {
         TL_TRY(touch(store, range.first, range.last, err));
     }
+    if (count < 2) {
+        return reduce_one(store, &reductions[0], err);
+    }
     TL_TRY(content_len(store, &range, &before, err));
     for (size_t i = 0; i < count; i++) {
         TL_TRY(reduce_one(store, &reductions[i], err));
     }
     TL_TRY(content_len(store, &range, &after, err));
-    if (count < 2 || before < after + REMOVED_MIN || (before - after) * 4 < before ||
-        after > REWRITTEN_MAX) {
+    if (before < after + REMOVED_MIN || (before - after) * 4 < before || after > REWRITTEN_MAX) {
         return TALLY_OK;
     }
     return rewrite(store, &range, err);

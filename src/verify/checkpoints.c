@@ -25,6 +25,7 @@ struct lookup {
     bool parsed;
     uint64_t size;
     uint8_t root[32];
+    uint8_t imprint[32]; /* the hash of its body */
     struct tally_error error;
 };
 
@@ -38,6 +39,7 @@ static tally_status take_first(void *ctx, const struct tally_checkpoint *checkpo
                            &lookup->error) == TALLY_OK;
     if (lookup->parsed && body.size == checkpoint->size) {
         memcpy(lookup->root, body.root, sizeof(lookup->root));
+        tl_sha256(lookup->imprint, lookup->run->note.body.text, lookup->run->note.body.len);
     } else {
         lookup->parsed = false;
     }
@@ -89,7 +91,10 @@ tally_status tl_checkpoints_open(struct tl_run *run)
     const struct tl_verify_input *in = run->in;
     TL_TRY(tl_store_head(in->store, &run->head, run->err));
     TL_TRY(tl_store_newest_checkpoint(in->store, &run->size, run->err));
-    if (run->size == 0) {
+    if (run->size == 0 && in->handover != NULL && in->handover->is_malformed) {
+        tl_found(&run->found, TL_CHECKPOINT_MALFORMED, TALLY_SEQ_NONE,
+                 "the newest checkpoint does not parse");
+    } else if (run->size == 0) {
         tl_found(&run->found, TL_CHECKPOINT_MISSING, TALLY_SEQ_NONE,
                  "the ledger has no checkpoint");
     } else {
@@ -466,6 +471,8 @@ static tally_status check_anchors(struct tl_run *run)
             tl_found_hashes(&run->found, TL_CONTROL_INVALID, anchor->seq, kept.root, anchor->root,
                             "the anchor names another root");
         }
+        TL_TRY(tl_anchor_check(run, anchor,
+                               kept.parsed && kept.size == anchor->size ? kept.imprint : NULL));
     }
     return TALLY_OK;
 }

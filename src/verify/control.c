@@ -344,7 +344,9 @@ static void apply_anchor(struct tl_run *run, const struct tl_leaf *leaf,
     }
     struct tl_anchor *anchor = &run->anchors[run->anchor_count++];
     *anchor = (struct tl_anchor){ .seq = leaf->seq, .size = control->size };
+    anchor->is_stamp = tl_str_is(control->anchor_kind, "rfc3161");
     memcpy(anchor->root, control->root, sizeof(anchor->root));
+    memcpy(anchor->digest, control->digest, sizeof(anchor->digest));
 }
 
 /* Whether there is something wrong with it, which then has been reported. */

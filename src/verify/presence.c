@@ -61,23 +61,54 @@ static void note(struct judge *judge, enum tl_code code, uint64_t seq)
     judge->span = (struct span){ .code = code, .first = seq, .count = 1 };
 }
 
+static bool is_volatile(const struct tl_run *run)
+{
+    return run->in->is_volatile || (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0;
+}
+
+/* The code for a content that is not there for a reason; TL_CODE_COUNT if there is none. */
+static enum tl_code reason_of(const struct tl_run *run, const struct tl_excuse *excuse)
+{
+    if (excuse->purged || excuse->purged_invalid) {
+        return TL_PURGED;
+    }
+    return excuse->erased ? TL_ERASED : is_volatile(run) ? TL_EVICTED : TL_CODE_COUNT;
+}
+
+/* The same for an export, which says itself why: the leaves have to permit just that. */
+static enum tl_code handed_reason(const struct tl_run *run, enum tl_handed handed,
+                                  const struct tl_excuse *excuse)
+{
+    switch (handed) {
+    case TL_HANDED_WITHHELD:
+        return TL_WITHHELD;
+    case TL_HANDED_PURGED:
+        return excuse->purged ? TL_PURGED : TL_CODE_COUNT;
+    case TL_HANDED_ERASED:
+        return excuse->erased ? TL_ERASED : TL_CODE_COUNT;
+    case TL_HANDED_EVICTED:
+        return is_volatile(run) ? TL_EVICTED : TL_CODE_COUNT;
+    case TL_HANDED_SILENT:
+        return TL_CODE_COUNT;
+    }
+    return TL_CODE_COUNT;
+}
+
 static void judge_absent(struct judge *judge, uint64_t seq, const struct tl_excuse *excuse)
 {
     struct tl_run *run = judge->run;
     const struct tl_handover *handover = run->in->handover;
-    if (excuse->purged || excuse->purged_invalid) {
-        note(judge, TL_PURGED, seq);
-    } else if (excuse->erased) {
-        note(judge, TL_ERASED, seq);
-    } else if (run->in->is_volatile || (run->report->qualifiers & TALLY_QUALIFIER_VOLATILE) != 0) {
-        note(judge, TL_EVICTED, seq);
-    } else if (handover != NULL && handover->is_withheld(handover->ctx)) {
-        note(judge, TL_WITHHELD, seq);
+    enum tl_handed handed = handover == NULL ? TL_HANDED_PURGED : handover->absent(handover->ctx);
+    enum tl_code reason =
+        handover == NULL ? reason_of(run, excuse) : handed_reason(run, handed, excuse);
+    bool by_purge = handed == TL_HANDED_PURGED;
+    if (reason != TL_CODE_COUNT) {
+        note(judge, reason, seq);
     } else if (seq < run->excuse_lost) {
         return; /* the leaf that may have permitted it is damaged, which is a finding */
-    } else if (excuse->only_held) {
+    } else if (excuse->only_held && (by_purge || handed == TL_HANDED_ERASED)) {
         tl_found(&run->found, TL_HOLD_VIOLATED, seq, "the content is gone, and it was on hold");
-    } else if (tl_excuse_purge_names(&run->excuses, seq)) {
+    } else if (by_purge && tl_excuse_purge_names(&run->excuses, seq)) {
         tl_found(&run->found, TL_PURGE_EARLY, seq, "the content was purged before its day");
     } else {
         tl_found(&run->found, TL_CONTENT_MISSING, seq,
@@ -104,8 +135,7 @@ static void judge_opened(struct judge *judge, const struct tally_record *record)
             incomplete = incomplete || covered;
         } else if (covered) {
             erased = true;
-        } else if (handover != NULL &&
-                   handover->is_member_withheld(handover->ctx, part->pointer)) {
+        } else if (handover != NULL && handover->is_member_withheld(handover->ctx, part->pointer)) {
             withheld = true;
         } else if (only_held) {
             tl_found(&run->found, TL_HOLD_VIOLATED, record->seq,

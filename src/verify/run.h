@@ -89,6 +89,8 @@ struct tl_anchor {
     uint64_t seq;
     uint64_t size;
     uint8_t root[32];
+    uint8_t digest[32]; /* of the token */
+    bool is_stamp;      /* which is one of RFC 3161 */
 };
 
 struct tl_restore {
@@ -223,6 +225,11 @@ tally_status tl_checkpoints_end(struct tl_run *run);
 void tl_checkpoint_watch(struct tl_run *run, uint64_t size);
 /* That root, or NULL if the tree has none. */
 const uint8_t *tl_checkpoint_watched(const struct tl_run *run, uint64_t size);
+
+/* anchors.c - holds the token of an anchor against its record; `imprint` is the hash of the body of the
+ * checkpoint, NULL if that is not there. */
+tally_status tl_anchor_check(struct tl_run *run, const struct tl_anchor *anchor,
+                             const uint8_t *imprint);
 
 /* content.c - opens the commitment of an ENTRY; true if something of it is there. */
 bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,

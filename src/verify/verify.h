@@ -18,13 +18,23 @@
 
 #define TL_REMEMBERED_MAX 64u
 
+/* Why a content is not there, as an export says. */
+enum tl_handed {
+    TL_HANDED_SILENT,   /* it does not, though it claims to be complete */
+    TL_HANDED_WITHHELD, /* it was left out; so is whatever it does not mention */
+    TL_HANDED_PURGED,
+    TL_HANDED_ERASED,
+    TL_HANDED_EVICTED,
+};
+
 /*
  * What an export that is checked in place of a ledger says beside its records. `ctx` is passed to
- * each; the first two are about the record that the store is just handing over.
+ * each; absent() and is_member_withheld() are about the record that the store is just handing over.
  */
 struct tl_handover {
     void *ctx;
-    bool (*is_withheld)(void *ctx); /* its content was left out */
+    bool is_malformed; /* the newest checkpoint does not parse */
+    enum tl_handed (*absent)(void *ctx);
     bool (*is_member_withheld)(void *ctx, struct tl_str pointer);
 
     /* Copies the `width` hashes of a tile that is not full. TALLY_ENOTFOUND if it is not there. */
@@ -52,6 +62,12 @@ struct tl_verify_input {
 
     bool is_volatile;                   /* oldest contents may be gone without a reason */
     const struct tl_handover *handover; /* NULL: a ledger itself, with a head and an index */
+    /* Appends the token of the ANCHOR record `seq`, of at most TL_NOTE_LEN_MAX bytes, to `out`;
+     * TALLY_ENOTFOUND if it is not there. NULL: who calls holds tokens against their records itself. */
+    tally_status (*anchor_token)(void *ctx, uint64_t seq, struct tl_buf *out,
+                                 struct tally_error *err);
+    void *anchor_ctx;
+
     const char *temp_dir; /* for sorting ids beyond a million; NULL is /tmp */
 
     /* Scope, age, skip_index and callbacks; the paths in it are not read. Required. */

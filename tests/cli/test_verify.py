@@ -3,6 +3,8 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import unittest
 
 from harness import Case, main
@@ -92,6 +94,51 @@ class Verify(Case):
                       (1, 2))
         self.tally("proof", "check", "p", want=3)
         self.tally("proof", "make", "nope", want=1)
+
+    def test_the_short_forms_make_and_check_proofs_as_well(self):
+        self.write("trust", self.tally("checkpoint", "--trust").out)
+        self.tally("proof", "e3", "--output", "p")
+        self.assertEqual((self.dir / "p").read_text(), self.tally("proof", "make", "e3").out)
+        report = self.tally("proof", "--check", "p", "--trust", "trust", "--json").json
+        self.assertEqual(report["verdict"], "VERIFIED")
+        self.tally("proof", "--check", "p", want=3)
+        self.tally("proof", "--check", "p", "--trust", "trust", "e3", want=3)
+        self.tally("proof", want=3)
+
+    def test_a_bundle_is_verified_without_the_ledger(self):
+        self.write("trust", self.tally("checkpoint", "--trust").out)
+        made = self.tally("export", "--bundle", "b", "--proofs", "--by", "dpo", "--json").json
+        self.assertEqual((made["output"], made["contents"], made["withheld"]), ("b", 21, 0))
+        event = self.tally("find", "--action", "tally.export", "--json").json["items"][0]["event"]
+        self.assertEqual(event["actor"]["id"], "dpo")
+        self.assertEqual((event["metadata"]["format"], event["metadata"]["contents"]), ("bundle", 21))
+        self.tally("export", "--bundle", "b", want=None)  # it is there already
+        shutil.move(self.ledger, self.dir / "away")
+        report = self.tally("verify", "b", "--trust", "trust", "--json").json
+        self.assertEqual((report["verdict"], report["checked"]), ("VERIFIED", made["tree_size"]))
+        self.assertEqual(self.tally("verify", "b", "--json", want=2).json["verdict"], "UNVERIFIABLE")
+        other = subprocess.run([sys.executable, "b/tally_check.py", "b", "--trust", "trust"],
+                               cwd=self.dir, capture_output=True, timeout=120)
+        self.assertEqual(other.returncode, 0, other.stdout + other.stderr)
+        lines = (self.dir / "b/openings.ndjson").read_text()
+        (self.dir / "b/openings.ndjson").write_text(lines.replace("a.b", "a.c", 1))
+        self.tally("verify", "b", "--trust", "trust", want=1)
+
+    def test_a_tlog_directory_has_no_contents(self):
+        self.write("trust", self.tally("checkpoint", "--trust").out)
+        self.tally("export", "--tlog", "t")
+        self.assertFalse((self.dir / "t/openings.ndjson").exists())
+        report = self.tally("verify", "t", "--trust", "trust", "--json").json
+        self.assertEqual(report["verdict"], "VERIFIED")
+        self.assertIn("content_part", report["qualifiers"])
+
+    def test_options_of_bundles_make_sense_or_are_refused(self):
+        for wrong in (["--bundle", "b", "--tlog", "t"], ["--bundle", "b", "--format", "csv"],
+                      ["--tlog", "t", "--proofs"], ["--tlog", "t", "--action", "a.b"], ["--proofs"],
+                      ["--withhold", "/metadata"]):
+            self.tally("export", *wrong, want=3)
+        self.tally("export", "--bundle", "b", "--withhold", "/action", want=None)
+        self.assertFalse((self.dir / "b").exists())
 
     def test_consistency_ends_with_the_newest_checkpoint(self):
         text = self.tally("proof", "consistency", "5").out

@@ -101,6 +101,54 @@ static void refuses_what_no_encoder_writes(void **state)
     check_status(decode_with(true, 479, 1), TALLY_ECORRUPT); /* not zero at the end */
 }
 
+static void keeps_a_change_of_keys_that_is_under_way(void **state)
+{
+    (void)state;
+    for (unsigned which = 1; which < 4; which++) {
+        struct tl_keystate want = make_state(false);
+        uint8_t bytes[TL_KEYSTATE_LEN];
+        struct tl_keystate got;
+        want.log_seq = 70000;
+        want.mac_seq = UINT64_C(1) << 40;
+        want.change.has_log = (which & 1u) != 0;
+        want.change.has_mac = (which & 2u) != 0;
+        if (want.change.has_log) {
+            want.change.log_seed[31] = 5;
+        }
+        if (want.change.has_mac) {
+            want.change.mac_key[0] = 6;
+            want.change.mac_gen = 0x01020304;
+        }
+        tl_keystate_encode(bytes, &want);
+        assert_int_equal(bytes[7], 2); /* not for programs that know nothing of it */
+        check_ok(tl_keystate_decode(&got, bytes, sizeof(bytes), NULL));
+        assert_int_equal(got.log_seq, want.log_seq);
+        assert_int_equal(got.mac_seq, want.mac_seq);
+        assert_int_equal(got.change.has_log, want.change.has_log);
+        assert_int_equal(got.change.has_mac, want.change.has_mac);
+        assert_int_equal(got.change.mac_gen, want.change.mac_gen);
+        assert_memory_equal(got.change.log_seed, want.change.log_seed, 32);
+        assert_memory_equal(got.change.mac_key, want.change.mac_key, 32);
+    }
+    const struct tl_keystate never = make_state(false);
+    uint8_t bytes[TL_KEYSTATE_LEN];
+    tl_keystate_encode(bytes, &never);
+    assert_int_equal(bytes[7], 1); /* older programs read it */
+}
+
+static void refuses_a_change_of_keys_that_no_encoder_writes(void **state)
+{
+    (void)state;
+    check_status(decode_with(false, 11, 2), TALLY_ECORRUPT);  /* a new log key of zeros */
+    check_status(decode_with(false, 11, 4), TALLY_ECORRUPT);  /* a new MAC key of zeros */
+    check_status(decode_with(true, 11, 3), TALLY_ECORRUPT);   /* together with a new epoch */
+    check_status(decode_with(false, 373, 1), TALLY_ECORRUPT); /* a key without its flag */
+    check_status(decode_with(false, 405, 1), TALLY_ECORRUPT);
+    check_status(decode_with(false, 440, 1), TALLY_ECORRUPT); /* a generation without its key */
+    check_status(decode_with(false, 364, 1), TALLY_ECORRUPT); /* a seq in version 1 */
+    check_status(decode_with(false, 441, 1), TALLY_ECORRUPT); /* not zero */
+}
+
 static void writes_the_marks_of_the_vectors(void **state)
 {
     (void)state;
@@ -206,6 +254,8 @@ int main(void)
         cmocka_unit_test(gives_back_the_state_it_was_given),
         cmocka_unit_test(finds_every_flipped_bit_of_a_state),
         cmocka_unit_test(refuses_what_no_encoder_writes),
+        cmocka_unit_test(keeps_a_change_of_keys_that_is_under_way),
+        cmocka_unit_test(refuses_a_change_of_keys_that_no_encoder_writes),
         cmocka_unit_test(writes_the_marks_of_the_vectors),
         cmocka_unit_test(takes_the_larger_mark_and_writes_over_the_other),
         cmocka_unit_test(a_torn_slot_leaves_the_mark_before_it),

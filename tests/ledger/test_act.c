@@ -225,6 +225,60 @@ static void acts_are_found_after_a_restart_among_many_records(void **state)
     (void)site_verify(&site);
 }
 
+static void configure(const char *text)
+{
+    char path[SITE_PATH_SIZE];
+    check_path(path, sizeof(path), site.dir, "tally.yaml");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static uint64_t seal_policy(struct tally_ledger *ledger)
+{
+    const struct tl_control wish = { .kind = TL_LEAF_POLICY, .by = TL_STR("bob") };
+    struct tally_error err = TALLY_ERROR_INIT;
+    uint64_t seq = 0;
+    tally_status status = tl_act_seal(ledger, &wish, TALLY_SEQ_NONE, &seq, &err);
+    if (status != TALLY_OK) {
+        print_error("%s\n", err.message);
+    }
+    check_ok(status);
+    return seq;
+}
+
+static void a_new_policy_is_in_force_for_all_that_comes_after_it(void **state)
+{
+    (void)state;
+    configure("retention:\n  default_days: 30\n");
+    struct tally_ledger *first = site_open(&site);
+    struct tally_ledger *second = site_open(&site);
+    (void)site_append(first, "a", 1);
+    assert_true(seal_policy(second) == TALLY_SEQ_NONE); /* it is in force already */
+    configure("retention:\n  default_days: 77\n");
+    uint64_t seq = seal_policy(second);
+    assert_true(seq != TALLY_SEQ_NONE);
+    assert_int_equal(newest_of(first), seq);
+    char text[4096];
+    assert_int_equal(site_count_kind(first, "policy", text, sizeof(text)), 2);
+    assert_non_null(strstr(text, "\"days\":77"));
+    (void)site_append(first, "b", 1); /* both were opened with other rules */
+    (void)site_append(second, "c", 1);
+
+    configure("retention: [\n");
+    const struct tl_control wish = { .kind = TL_LEAF_POLICY };
+    refused(second, &wish, TALLY_EINVAL, "act_configuration");
+    refused(first, &wish, TALLY_EINVAL, "act_configuration");
+    configure("retention:\n  default_days: 77\n");
+    tally_close(first);
+    check_soon(tl_act_seal(second, &wish, TALLY_SEQ_NONE, &seq, NULL) == TALLY_OK);
+    (void)site_append(second, "d", 1); /* who takes over does not go back to what it once read */
+    assert_int_equal(site_count_kind(second, "policy", NULL, 0), 2);
+    tally_close(second);
+    (void)site_verify(&site);
+}
+
 static void nothing_is_sealed_through_a_ledger_open_for_reading(void **state)
 {
     (void)state;
@@ -257,6 +311,8 @@ int main(void)
                                         check_rmdir),
         cmocka_unit_test_setup_teardown(acts_are_found_after_a_restart_among_many_records, set_up,
                                         check_rmdir),
+        cmocka_unit_test_setup_teardown(a_new_policy_is_in_force_for_all_that_comes_after_it,
+                                        set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(nothing_is_sealed_through_a_ledger_open_for_reading, set_up,
                                         check_rmdir),
         cmocka_unit_test(contents_in_memory_are_removed_by_the_thread_that_writes),

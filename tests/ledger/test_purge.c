@@ -580,7 +580,7 @@ static void contents_are_archived_before_they_go(void **state)
     struct tally_purged purged = purge(ledger);
     assert_int_equal(purged.purged, 307);
     assert_non_null(
-        strstr(purged.archive, "/archive/purge-1-317-20260103T010000000000Z.ndjson.zst"));
+        strstr(purged.archive, "/archive/purge-2-318-20260103T010000000000Z.ndjson.zst"));
     check_event(ledger, "'archive':'", "\"outcome\":\"success\"");
     verify_clean(ledger);
     tally_close(ledger);
@@ -876,17 +876,17 @@ static void a_purge_that_is_killed_anywhere_is_completed_by_the_next(void **stat
     unsigned round = 0;
     unsigned killed = 0;
     bool done = false;
-    for (size_t n = 0; !done; n += 1 + n / 8, round++) {
+    for (size_t n = 1; !done; n += 1 + n / 2, round++) {
         make_due(round, 40);
         done = run_in_child(n, UINT32_MAX);
         killed += done ? 0 : 1;
         check_mended(round, 40);
     }
     assert_true(killed > 5);
-    for (unsigned batches = 0; batches < 4; batches++, round++) {
-        make_due(round, 1500);
+    for (unsigned batches = 0; batches < 2; batches++, round++) {
+        make_due(round, 600);
         assert_false(run_in_child(SIZE_MAX, batches));
-        check_mended(round, 1500);
+        check_mended(round, 600);
     }
 }
 
@@ -894,14 +894,14 @@ static void a_purge_that_is_killed_anywhere_is_completed_by_the_next(void **stat
 static void a_purge_that_is_killed_at_any_time_is_completed_by_the_next(void **state)
 {
     (void)state;
-    for (unsigned round = 0; round < 12; round++) {
+    for (unsigned round = 0; round < 6; round++) {
         make_due(round, 1000);
         pid_t pid = fork();
         assert_true(pid >= 0);
         if (pid == 0) {
             purge_and_die(SIZE_MAX, UINT32_MAX);
         }
-        (void)usleep(5000 + round * 9000);
+        (void)usleep(5000 + round * 18000);
         (void)kill(pid, SIGKILL);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         check_mended(round, 1000);

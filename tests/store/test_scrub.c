@@ -151,6 +151,8 @@ static void clears_copies_in_all_pages(void **state)
     }
     assert_int_equal(page, 0);
     check_rows(db);
+    run_sql(db, "UPDATE r SET v = v || 'y'");
+    run_sql(db, "UPDATE r SET v = substr(v, 1, length(v) - 1)");
     run_sql(other, "UPDATE r SET v = v || 'x'; DELETE FROM w WHERE v < '0000f'");
     run_sql(other, "UPDATE r SET v = substr(v, 1, length(v) - 1)");
     for (int i = 0; i < STEPS_MAX && left != 0; i++) {
@@ -210,7 +212,7 @@ static void damage(uint32_t page, size_t at, const void *bytes, size_t len)
 {
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
-    assert_int_equal(fseek(file, (long)((page - 1) * 4096 + at), SEEK_SET), 0);
+    assert_int_equal(fseek(file, (long)((size_t)(page - 1) * 4096 + at), SEEK_SET), 0);
     assert_int_equal(fwrite(bytes, 1, len, file), len);
     assert_int_equal(fclose(file), 0);
 }

@@ -142,6 +142,13 @@ static tally_status faulty_reclaim(struct tally_store *store, uint64_t max_bytes
     return after(tl_store_reclaim(inner_of(store), max_bytes, left_out, err));
 }
 
+static tally_status faulty_cosign(struct tally_store *store, uint64_t size, const char *note,
+                                  size_t note_len, struct tally_error *err)
+{
+    TL_TRY(before());
+    return after(tl_store_cosign(inner_of(store), size, note, note_len, err));
+}
+
 static void faulty_close(struct tally_store *store)
 {
     tl_store_close(inner_of(store));
@@ -167,6 +174,7 @@ static const struct tally_store_ops faulty_ops = {
     .close = faulty_close,
     .reduce = faulty_reduce,
     .reclaim = faulty_reclaim,
+    .cosign = faulty_cosign,
 };
 
 /* Takes `inner`. */

@@ -7,6 +7,11 @@
 #include "base/parse.h"
 #include "check.h"
 
+void vectors_path(char *out, size_t size, const char *name)
+{
+    (void)snprintf(out, size, "%s/%s", VECTORS_DIR, name);
+}
+
 struct tl_str vectors_read(struct tl_arena *arena, const char *name)
 {
     char path[512];

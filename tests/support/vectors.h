@@ -8,6 +8,9 @@
 /* Enough for a file and what is made of it. */
 #define VECTORS_ARENA_BYTES ((size_t)64 << 20)
 
+/* Writes the path of a file. */
+void vectors_path(char *out, size_t size, const char *name);
+
 /* Reads a whole file; it lives in the arena. */
 struct tl_str vectors_read(struct tl_arena *arena, const char *name);
 

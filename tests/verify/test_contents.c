@@ -232,10 +232,12 @@ static void purges_that_count_wrongly(void **state)
     expect_warning("PURGE_COUNT", 12);
 }
 
-static bool say_yes(void *ctx)
+static enum tl_handed handed;
+
+static enum tl_handed say_handed(void *ctx)
 {
     (void)ctx;
-    return true;
+    return handed;
 }
 
 /* As the tree has it: GENESIS and nine events. */
@@ -260,10 +262,17 @@ static void contents_that_are_gone_without_a_reason(void **state)
     mk_events(&expect_mk, 9);
     mk_erase(&expect_mk, 3);
     expect_tampered("CONTENT_MISSING", 3);
-    static const struct tl_handover handover = { .is_withheld = say_yes,
+    static const struct tl_handover handover = { .absent = say_handed,
                                                  .partial_tile = tile_of_the_tree };
     expect_input.handover = &handover;
+    handed = TL_HANDED_WITHHELD;
     expect_at("WITHHELD", 3, TALLY_VERDICT_VERIFIED, __LINE__);
+    static const enum tl_handed lies[] = { TL_HANDED_SILENT, TL_HANDED_PURGED, TL_HANDED_ERASED,
+                                           TL_HANDED_EVICTED };
+    for (size_t i = 0; i < TL_ARRAY_LEN(lies); i++) {
+        handed = lies[i];
+        expect_tampered("CONTENT_MISSING", 3);
+    }
     expect_input.handover = NULL;
     expect_input.is_volatile = true;
     expect_at("EVICTED", 3, TALLY_VERDICT_VERIFIED, __LINE__);

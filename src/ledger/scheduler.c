@@ -1,0 +1,297 @@
+/* The thread that runs what is scheduled, while this process is the sequencer. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "ledger/schedule_jobs.h"
+
+#define LOOK_MS    1000u
+#define MISSED_MAX 100000u /* times that are counted one by one */
+
+/* A job and its times. */
+struct planned {
+    struct tally_cron *cron; /* owned; NULL: off */
+    int64_t next_us;
+};
+
+struct tally_scheduler {
+    struct tally_ledger *ledger;
+    pthread_t thread;
+    struct planned planned[TL_JOB_COUNT]; /* confined to the thread once it runs */
+    struct tl_schedule_state state;       /* likewise */
+    struct tl_mutex mu;
+    struct tl_cond wake;
+    bool stop; /* guarded by mu */
+};
+
+static struct tl_str when_of(const struct tl_config *config, enum tl_job job)
+{
+    const struct tl_str when[TL_JOB_COUNT] = {
+        [TL_JOB_ANCHOR] = config->anchor_schedule,
+        [TL_JOB_BACKUP] = config->backup_schedule,
+        [TL_JOB_PURGE] = config->retention_schedule,
+        [TL_JOB_VERIFY] = config->verify_schedule,
+    };
+    return when[job];
+}
+
+static void plan_release(struct planned *planned)
+{
+    for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
+        tally_cron_free(planned[i].cron);
+        planned[i].cron = NULL;
+    }
+}
+
+static tally_status plan_read(struct planned *planned, const struct tl_config *config,
+                              struct tally_error *err)
+{
+    for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
+        char text[600];
+        tl_str_copy(text, sizeof(text), when_of(config, (enum tl_job)i));
+        if (strcmp(text, "off") == 0) {
+            continue;
+        }
+        struct tally_error why = TALLY_ERROR_INIT;
+        tally_status status = tally_cron_parse(&planned[i].cron, text, &why);
+        if (status != TALLY_OK) {
+            plan_release(planned);
+            return tl_fail(err, status == TALLY_ENOTFOUND ? TALLY_EINVAL : status,
+                           "the schedule of '%s' (%.60s): %.120s", tl_job_name((enum tl_job)i),
+                           text, why.message);
+        }
+    }
+    return TALLY_OK;
+}
+
+/* What the next time is reckoned from. A clock that was set back must not stop the work. */
+static int64_t base_of(const struct tl_job_state *state, int64_t now)
+{
+    int64_t base = state->last_us > state->since_us ? state->last_us : state->since_us;
+    return base > now ? now : base;
+}
+
+static void plan_next(struct planned *planned, const struct tl_job_state *state, int64_t now)
+{
+    planned->next_us =
+        planned->cron == NULL ? 0 : tally_cron_next(planned->cron, base_of(state, now));
+}
+
+/* Times that passed since, but for the one that is run now. */
+static uint64_t count_missed(const struct planned *planned, int64_t now)
+{
+    uint64_t missed = 0;
+    int64_t at = tally_cron_next(planned->cron, planned->next_us);
+    while (at != 0 && at <= now && missed < MISSED_MAX) {
+        missed++;
+        at = tally_cron_next(planned->cron, at);
+    }
+    return missed;
+}
+
+static bool must_stop(void *ctx)
+{
+    struct tally_scheduler *scheduler = ctx;
+    tl_mutex_lock(&scheduler->mu);
+    bool stop = scheduler->stop;
+    tl_mutex_unlock(&scheduler->mu);
+    return stop;
+}
+
+static bool is_sequencer(struct tally_ledger *ledger)
+{
+    tl_mutex_lock(&ledger->queue.mu);
+    bool sequencing = ledger->queue.sequencing;
+    tl_mutex_unlock(&ledger->queue.mu);
+    return sequencing;
+}
+
+static void save(const struct tally_scheduler *scheduler)
+{
+    /* If it cannot be written, what was run shows in the ledger all the same. */
+    (void)tl_schedule_state_save(&scheduler->state, scheduler->ledger->paths.dir, NULL);
+}
+
+static void run_if_due(struct tally_scheduler *scheduler, enum tl_job job)
+{
+    struct planned *planned = &scheduler->planned[job];
+    struct tl_job_state *state = &scheduler->state.jobs[job];
+    int64_t now = tl_clock->wall_us();
+    if (planned->next_us == 0 || now < planned->next_us) {
+        return;
+    }
+    state->missed += count_missed(planned, now);
+    (void)tl_job_run(scheduler->ledger, job, state, must_stop, scheduler, NULL); /* in `state` */
+    plan_next(planned, state, tl_clock->wall_us());
+    save(scheduler);
+}
+
+/* Another process may have run them meanwhile: what the file says counts. */
+static void take_over(struct tally_scheduler *scheduler)
+{
+    int64_t now = tl_clock->wall_us();
+    (void)tl_schedule_state_load(&scheduler->state, scheduler->ledger->paths.dir, NULL);
+    for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
+        struct tl_job_state *state = &scheduler->state.jobs[i];
+        if (state->since_us == 0 || state->since_us > now) {
+            state->since_us = now;
+        }
+        plan_next(&scheduler->planned[i], state, now);
+    }
+    save(scheduler);
+}
+
+static void *run_scheduler(void *ctx)
+{
+    struct tally_scheduler *scheduler = ctx;
+    bool in_office = false;
+    while (!must_stop(scheduler)) {
+        bool may_run = is_sequencer(scheduler->ledger);
+        if (may_run && !in_office) {
+            take_over(scheduler);
+        }
+        in_office = may_run;
+        for (unsigned i = 0; in_office && i < TL_JOB_COUNT && !must_stop(scheduler); i++) {
+            run_if_due(scheduler, (enum tl_job)i);
+        }
+        tl_mutex_lock(&scheduler->mu);
+        if (!scheduler->stop) {
+            (void)tl_cond_wait_for(&scheduler->wake, &scheduler->mu, LOOK_MS);
+        }
+        tl_mutex_unlock(&scheduler->mu);
+    }
+    return NULL;
+}
+
+static void scheduler_free(struct tally_scheduler *scheduler)
+{
+    plan_release(scheduler->planned);
+    tl_mutex_release(&scheduler->mu);
+    tl_cond_release(&scheduler->wake);
+    tl_free(scheduler);
+}
+
+tally_status tally_scheduler_start(struct tally_scheduler **scheduler_out,
+                                   struct tally_ledger *ledger, struct tally_error *err)
+{
+    if (!ledger->writable || ledger->paths.memory) {
+        return tl_fail(err, TALLY_EINVAL,
+                       "work is scheduled for a ledger on disk that is open for writing");
+    }
+    struct tally_scheduler *scheduler = tl_alloc_array(1, sizeof(*scheduler));
+    if (scheduler == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a scheduler");
+    }
+    scheduler->ledger = ledger;
+    if (tl_mutex_init(&scheduler->mu) != TALLY_OK || tl_cond_init(&scheduler->wake) != TALLY_OK) {
+        tl_free(scheduler);
+        return tl_fail(err, TALLY_ENOMEM, "cannot initialise locks");
+    }
+    tally_status status = plan_read(scheduler->planned, &ledger->config, err);
+    if (status == TALLY_OK) {
+        status = tl_thread_start(&scheduler->thread, "tally-schedule", run_scheduler, scheduler);
+        if (status != TALLY_OK) {
+            (void)tl_fail(err, status, "cannot start the scheduler's thread");
+        }
+    }
+    if (status != TALLY_OK) {
+        scheduler_free(scheduler);
+        return status;
+    }
+    *scheduler_out = scheduler;
+    return TALLY_OK;
+}
+
+void tally_scheduler_stop(struct tally_scheduler *scheduler)
+{
+    if (scheduler == NULL) {
+        return;
+    }
+    tl_mutex_lock(&scheduler->mu);
+    scheduler->stop = true;
+    tl_cond_broadcast(&scheduler->wake);
+    tl_mutex_unlock(&scheduler->mu);
+    tl_thread_join(scheduler->thread);
+    scheduler_free(scheduler);
+}
+
+static void tell(const struct tl_job_state *state, const struct planned *planned, const char *name,
+                 struct tl_str when, tally_job_fn *fn, void *ctx, bool *stop)
+{
+    char text[600];
+    tl_str_copy(text, sizeof(text), when);
+    const struct tally_job job = { .name = name,
+                                   .when = text,
+                                   .last_us = state->last_us,
+                                   .next_us = planned->next_us,
+                                   .took_us = state->took_us,
+                                   .status = state->status,
+                                   .runs = state->runs,
+                                   .missed = state->missed,
+                                   .detail = state->detail,
+                                   .verdict = state->verdict,
+                                   .verified_to = state->verified_to,
+                                   .full_pass_us = state->full_pass_us };
+    *stop = fn(ctx, &job) != 0;
+}
+
+/* A time that has passed shows how many were missed since, running or not. */
+static tally_status tell_all(const struct tl_config *config, const char *dir, tally_job_fn *fn,
+                             void *ctx, struct tally_error *err)
+{
+    struct planned planned[TL_JOB_COUNT] = { { 0 } };
+    TL_CLEANUP(tl_freep) struct tl_schedule_state *state = tl_alloc_array(1, sizeof(*state));
+    if (state == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a schedule");
+    }
+    TL_TRY(plan_read(planned, config, err));
+    tally_status status = tl_schedule_state_load(state, dir, err);
+    int64_t now = tl_clock->wall_us();
+    bool stop = status != TALLY_OK;
+    for (unsigned i = 0; i < TL_JOB_COUNT && !stop; i++) {
+        struct tl_job_state *job = &state->jobs[i];
+        job->since_us = job->since_us == 0 ? now : job->since_us;
+        plan_next(&planned[i], job, now);
+        if (planned[i].next_us != 0 && planned[i].next_us <= now) {
+            job->missed += count_missed(&planned[i], now);
+        }
+        tell(job, &planned[i], tl_job_name((enum tl_job)i), when_of(config, (enum tl_job)i), fn,
+             ctx, &stop);
+    }
+    plan_release(planned);
+    return status;
+}
+
+tally_status tally_schedule_each(const struct tally_options *options, tally_job_fn *fn, void *ctx,
+                                 struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_paths *paths = tl_alloc_array(1, sizeof(*paths));
+    TL_CLEANUP(tl_freep) struct tl_config *config = tl_alloc_array(1, sizeof(*config));
+    if (paths == NULL || config == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate settings");
+    }
+    TL_TRY(tl_options_read(options, paths, config, err));
+    tally_status status = tell_all(config, paths->dir, fn, ctx, err);
+    tl_config_release(config);
+    return status;
+}
+
+tally_status tally_schedule_run(struct tally_ledger *ledger, const char *name,
+                                struct tally_error *err)
+{
+    enum tl_job job = tl_job_of(name);
+    if (job == TL_JOB_COUNT) {
+        return tl_fail(err, TALLY_EINVAL,
+                       "there is no job '%.40s': verify, purge, anchor or backup", name);
+    }
+    if (!ledger->writable || ledger->paths.memory) {
+        return tl_fail(err, TALLY_EINVAL, "jobs need a ledger on disk that is open for writing");
+    }
+    TL_CLEANUP(tl_freep) struct tl_schedule_state *state = tl_alloc_array(1, sizeof(*state));
+    if (state == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a schedule");
+    }
+    (void)tl_schedule_state_load(state, ledger->paths.dir, NULL); /* lost: it begins anew */
+    tally_status status = tl_job_run(ledger, job, &state->jobs[job], NULL, NULL, err);
+    tally_status saved = tl_schedule_state_save(state, ledger->paths.dir, err);
+    return status != TALLY_OK ? status : saved;
+}

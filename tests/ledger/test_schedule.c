@@ -1,0 +1,184 @@
+/* Work that comes back: run by the thread, by hand, and missed. */
+#include <tally/tally.h>
+
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "check.h"
+#include "support/logs.h"
+#include "support/site.h"
+
+#define MINUTE_US INT64_C(60000000)
+#define WAIT_US   1000
+#define WAITS_MAX 20000 /* 20 s */
+
+static struct site site;
+static atomic_llong ahead_us; /* of the real clock */
+
+static int64_t shifted_wall(void)
+{
+    return tl_clock_system.wall_us() + atomic_load(&ahead_us);
+}
+
+static const struct tally_setting settings[] = {
+    { "verify.schedule", "* * * * *", "test" },
+    { "verify.part", "4", "test" },
+    { "retention.schedule", "*/2 * * * *", "test" },
+    { "anchor.schedule", "off", "test" },
+};
+
+static int set_up(void **state)
+{
+    static struct tl_clock_ops ops;
+    if (check_mkdir(state) != 0) {
+        return -1;
+    }
+    ops = tl_clock_system;
+    ops.wall_us = shifted_wall;
+    tl_clock = &ops;
+    atomic_store(&ahead_us, 0);
+    site_init(&site, *state, settings, TL_ARRAY_LEN(settings));
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    tl_clock = &tl_clock_system;
+    return check_rmdir(state);
+}
+
+/* A copy of what is told of one job. */
+struct seen {
+    const char *name;
+    struct tally_job job;
+    char when[64];
+    char detail[256];
+};
+
+static int see(void *ctx, const struct tally_job *job)
+{
+    struct seen *seen = ctx;
+    if (strcmp(job->name, seen->name) != 0) {
+        return 0;
+    }
+    seen->job = *job;
+    (void)snprintf(seen->when, sizeof(seen->when), "%s", job->when);
+    (void)snprintf(seen->detail, sizeof(seen->detail), "%s", job->detail);
+    return 1;
+}
+
+static struct seen look(const char *name)
+{
+    struct seen seen = { .name = name };
+    struct tally_options options = logs_options(&site);
+    check_ok(tally_schedule_each(&options, see, &seen, NULL));
+    return seen;
+}
+
+static void wait_for_runs(const char *name, uint64_t runs)
+{
+    for (unsigned i = 0; look(name).job.runs < runs; i++) {
+        assert_true(i < WAITS_MAX);
+        (void)usleep(WAIT_US);
+    }
+}
+
+static void says_when_jobs_will_run(void **state)
+{
+    (void)state;
+    struct seen seen = look("verify");
+    assert_string_equal(seen.when, "* * * * *");
+    assert_int_equal(seen.job.runs, 0);
+    assert_int_equal(seen.job.missed, 0);
+    assert_int_equal(seen.job.verdict, TALLY_VERDICT_UNKNOWN);
+    assert_true(seen.job.next_us > shifted_wall() - MINUTE_US);
+    seen = look("backup");
+    assert_string_equal(seen.when, "off");
+    assert_int_equal(seen.job.next_us, 0);
+}
+
+static void runs_what_is_due_and_counts_what_was_missed(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    struct tally_scheduler *scheduler = NULL;
+    check_ok(tally_scheduler_start(&scheduler, ledger, NULL));
+    (void)usleep(50000);
+    atomic_store(&ahead_us, MINUTE_US);
+    wait_for_runs("verify", 1);
+    assert_int_equal(look("verify").job.missed, 0);
+    atomic_store(&ahead_us, 11 * MINUTE_US);
+    wait_for_runs("verify", 2);
+    struct seen seen = look("verify");
+    assert_in_range(seen.job.missed, 8, 10);
+    assert_int_equal(seen.job.status, TALLY_OK);
+    assert_int_equal(seen.job.verdict, TALLY_VERDICT_VERIFIED);
+    wait_for_runs("purge", 1);
+    tally_scheduler_stop(scheduler);
+    tally_close(ledger);
+    atomic_store(&ahead_us, 41 * MINUTE_US); /* nobody was there */
+    assert_in_range(look("verify").job.missed - seen.job.missed, 28, 31);
+}
+
+static void verifies_contents_in_turns(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    for (unsigned i = 0; i < 6; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "e%u", i);
+        (void)site_append(ledger, id, i);
+    }
+    check_ok(tally_schedule_run(ledger, "verify", NULL));
+    struct seen seen = look("verify");
+    assert_int_equal(seen.job.verified_to, 4);
+    assert_int_equal(seen.job.full_pass_us, 0);
+    check_ok(tally_schedule_run(ledger, "verify", NULL));
+    check_ok(tally_schedule_run(ledger, "verify", NULL));
+    seen = look("verify");
+    assert_int_equal(seen.job.verified_to, 0);
+    assert_true(seen.job.full_pass_us > 0);
+    assert_int_equal(seen.job.runs, 3);
+    assert_int_equal(site_count_kind(ledger, "tally.verify", NULL, 0), 0); /* an event, no leaf */
+    tally_close(ledger);
+    (void)site_verify(&site);
+}
+
+static void refuses_what_cannot_be_scheduled(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    check_status(tally_schedule_run(ledger, "sleep", NULL), TALLY_EINVAL);
+    check_status(tally_schedule_run(ledger, "backup", NULL), TALLY_EINVAL); /* whereto? */
+    tally_close(ledger);
+    struct tally_scheduler *scheduler = NULL;
+    ledger = site_open_read(&site);
+    check_status(tally_scheduler_start(&scheduler, ledger, NULL), TALLY_EINVAL);
+    tally_close(ledger);
+    ledger = site_memory("memory:100");
+    check_status(tally_scheduler_start(&scheduler, ledger, NULL), TALLY_EINVAL);
+    tally_close(ledger);
+    static const struct tally_setting wrong[] = { { "verify.schedule", "61 * * * *", "test" } };
+    site.settings = wrong;
+    site.setting_count = 1;
+    ledger = site_open(&site);
+    struct tally_error err = TALLY_ERROR_INIT;
+    check_status(tally_scheduler_start(&scheduler, ledger, &err), TALLY_EINVAL);
+    assert_non_null(strstr(err.message, "verify"));
+    tally_close(ledger);
+    tally_scheduler_stop(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(says_when_jobs_will_run, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_what_is_due_and_counts_what_was_missed, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(verifies_contents_in_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_what_cannot_be_scheduled, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
