@@ -1,9 +1,13 @@
 /* tally_erase(): seals what is to go, then removes it, and records who did so and why. */
 #include "ledger/erase.h"
 
+#include <time.h>
+
+#include "base/clock.h"
 #include "codec/json.h"
 #include "ledger/approve.h"
 
+#define SPOOL_WAIT_US   INT64_C(2000000)
 #define TRIES_MAX       32u  /* other acts that may come between, one after the other */
 #define APPROVAL_ROOM   128u /* bytes of a payload for "approval":"…", */
 #define META_BYTES_MAX  ((size_t)64 << 10)
@@ -357,6 +361,21 @@ static tally_status find_records(struct run *run, struct tally_error *err)
     return TALLY_OK;
 }
 
+/* What this process has logged itself lies in its spool until the segment is done with. Others close
+ * theirs by age. */
+static void settle_spool(struct tally_ledger *ledger)
+{
+    if (ledger->spool == NULL) {
+        return;
+    }
+    int64_t until_us = tl_clock->steady_us() + SPOOL_WAIT_US;
+    tl_spool_rotate(ledger->spool);
+    while (!tl_spool_is_read(ledger->spool) && tl_clock->steady_us() < until_us) {
+        const struct timespec pause = { .tv_nsec = 5000000 };
+        (void)nanosleep(&pause, NULL); /* woken early, it looks early */
+    }
+}
+
 /* After the first leaf there is something to tell, whatever else goes wrong. */
 static tally_status erase_found(struct run *run, struct tally_error *err)
 {
@@ -374,6 +393,7 @@ static tally_status erase_found(struct run *run, struct tally_error *err)
     }
     fill_result(run);
     tally_status recorded = record_run(run, status == TALLY_OK, err);
+    settle_spool(run->ledger);
     return status != TALLY_OK ? tl_fail_with(err, status, &why) : recorded;
 }
 
