@@ -111,9 +111,11 @@ struct tally_report {
 };
 
 /*
- * Checks the ledger at `uri` (a directory) as of one moment, without a handle on it, so that it
- * also works where tally_open() refuses. Writers are not held up. TALLY_OK means that a report was
- * made, whatever its verdict; a ledger that cannot be read is a report too.
+ * Checks the ledger at `uri` (a directory) as of one moment, or the evidence bundle or tlog-tiles
+ * directory there, which needs a trust_path: no key that comes with one is believed. It takes no
+ * handle on a ledger, so that it also works where tally_open() refuses. Writers are not held up.
+ * TALLY_OK means that a report was made, whatever its verdict; a ledger that cannot be read is a
+ * report too.
  *
  * Errors: TALLY_EINVAL an option is wrong or names a file that cannot be read; TALLY_ENOMEM
  */

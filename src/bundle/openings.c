@@ -12,7 +12,7 @@
 static tally_status read_more(struct tl_openings *openings, bool *more_out, struct tally_error *err)
 {
     struct tl_buf *buf = &openings->buf;
-    if (openings->at > 0) {
+    if (openings->at > 0 && buf->data != NULL) {
         memmove(buf->data, buf->data + openings->at, buf->len - openings->at);
         buf->len -= openings->at;
         openings->at = 0;
@@ -46,15 +46,17 @@ static tally_status take_line(struct tl_openings *openings, struct tl_str *line_
     bool more = true;
     while (more && !openings->torn) {
         struct tl_buf *buf = &openings->buf;
-        const char *from = buf->data == NULL ? NULL : buf->data + openings->at;
-        size_t len = buf->len - openings->at;
-        const char *end = len == searched ? NULL : memchr(from + searched, '\n', len - searched);
-        if (end != NULL) {
-            *line_out = (struct tl_str){ .text = from, .len = (size_t)(end - from) };
-            openings->at += line_out->len + 1;
-            return TALLY_OK;
+        if (buf->data != NULL) {
+            const char *from = buf->data + openings->at;
+            size_t len = buf->len - openings->at;
+            const char *end = memchr(from + searched, '\n', len - searched);
+            if (end != NULL) {
+                *line_out = (struct tl_str){ .text = from, .len = (size_t)(end - from) };
+                openings->at += line_out->len + 1;
+                return TALLY_OK;
+            }
+            searched = len;
         }
-        searched = len;
         TL_TRY(read_more(openings, &more, err));
     }
     openings->torn = openings->torn || openings->buf.len > openings->at;

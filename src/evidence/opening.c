@@ -34,9 +34,10 @@ static tally_status read_line(const struct tl_json **root_out, struct tl_arena *
     if (status == TALLY_ENOMEM) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a line of the openings");
     }
-    if (status != TALLY_OK || root->type != TL_JSON_OBJECT) {
+    if (status != TALLY_OK || root == NULL || root->type != TL_JSON_OBJECT) {
         return malformed(err, "no JSON object that could be one");
     }
+    *root_out = root;
     struct tl_buf again;
     tl_buf_init(&again, TL_OPENING_LEN_MAX);
     tl_json_write(&again, root);
@@ -46,7 +47,6 @@ static tally_status read_line(const struct tl_json **root_out, struct tl_arena *
     if (status == TALLY_ENOMEM) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a line of the openings");
     }
-    *root_out = root;
     return same ? TALLY_OK : malformed(err, "not in canonical form");
 }
 

@@ -124,7 +124,7 @@ static tally_status allocate(struct bundling *b)
         if (b->prover == NULL) {
             return no_memory(b->err);
         }
-        tl_buf_init(&b->prover->leaves, CHUNK * (TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX));
+        tl_buf_init(&b->prover->leaves, (size_t)CHUNK * (TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX));
         tl_buf_init(&b->prover->text, TL_TLOGPROOF_LEN_MAX);
     }
     return TALLY_OK;

@@ -194,7 +194,7 @@ static void finds_each_bit_of_every_file(void **state)
     for (size_t i = 0; i < TL_ARRAY_LEN(files); i++) {
         flip(files[i].name, files[i].step);
     }
-    print_message("%zu bits flipped\n", tried);
+    print_message("# %zu bits flipped\n", tried);
 }
 
 static void names_what_is_missing(void **state)
