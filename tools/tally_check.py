@@ -1519,8 +1519,8 @@ class Ledger:
         elif note.size > self.tree.size:
             self.report.add("ROLLBACK", f"{where} is larger than the ledger", note.size)
         elif root != note.root:
-            self.report.add("FORK" if note.size == self.newest.size else "HISTORY_REWRITTEN", f"{where} has another root",
-                            note.size)
+            self.report.add("FORK" if note.size == self.newest.size else "HISTORY_REWRITTEN",
+                            f"{where} has another root", note.size)
 
 
 # ---- Purges, erasures, holds (section 10) -------------------------------------------------------
@@ -1985,7 +1985,10 @@ def check_proof(data, trust, report):
     """Checks one proof by the trust file alone: log key, quorum, inclusion."""
     try:
         extra, index, path, note = parse_proof(data)
-        leaf = Leaf(extra if extra is not None else b"")
+        if extra is None:
+            report.add("STORE_ERROR", "the proof does not hold the leaf", index)
+            return report.conclude()
+        leaf = Leaf(extra)
         if leaf.seq != index:
             report.add("SEQ_MISMATCH", f"the leaf says {leaf.seq}", index)
         if root_from_path(leaf_hash(extra), index, note.size, path) != note.root:
