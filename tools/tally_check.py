@@ -1519,8 +1519,8 @@ class Ledger:
         elif note.size > self.tree.size:
             self.report.add("ROLLBACK", f"{where} is larger than the ledger", note.size)
         elif root != note.root:
-            self.report.add("FORK" if note.size == self.newest.size else "HISTORY_REWRITTEN", f"{where} has another root",
-                            note.size)
+            self.report.add("FORK" if note.size == self.newest.size else "HISTORY_REWRITTEN",
+                            f"{where} has another root", note.size)
 
 
 # ---- Purges, erasures, holds (section 10) -------------------------------------------------------
@@ -1665,10 +1665,10 @@ class Openings:
                 raise Bad("a bad header")
             if newest and (self.header["origin"], self.header["size"]) != (newest.origin, newest.size):
                 raise Bad("a header of another ledger or size")
+            self.advance()
         except (Bad, OSError) as error:
             self.bad(error)
             self.header = {}
-        self.advance()
 
     def complete(self):
         """Whether each leaf must have its line: unless a sound header says that it need not."""
@@ -1757,7 +1757,7 @@ class Contents:
                 if not self.check_line(index, leaf, line, cover) and cover:
                     self.check_gone(index, None, cover)
             elif cover and not complete:
-                absent += self.check_absent(index, cover)
+                absent += 1
             elif cover:
                 self.check_gone(index, None, cover)
             elif complete:
@@ -1803,14 +1803,6 @@ class Contents:
             return False
         return True
 
-    def check_absent(self, index, cover):
-        """A record without an opening, where not all have one. Whether that leaves it untold."""
-        if cover.purge is not None:
-            self.report.add("PURGED", f"by leaf {cover.purge}", index)
-        elif cover.erase is not None:
-            self.report.add("ERASED", f"by leaf {cover.erase}", index)
-        return cover.purge is None and cover.erase is None
-
     def check_gone(self, index, state, cover):
         """Content is not there: something on record must permit it, and that is what `state` says."""
         report = self.report
@@ -1822,9 +1814,9 @@ class Contents:
             report.add("PURGED", f"by leaf {cover.purge}", index)
         elif state == "erased" and cover.erase is not None:
             report.add("ERASED", f"by leaf {cover.erase}", index)
-        elif cover.held or "" in cover.held_pointers:
+        elif cover.held and state == "purged" or "" in cover.held_pointers and state == "erased":
             report.add("HOLD_VIOLATED", "its only excuse was sealed during a hold", index)
-        elif cover.named:
+        elif cover.named and state == "purged":
             report.add("PURGE_EARLY", "a PURGE names it, and it was not due", index)
         else:
             report.add("CONTENT_MISSING", "content is gone and nothing excuses it", index)
@@ -1985,7 +1977,10 @@ def check_proof(data, trust, report):
     """Checks one proof by the trust file alone: log key, quorum, inclusion."""
     try:
         extra, index, path, note = parse_proof(data)
-        leaf = Leaf(extra if extra is not None else b"")
+        if extra is None:
+            report.add("STORE_ERROR", "the proof does not hold the leaf", index)
+            return report.conclude()
+        leaf = Leaf(extra)
         if leaf.seq != index:
             report.add("SEQ_MISMATCH", f"the leaf says {leaf.seq}", index)
         if root_from_path(leaf_hash(extra), index, note.size, path) != note.root:

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """Do `tally verify` and tools/tally_check.py agree? Both judge the same changed evidence.
 
-usage: agree.py TALLY [--count N] [--seed N] [--only NAME] [--told N] [--codes]
+usage: agree.py TALLY [--count N] [--seed N] [--kinds files,signed,proofs] [--only NAME] [--told N] [--codes]
 
 The verdict must be the same for each change; with --codes, the set of findings as well. Differences are told
 in full, with the change that made them, and counted.
 """
 import argparse
-import base64
 import collections
 import json
 import os
@@ -571,6 +570,8 @@ def main():
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="one kind of change")
+    parser.add_argument("--kinds", default="files,signed,proofs",
+                        help="changed files, signed faults, changed proofs")
     parser.add_argument("--codes", action="store_true", help="a difference of findings fails, too")
     parser.add_argument("--proofs", type=int, default=100, help="changed proofs")
     parser.add_argument("--told", type=int, default=40, help="differences told in full")
@@ -593,10 +594,10 @@ def run(given, judge):
     verdicts = collections.Counter()
     for number in range(given.count):
         rng = random.Random(f"{given.seed} {number}")
-        if number % 4 == 3 and given.only in (None, "signed"):
+        if "signed" in given.kinds and (number % 4 == 3 or "files" not in given.kinds):
             files, trust, mac, what = signed_fault(rng)
             name = "signed"
-        else:
+        elif "files" in given.kinds:
             base, (files, trust, mac) = rng.choices(bases, [1, 5, 5, 5, 5, 1])[0]
             change = rng.choice([c for c in CHANGES if given.only in (None, c.__name__)] or [flip_bit])
             files, name = dict(files), change.__name__
@@ -604,12 +605,14 @@ def run(given, judge):
             if what is None or files == dict(base_files(bases, base)):
                 continue
             what = f"{base}: {what}"
+        else:
+            break
         verdict = judge.compare(name, f"#{number} {what}", files, trust,
                                 mac if rng.random() < 0.7 else "")
         verdicts[name, verdict] += 1
     print("\n".join(f"{name:28} {verdict:14} {count}"
                     for (name, verdict), count in sorted(verdicts.items())))
-    for number in range(given.proofs):
+    for number in range(given.proofs if "proofs" in given.kinds else 0):
         compare_proof(judge, random.Random(f"{given.seed} proof {number}"), verdicts)
     for key, count in judge.differences.most_common():
         print(count, " | ".join(key))

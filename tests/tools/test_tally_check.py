@@ -729,7 +729,7 @@ class Findings(Case):
         made.gone(2, "purged")
         self.finds(made, "PURGED", "PURGE_INCOMPLETE")
         made.gone(2, "erased")
-        self.finds(made, "PURGE_EARLY", "PURGE_INCOMPLETE")
+        self.finds(made, "CONTENT_MISSING", "PURGE_INCOMPLETE")
         made = self.purged(count=0, cutoff=20453)
         made.gone(2, "purged")
         self.finds(made, "PURGE_EARLY")
