@@ -412,7 +412,7 @@ static tally_status seal(struct restore *restore, struct tally_store *store,
                        "the origin must be a new one: a log never signs twice for one size");
     }
     TL_TRY(tl_keys_create_next(&keys, restore->stage.keys, tl_str_of(origin), past->incarnation + 1,
-                               epoch, err));
+                               epoch, past->size, err));
     tl_init_result_fill(&restore->result.keys, keys);
     const struct tl_control control = control_of(restore, keys);
     tally_status status = tl_trust_write(restore->trust, keys, restore->stage.trust, err);
