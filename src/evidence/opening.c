@@ -22,7 +22,8 @@ static const char *const state_names[] = {
 
 static tally_status malformed(struct tally_error *err, const char *what)
 {
-    return tl_fail(err, TALLY_ECORRUPT, "a line of the openings: %s", what);
+    (void)tl_fail(err, TALLY_ECORRUPT, "a line of the openings: %s", what);
+    return TALLY_ECORRUPT;
 }
 
 /* Reads an object that fills the line, in its canonical spelling. */
@@ -32,7 +33,8 @@ static tally_status read_line(const struct tl_json **root_out, struct tl_arena *
     const struct tl_json *root = NULL;
     tally_status status = tl_json_read(arena, line.text, line.len, &limits, &root, NULL);
     if (status == TALLY_ENOMEM) {
-        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a line of the openings");
+        (void)tl_fail(err, TALLY_ENOMEM, "cannot allocate a line of the openings");
+        return TALLY_ENOMEM;
     }
     if (status != TALLY_OK || root == NULL || root->type != TL_JSON_OBJECT) {
         return malformed(err, "no JSON object that could be one");
@@ -45,7 +47,8 @@ static tally_status read_line(const struct tl_json **root_out, struct tl_arena *
     bool same = status == TALLY_OK && tl_str_equal(tl_buf_str(&again), line);
     tl_buf_release(&again);
     if (status == TALLY_ENOMEM) {
-        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a line of the openings");
+        (void)tl_fail(err, TALLY_ENOMEM, "cannot allocate a line of the openings");
+        return TALLY_ENOMEM;
     }
     return same ? TALLY_OK : malformed(err, "not in canonical form");
 }
