@@ -43,6 +43,11 @@ static void on_anchored(void *ctx, const struct tally_anchored *anchored)
 static tally_status run_anchor(struct job_run *run, struct tally_error *err)
 {
     struct anchored count = { 0 };
+    if (run->ledger->config.anchor_target_count == 0) {
+        (void)snprintf(run->state->detail, sizeof(run->state->detail),
+                       "no anchors are configured (anchor.targets)");
+        return TALLY_OK;
+    }
     tally_status status = tally_anchor(run->ledger, NULL, 0, WHO, on_anchored, &count, err);
     (void)snprintf(run->state->detail, sizeof(run->state->detail),
                    "%u anchors have the newest checkpoint, %u failed", count.good, count.bad);

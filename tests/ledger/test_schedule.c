@@ -122,6 +122,18 @@ static void runs_what_is_due_and_counts_what_was_missed(void **state)
     assert_in_range(look("verify").job.missed - seen.job.missed, 28, 31);
 }
 
+static uint64_t count_action(struct tally_ledger *ledger, const char *action)
+{
+    const struct tally_condition condition = { "action", action };
+    struct tally_query query = TALLY_QUERY_INIT;
+    uint64_t count = 0;
+    int exact = 0;
+    query.conditions = &condition;
+    query.condition_count = 1;
+    check_ok(tally_count(ledger, &query, &count, &exact, NULL));
+    return count;
+}
+
 static void verifies_contents_in_turns(void **state)
 {
     (void)state;
@@ -141,7 +153,7 @@ static void verifies_contents_in_turns(void **state)
     assert_int_equal(seen.job.verified_to, 0);
     assert_true(seen.job.full_pass_us > 0);
     assert_int_equal(seen.job.runs, 3);
-    assert_int_equal(site_count_kind(ledger, "tally.verify", NULL, 0), 0); /* an event, no leaf */
+    assert_int_equal(count_action(ledger, "tally.verify"), 3);
     tally_close(ledger);
     (void)site_verify(&site);
 }
