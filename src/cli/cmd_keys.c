@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "cli/ask.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
 
@@ -9,6 +10,7 @@ static const struct tl_opt opts[] = {
     { "by", 0, "WHO", "rotate: who asks for it; required" },
     { "mac", 0, NULL, "rotate: also a new MAC key, which is printed once" },
     { "reason", 0, "TEXT", "rotate: why; public, for ever" },
+    { "yes", 0, NULL, "rotate: do not ask" },
     { "output", 0, "FILE", "trust: where to write it; else stdout" },
     { 0 },
 };
@@ -164,8 +166,12 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (is_rotate && tl_args_value(args, "by") == NULL) {
         return tl_cli_usage(cli, "'tally keys rotate' needs --by WHO");
     }
+    enum tl_exit exit_status =
+        is_rotate ? tl_cli_ask(cli, args, "The old keys will be destroyed.") : TL_EXIT_OK;
     TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
-    enum tl_exit exit_status = tl_cli_open(cli, is_rotate, &ledger);
+    if (exit_status == TL_EXIT_OK) {
+        exit_status = tl_cli_open(cli, is_rotate, &ledger);
+    }
     if (exit_status != TL_EXIT_OK) {
         return exit_status;
     }
@@ -187,8 +193,8 @@ const struct tl_cmd tl_cmd_keys = {
         "old\n"
         "secrets are destroyed. 'trust' prints the public keys, for those who verify elsewhere.\n",
     .examples = "tally keys list\n"
-                "tally keys rotate --by alice --reason 'yearly change'\n"
-                "tally keys rotate --mac --by alice --json\n"
+                "tally keys rotate --by alice --reason 'yearly change' --yes\n"
+                "tally keys rotate --mac --by alice --yes --json\n"
                 "tally keys trust --output /mnt/safe/trust.txt\n",
     .opts = opts,
     .rest_min = 1,
