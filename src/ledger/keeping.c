@@ -6,7 +6,7 @@
 void tl_keeping_init(struct tl_keeping *keeping, const struct tl_retention *rules)
 {
     *keeping = (struct tl_keeping){ .rules = rules };
-    tl_arena_init(&keeping->arena, (size_t)1 << 20);
+    tl_arena_init(&keeping->arena, (size_t)1 << 24);
 }
 
 void tl_keeping_release(struct tl_keeping *keeping)

@@ -1,22 +1,19 @@
 /* Decides which contents are due. Reads every record once; keeps a bit for each. */
 #include "base/clock.h"
+#include "ledger/keeping.h"
 #include "ledger/purge.h"
-#include "model/event.h"
 
 #define CHUNK_RECORDS 4096u /* between two of them writers may clean up their log */
-#define CLASSES       65536u
 
 /* One walk over all records. Large: allocate. */
 struct decider {
     struct tl_purge_plan *plan;
-    const struct tl_retention *retention;
+    struct tl_keeping keeping; /* by the rules in force now */
     const struct tally_purge_options *options;
     struct tl_excuse_scope scope;
-    struct tl_arena arena;
     uint64_t size;
-    size_t range;                     /* of options->ranges: the first that may still matter */
-    uint64_t covered;                 /* by the new leaf, up to here */
-    uint8_t by_occurred[CLASSES / 8]; /* which classes of the policy in force count from it */
+    size_t range;     /* of options->ranges: the first that may still matter */
+    uint64_t covered; /* by the new leaf, up to here */
     struct tally_error *err;
 };
 
@@ -36,48 +33,6 @@ uint32_t tl_purge_today(int64_t now_us, int64_t newest_us)
     uint32_t today = day_of(now_us);
     uint32_t bound = day_of(newest_us) + 1;
     return today < bound ? today : bound;
-}
-
-/* A class says what its days count from. Which one a leaf names depends on the policy of its time. */
-static tally_status take_policy(struct decider *decider, const struct tl_leaf *leaf,
-                                const struct tally_record *record)
-{
-    if (leaf->kind != TL_LEAF_GENESIS && leaf->kind != TL_LEAF_POLICY) {
-        return TALLY_OK;
-    }
-    struct tl_control control;
-    tl_arena_reset(&decider->arena);
-    TL_TRY(tl_control_parse(&control, &decider->arena, leaf->kind,
-                            (const char *)record->leaf + TL_LEAF_LEN,
-                            record->leaf_len - TL_LEAF_LEN, decider->err));
-    memset(decider->by_occurred, 0, sizeof(decider->by_occurred));
-    for (uint32_t i = 0; i < control.policy.class_count; i++) {
-        const struct tl_class *class = &control.policy.classes[i];
-        if (class->by_occurred) {
-            decider->by_occurred[class->id / 8] |= (uint8_t)(1u << (class->id % 8));
-        }
-    }
-    return TALLY_OK;
-}
-
-/* Whether the rules in force now keep the record beyond the cutoff. What cannot be read is kept. */
-static bool is_kept_longer(const struct decider *decider, const struct tl_leaf *leaf,
-                           const struct tally_record *record)
-{
-    struct tl_event_spans spans;
-    if (tl_event_spans_read(&spans, record->event, record->event_len) != TALLY_OK) {
-        return true;
-    }
-    const struct tl_event_keys keys = tl_event_spans_keys(&spans, record->event);
-    bool by_occurred = decider->retention->by_occurred ||
-                       (decider->by_occurred[leaf->class_id / 8] >> (leaf->class_id % 8) & 1) != 0;
-    int64_t basis = leaf->time_us;
-    if (by_occurred) {
-        basis = spans.occurred_us < 0 ? 0 : spans.occurred_us;
-        basis = basis < leaf->time_us ? basis : leaf->time_us;
-    }
-    return tl_retain_until(basis, tl_retention_days(decider->retention, &keys)) >
-           decider->plan->cutoff_day;
 }
 
 /* Whether the record is one that this purge is about. */
@@ -139,7 +94,8 @@ static void decide_entry(struct decider *decider, const struct tl_leaf *leaf,
         return;
     }
     bool decided = early || excuse.erased || tl_excuse_overridden(&decider->scope, record->seq);
-    if (!decided && record->event != NULL && is_kept_longer(decider, leaf, record)) {
+    if (!decided && record->event != NULL &&
+        tl_keeping_until(&decider->keeping, leaf, record) > decider->plan->cutoff_day) {
         return;
     }
     take_due(decider, record, is_covered, is_held);
@@ -156,7 +112,7 @@ static tally_status decide_record(void *ctx, const struct tally_record *record)
                        (unsigned long long)record->seq);
     }
     if (leaf.kind != TL_LEAF_ENTRY) {
-        return take_policy(decider, &leaf, record);
+        return tl_keeping_control(&decider->keeping, &leaf, record, decider->err);
     }
     decide_entry(decider, &leaf, record);
     return TALLY_OK;
@@ -195,7 +151,6 @@ static tally_status decide(struct decider *decider, struct tally_ledger *ledger,
 {
     struct tl_purge_plan *plan = decider->plan;
     struct tl_reader reader;
-    tl_arena_init(&decider->arena, (size_t)1 << 24);
     TL_TRY(tl_bits_init(&plan->go, acts->size, err));
     if (tl_excuse_scope_init(&decider->scope, &acts->excuses) != TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate what holds and purges say");
@@ -224,13 +179,13 @@ tally_status tl_purge_decide(struct tl_purge_plan *plan, struct tally_ledger *le
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a purge");
     }
     decider->plan = plan;
-    decider->retention = retention;
+    tl_keeping_init(&decider->keeping, retention);
     decider->options = options;
     decider->size = acts->size;
     decider->err = err;
     tally_status status = decide(decider, ledger, acts, err);
     tl_excuse_scope_release(&decider->scope);
-    tl_arena_release(&decider->arena);
+    tl_keeping_release(&decider->keeping);
     tl_free(decider);
     if (status != TALLY_OK) {
         tl_purge_plan_release(plan);
