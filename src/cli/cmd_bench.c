@@ -26,6 +26,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     } kinds[] = {
         { "ingest", tl_bench_ingest },
         { "find", tl_bench_find },
+        { "life", tl_bench_life },
         { "log", tl_bench_log },
         { "verify", tl_bench_verify },
     };
@@ -34,18 +35,20 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
             return kinds[i].run(cli, args);
         }
     }
-    return tl_cli_usage(cli, "there is no benchmark '%s': ingest, find, log or verify",
+    return tl_cli_usage(cli, "there is no benchmark '%s': ingest, find, life, log or verify",
                         args->rest[0]);
 }
 
 const struct tl_cmd tl_cmd_bench = {
     .name = "bench",
     .summary = "measure speed on this machine",
-    .arguments = "ingest|find|log|verify",
+    .arguments = "ingest|find|life|log|verify",
     .about =
         "ingest  events recorded and indexed in a second, beside the same events in a plain\n"
         "        SQLite table and in an ordinary audit table with six indexes\n"
         "find    latency of a first page, for each filter alone and for pairs\n"
+        "life    purge of every second record and erasure of 1,000 subjects, with a writer beside\n"
+        "        it: time, longest write, bytes, and verification before and after\n"
         "log     how long a call of tally_log() takes, in a burst and at a pace, beside fprintf\n"
         "        with fflush, syslog and an SQLite INSERT for each event\n"
         "verify  records checked in a second by one thread, and peak memory\n",
