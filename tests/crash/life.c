@@ -43,6 +43,7 @@ struct record {
     unsigned severity;
     unsigned actor;
     unsigned gone; /* enum member */
+    bool covered;  /* by a PURGE, so that its content may go */
 };
 
 struct hold {
@@ -58,6 +59,7 @@ struct model {
     size_t count;
     struct hold holds[HOLDS_MAX];
     size_t hold_count;
+    uint64_t seen; /* all PURGE records below this seq were taken in */
 };
 
 /* One round. */
@@ -239,9 +241,55 @@ static bool check_record(const struct life *life, const struct record *record)
     return good;
 }
 
-static bool is_allowed(const struct tally_finding *finding)
+static bool complain_of(const struct life *life, const struct tally_finding *finding)
 {
-    return finding->weight == TALLY_WEIGHT_NOTE || strcmp(finding->code, "RESTORED") == 0;
+    char what[300];
+    (void)snprintf(what, sizeof(what), "%s seq %llu", finding->code,
+                   (unsigned long long)finding->seq);
+    return complain(life, what, finding->what);
+}
+
+/* Whether just such records are in the finding as a PURGE covers, and later rules keep. */
+static bool check_incomplete(const struct life *life, const struct tally_finding *finding,
+                             size_t *count)
+{
+    unsigned long long last = finding->seq;
+    (void)sscanf(finding->what, "the content of records %*u to %llu", &last);
+    for (size_t i = 0; i < life->model.count; i++) {
+        const struct record *record = &life->model.records[i];
+        if (record->seq < finding->seq || record->seq > last) {
+            continue;
+        }
+        if (!record->covered) {
+            return complain_of(life, finding);
+        }
+        (*count)++;
+    }
+    return true; /* the rest are the ledger's own events */
+}
+
+static bool check_findings(const struct life *life, const struct tally_report *report)
+{
+    size_t want = 0;
+    size_t incomplete = 0;
+    for (size_t i = 0; i < life->model.count; i++) {
+        const struct record *record = &life->model.records[i];
+        want += record->covered && (record->gone & WHOLE) == 0 ? 1 : 0;
+    }
+    bool good = true;
+    for (size_t i = 0; i < report->finding_count; i++) {
+        const struct tally_finding *finding = &report->findings[i];
+        /* In memory there is no trust file: the keys are not pinned. */
+        bool unpinned = life->memory && finding->weight == TALLY_WEIGHT_UNVERIFIABLE;
+        if (strcmp(finding->code, "PURGE_INCOMPLETE") == 0) {
+            good = check_incomplete(life, finding, &incomplete) && good;
+        } else if (finding->weight != TALLY_WEIGHT_NOTE && !unpinned &&
+                   strcmp(finding->code, "RESTORED") != 0) {
+            good = complain_of(life, finding);
+        }
+    }
+    return good && (incomplete == want ||
+                    complain(life, "PURGE_INCOMPLETE", "of fewer records than the model says"));
 }
 
 static bool check_verified(const struct life *life)
@@ -254,23 +302,53 @@ static bool check_verified(const struct life *life)
     }
     bool good = life->memory || report->verdict == TALLY_VERDICT_VERIFIED ||
                 complain(life, "verdict", tally_verdict_name(report->verdict));
-    for (size_t i = 0; i < report->finding_count; i++) {
-        const struct tally_finding *finding = &report->findings[i];
-        /* In memory there is no trust file: the keys are not pinned. */
-        bool unpinned = life->memory && finding->weight == TALLY_WEIGHT_UNVERIFIABLE;
-        if (!is_allowed(finding) && !unpinned) {
-            char what[300];
-            (void)snprintf(what, sizeof(what), "%s seq %llu", finding->code,
-                           (unsigned long long)finding->seq);
-            good = complain(life, what, finding->what);
-        }
-    }
+    good = check_findings(life, report) && good;
     tally_report_free(report);
     return good;
 }
 
-static bool check_all(const struct life *life)
+static uint64_t number_in(const char *line, const char *name)
 {
+    unsigned long long number = 0;
+    const char *at = strstr(line, name);
+    return at != NULL && sscanf(at + strlen(name), "%llu", &number) == 1 ? number : 0;
+}
+
+/* What a PURGE record covers, who ever had it sealed. It may be more than what went. */
+static void take_purge(struct model *model, const char *line)
+{
+    uint64_t before_seq = number_in(line, "\"before_seq\":");
+    uint64_t cutoff_day = number_in(line, "\"cutoff_day\":");
+    for (size_t i = 0; i < model->count; i++) {
+        struct record *record = &model->records[i];
+        bool is_over = record->seq < before_seq && record->until <= cutoff_day;
+        record->covered = record->covered || (is_over && !is_held(model, record->seq));
+    }
+}
+
+/* Takes in the PURGE records that are new, as long as holds are what they were. */
+static bool take_purges(struct life *life)
+{
+    struct tally_info info;
+    struct tally_error error = TALLY_ERROR_INIT;
+    bool good = check(life, "info", tally_info(life->ledger, &info, &error), &error);
+    for (; good && life->model.seen < info.size; life->model.seen++) {
+        struct tally_page *page = NULL;
+        good = check(life, "get", tally_get_by_seq(life->ledger, life->model.seen, &page, &error),
+                     &error);
+        if (good && strcmp(page->items[0].kind, "purge") == 0) {
+            take_purge(&life->model, page->items[0].line);
+        }
+        tally_page_free(page);
+    }
+    return good;
+}
+
+static bool check_all(struct life *life)
+{
+    if (!take_purges(life)) {
+        return false;
+    }
     for (size_t i = 0; i < life->model.count; i++) {
         if (!check_record(life, &life->model.records[i])) {
             return false;
@@ -396,8 +474,11 @@ static bool run_purge(struct life *life, struct tally_purged *purged)
                  &error);
 }
 
-/* The ledger's own events have no severity of ours, and count as well; they are of low severity. */
-static bool do_purge(struct life *life)
+/*
+ * After a crash some of it is done already. The ledger's own events are of low severity, and go as
+ * well; so it is never exactly as many as the model says.
+ */
+static bool purge(struct life *life, bool after_crash)
 {
     struct tally_purged purged;
     uint32_t today = 0;
@@ -406,8 +487,13 @@ static bool do_purge(struct life *life)
         return false;
     }
     uint64_t want = purge_model(life, today);
-    return purged.purged >= want ||
+    return after_crash || purged.purged >= want ||
            complain(life, "purge", "fewer records went than the model says");
+}
+
+static bool do_purge(struct life *life)
+{
+    return purge(life, false);
 }
 
 /* What erasing does to one record of the model. */
@@ -514,7 +600,7 @@ static bool do_crash(struct life *life)
         return true;
     }
     unsigned act = pick(life, 3);
-    unsigned after_us = pick(life, 20000);
+    unsigned after_us = pick(life, 1u << (8 + pick(life, 11)));
     trace(life, "killed after %u us, in act %u\n", after_us, act);
     close_ledger(life);
     pid_t pid = fork();
@@ -535,7 +621,7 @@ static bool do_crash(struct life *life)
         return false;
     }
     /* The same choices again: the child had a copy of our chance. */
-    return act == 0 ? do_purge(life) : act == 1 ? do_erase(life) : true;
+    return act == 0 ? purge(life, true) : act == 1 ? do_erase(life) : true;
 }
 
 /* Backs up, goes on, loses everything, and starts again from the backup. */
