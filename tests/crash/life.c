@@ -72,6 +72,7 @@ struct life {
     unsigned incarnation;
     unsigned rules; /* which of the rule sets */
     unsigned events;
+    bool crashed; /* an act that was cut short was not done again yet */
     struct model model;
     char trace[TRACE_SIZE];
     size_t trace_len;
@@ -478,7 +479,7 @@ static bool run_purge(struct life *life, struct tally_purged *purged)
  * After a crash some of it is done already. The ledger's own events are of low severity, and go as
  * well; so it is never exactly as many as the model says.
  */
-static bool purge(struct life *life, bool after_crash)
+static bool do_purge(struct life *life)
 {
     struct tally_purged purged;
     uint32_t today = 0;
@@ -487,13 +488,8 @@ static bool purge(struct life *life, bool after_crash)
         return false;
     }
     uint64_t want = purge_model(life, today);
-    return after_crash || purged.purged >= want ||
+    return life->crashed || purged.purged >= want ||
            complain(life, "purge", "fewer records went than the model says");
-}
-
-static bool do_purge(struct life *life)
-{
-    return purge(life, false);
 }
 
 /* What erasing does to one record of the model. */
@@ -593,37 +589,6 @@ static bool do_reopen(struct life *life)
     return open_ledger(life);
 }
 
-/* Somebody else begins the act, and is killed at any moment; then we do it. */
-static bool do_crash(struct life *life)
-{
-    if (life->memory) {
-        return true;
-    }
-    unsigned act = pick(life, 3);
-    unsigned after_us = pick(life, 1u << (8 + pick(life, 11)));
-    trace(life, "killed after %u us, in act %u\n", after_us, act);
-    close_ledger(life);
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct tally_purged purged;
-        bool good = open_ledger(life) && (act == 0   ? run_purge(life, &purged)
-                                          : act == 1 ? do_erase(life)
-                                                     : do_rotate(life));
-        _exit(good ? 0 : 1);
-    }
-    (void)usleep(after_us);
-    (void)kill(pid, SIGKILL);
-    int status = 0;
-    if (waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
-        return complain(life, "crash", "the one who was to be killed failed before");
-    }
-    if (!open_ledger(life)) {
-        return false;
-    }
-    /* The same choices again: the child had a copy of our chance. */
-    return act == 0 ? purge(life, true) : act == 1 ? do_erase(life) : true;
-}
-
 /* Backs up, goes on, loses everything, and starts again from the backup. */
 static bool do_restore(struct life *life)
 {
@@ -660,6 +625,51 @@ static bool do_restore(struct life *life)
 }
 
 typedef bool act_fn(struct life *life);
+
+/* Does one of three acts, with the same choices each time. */
+static bool act_by(struct life *life, unsigned act, uint64_t chance)
+{
+    uint64_t own = life->random;
+    life->random = chance;
+    bool good = act == 0 ? do_purge(life) : act == 1 ? do_erase(life) : do_rotate(life);
+    life->random = own;
+    return good;
+}
+
+/*
+ * Somebody else begins an act, and is killed at any moment; then we do it, at once or after another
+ * that finds it half done.
+ */
+static bool do_crash(struct life *life)
+{
+    static act_fn *const between[] = { do_rotate, do_epoch, do_restore };
+    if (life->memory) {
+        return true;
+    }
+    unsigned act = pick(life, 3);
+    unsigned after_us = pick(life, 1u << (8 + pick(life, 11)));
+    unsigned other = pick(life, 2 * TL_ARRAY_LEN(between));
+    uint64_t chance = next_random(life);
+    trace(life, "killed after %u us, in act %u\n", after_us, act);
+    life->crashed = true;
+    close_ledger(life);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(open_ledger(life) && act_by(life, act, chance) ? 0 : 1);
+    }
+    (void)usleep(after_us);
+    (void)kill(pid, SIGKILL);
+    int status = 0;
+    if (waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
+        return complain(life, "crash", "the one who was to be killed failed before");
+    }
+    if (!open_ledger(life) || (other < TL_ARRAY_LEN(between) && !between[other](life))) {
+        return false;
+    }
+    bool good = act_by(life, act, chance);
+    life->crashed = false;
+    return good;
+}
 
 static act_fn *choose(struct life *life)
 {
