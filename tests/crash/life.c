@@ -22,6 +22,9 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/parse.h"
+#include "crash/oracle.h"
+#include "ledger/remove.h"
 #include "support/fake_clock.h"
 
 #define DAY_US         (24 * FAKE_HOUR)
@@ -72,7 +75,9 @@ struct life {
     unsigned incarnation;
     unsigned rules; /* which of the rule sets */
     unsigned events;
-    bool crashed; /* an act that was cut short was not done again yet */
+    bool crashed;         /* an act that was cut short was not done again yet */
+    bool only_finish;     /* erase nothing, but what was cut short */
+    bool nothing_started; /* and there was none */
     struct model model;
     char trace[TRACE_SIZE];
     size_t trace_len;
@@ -84,18 +89,9 @@ static const char *const pointers[] = { "/actor/name", "/metadata", "/reason" };
 /* Days by severity, of each set of rules. */
 static const int days_of[3][4] = { { 1, 3, 6, 0 }, { 2, 2, 9, 0 }, { 4, 1, 3, 30 } };
 
-static uint64_t next_random(struct life *life)
-{
-    life->random += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t x = life->random;
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static unsigned pick(struct life *life, unsigned n)
 {
-    return (unsigned)(next_random(life) % n);
+    return (unsigned)(oracle_random(&life->random) % n);
 }
 
 static void trace(struct life *life, const char *fmt, ...) TL_PRINTF(2, 3);
@@ -250,12 +246,23 @@ static bool complain_of(const struct life *life, const struct tally_finding *fin
     return complain(life, what, finding->what);
 }
 
+/* The number after `name`, or `otherwise`. */
+static uint64_t number_in(const char *text, const char *name, uint64_t otherwise)
+{
+    uint64_t number = otherwise;
+    const char *at = strstr(text, name);
+    if (at != NULL) {
+        at += strlen(name);
+        (void)tl_parse_u64(at, strspn(at, "0123456789"), UINT64_MAX, &number);
+    }
+    return number;
+}
+
 /* Whether just such records are in the finding as a PURGE covers, and later rules keep. */
 static bool check_incomplete(const struct life *life, const struct tally_finding *finding,
                              size_t *count)
 {
-    unsigned long long last = finding->seq;
-    (void)sscanf(finding->what, "the content of records %*u to %llu", &last);
+    uint64_t last = number_in(finding->what, " to ", finding->seq);
     for (size_t i = 0; i < life->model.count; i++) {
         const struct record *record = &life->model.records[i];
         if (record->seq < finding->seq || record->seq > last) {
@@ -308,18 +315,11 @@ static bool check_verified(const struct life *life)
     return good;
 }
 
-static uint64_t number_in(const char *line, const char *name)
-{
-    unsigned long long number = 0;
-    const char *at = strstr(line, name);
-    return at != NULL && sscanf(at + strlen(name), "%llu", &number) == 1 ? number : 0;
-}
-
 /* What a PURGE record covers, who ever had it sealed. It may be more than what went. */
 static void take_purge(struct model *model, const char *line)
 {
-    uint64_t before_seq = number_in(line, "\"before_seq\":");
-    uint64_t cutoff_day = number_in(line, "\"cutoff_day\":");
+    uint64_t before_seq = number_in(line, "\"before_seq\":", 0);
+    uint64_t cutoff_day = number_in(line, "\"cutoff_day\":", 0);
     for (size_t i = 0; i < model->count; i++) {
         struct record *record = &model->records[i];
         bool is_over = record->seq < before_seq && record->until <= cutoff_day;
@@ -327,22 +327,37 @@ static void take_purge(struct model *model, const char *line)
     }
 }
 
-/* Takes in the PURGE records that are new, as long as holds are what they were. */
-static bool take_purges(struct life *life)
+/* Finds the next record of a kind, and moves *at behind it. *page_out is NULL after the last. */
+static bool find_next(const struct life *life, const char *kind, uint64_t *at,
+                      struct tally_page **page_out)
 {
     struct tally_info info;
     struct tally_error error = TALLY_ERROR_INIT;
     bool good = check(life, "info", tally_info(life->ledger, &info, &error), &error);
-    for (; good && life->model.seen < info.size; life->model.seen++) {
-        struct tally_page *page = NULL;
-        good = check(life, "get", tally_get_by_seq(life->ledger, life->model.seen, &page, &error),
-                     &error);
-        if (good && strcmp(page->items[0].kind, "purge") == 0) {
-            take_purge(&life->model, page->items[0].line);
+    for (*page_out = NULL; good && *page_out == NULL && *at < info.size; (*at)++) {
+        good = check(life, "get", tally_get_by_seq(life->ledger, *at, page_out, &error), &error);
+        if (good && strcmp((*page_out)->items[0].kind, kind) != 0) {
+            tally_page_free(*page_out);
+            *page_out = NULL;
         }
-        tally_page_free(page);
     }
     return good;
+}
+
+/* Takes in the PURGE records that are new, as long as holds are what they were. */
+static bool take_purges(struct life *life)
+{
+    for (;;) {
+        struct tally_page *page = NULL;
+        if (!find_next(life, "purge", &life->model.seen, &page)) {
+            return false;
+        }
+        if (page == NULL) {
+            return true;
+        }
+        take_purge(&life->model, page->items[0].line);
+        tally_page_free(page);
+    }
 }
 
 static bool check_all(struct life *life)
@@ -495,13 +510,38 @@ static bool do_purge(struct life *life)
 /* What erasing does to one record of the model. */
 static void erase_model(struct life *life, struct record *record, unsigned what)
 {
-    if (!is_held(&life->model, record->seq) && (record->gone & WHOLE) == 0) {
+    bool goes = !life->nothing_started && !is_held(&life->model, record->seq);
+    if (goes && (record->gone & WHOLE) == 0) {
         record->gone |= what;
     }
 }
 
+/* An erasure that names nothing finishes what one before began, if that was sealed. */
+static bool finish_erase(struct life *life)
+{
+    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
+    options.id = "nobody";
+    struct tally_erased erased;
+    struct tally_page *page = NULL;
+    struct tally_error error = TALLY_ERROR_INIT;
+    trace(life, "no: only finish what was begun\n");
+    uint64_t at = life->model.seen; /* what is newer was not there before the crash */
+    if (tally_erase(life->ledger, &options, &alice, &erased, NULL, &error) != TALLY_ENOTFOUND) {
+        return complain(life, "erase of nobody", error.message);
+    }
+    if (!find_next(life, "erase", &at, &page)) {
+        return false;
+    }
+    life->nothing_started = page == NULL;
+    tally_page_free(page);
+    return true;
+}
+
 static bool run_erase(struct life *life, const char *id, const char *subject, unsigned what)
 {
+    if (life->only_finish) {
+        return finish_erase(life);
+    }
     const char *members[3];
     struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
     options.id = id;
@@ -649,7 +689,8 @@ static bool do_crash(struct life *life)
     unsigned act = pick(life, 3);
     unsigned after_us = pick(life, 1u << (8 + pick(life, 11)));
     unsigned other = pick(life, 2 * TL_ARRAY_LEN(between));
-    uint64_t chance = next_random(life);
+    bool only_finish = pick(life, 2) == 0;
+    uint64_t chance = oracle_random(&life->random);
     trace(life, "killed after %u us, in act %u\n", after_us, act);
     life->crashed = true;
     close_ledger(life);
@@ -666,7 +707,10 @@ static bool do_crash(struct life *life)
     if (!open_ledger(life) || (other < TL_ARRAY_LEN(between) && !between[other](life))) {
         return false;
     }
+    life->only_finish = only_finish;
     bool good = act_by(life, act, chance);
+    life->only_finish = false;
+    life->nothing_started = false;
     life->crashed = false;
     return good;
 }
@@ -716,16 +760,6 @@ static bool live(uint64_t seed, const char *dir, bool memory)
     return good;
 }
 
-static void remove_tree(const char *dir)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execlp("rm", "rm", "-rf", dir, (char *)NULL);
-        _exit(1);
-    }
-    (void)waitpid(pid, NULL, 0);
-}
-
 /* Each round in a process of its own: a ledger that was open before fork() cannot be opened after. */
 static bool run_round(uint64_t seed, const char *dir, bool memory)
 {
@@ -754,7 +788,7 @@ int main(int argc, char **argv)
             return 70;
         }
         if (run_round(seed * 1000003 + done, dir, done % 3 == 2)) {
-            remove_tree(dir);
+            tl_remove_tree(dir);
         } else {
             failures++;
         }
