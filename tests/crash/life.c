@@ -22,6 +22,9 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/parse.h"
+#include "crash/oracle.h"
+#include "ledger/remove.h"
 #include "support/fake_clock.h"
 
 #define DAY_US         (24 * FAKE_HOUR)
@@ -43,6 +46,7 @@ struct record {
     unsigned severity;
     unsigned actor;
     unsigned gone; /* enum member */
+    bool covered;  /* by a PURGE, so that its content may go */
 };
 
 struct hold {
@@ -58,6 +62,7 @@ struct model {
     size_t count;
     struct hold holds[HOLDS_MAX];
     size_t hold_count;
+    uint64_t seen; /* all PURGE records below this seq were taken in */
 };
 
 /* One round. */
@@ -70,6 +75,9 @@ struct life {
     unsigned incarnation;
     unsigned rules; /* which of the rule sets */
     unsigned events;
+    bool crashed;         /* an act that was cut short was not done again yet */
+    bool only_finish;     /* erase nothing, but what was cut short */
+    bool nothing_started; /* and there was none */
     struct model model;
     char trace[TRACE_SIZE];
     size_t trace_len;
@@ -81,18 +89,9 @@ static const char *const pointers[] = { "/actor/name", "/metadata", "/reason" };
 /* Days by severity, of each set of rules. */
 static const int days_of[3][4] = { { 1, 3, 6, 0 }, { 2, 2, 9, 0 }, { 4, 1, 3, 30 } };
 
-static uint64_t next_random(struct life *life)
-{
-    life->random += UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t x = life->random;
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 static unsigned pick(struct life *life, unsigned n)
 {
-    return (unsigned)(next_random(life) % n);
+    return (unsigned)(oracle_random(&life->random) % n);
 }
 
 static void trace(struct life *life, const char *fmt, ...) TL_PRINTF(2, 3);
@@ -239,9 +238,66 @@ static bool check_record(const struct life *life, const struct record *record)
     return good;
 }
 
-static bool is_allowed(const struct tally_finding *finding)
+static bool complain_of(const struct life *life, const struct tally_finding *finding)
 {
-    return finding->weight == TALLY_WEIGHT_NOTE || strcmp(finding->code, "RESTORED") == 0;
+    char what[300];
+    (void)snprintf(what, sizeof(what), "%s seq %llu", finding->code,
+                   (unsigned long long)finding->seq);
+    return complain(life, what, finding->what);
+}
+
+/* The number after `name`, or `otherwise`. */
+static uint64_t number_in(const char *text, const char *name, uint64_t otherwise)
+{
+    uint64_t number = otherwise;
+    const char *at = strstr(text, name);
+    if (at != NULL) {
+        at += strlen(name);
+        (void)tl_parse_u64(at, strspn(at, "0123456789"), UINT64_MAX, &number);
+    }
+    return number;
+}
+
+/* Whether just such records are in the finding as a PURGE covers, and later rules keep. */
+static bool check_incomplete(const struct life *life, const struct tally_finding *finding,
+                             size_t *count)
+{
+    uint64_t last = number_in(finding->what, " to ", finding->seq);
+    for (size_t i = 0; i < life->model.count; i++) {
+        const struct record *record = &life->model.records[i];
+        if (record->seq < finding->seq || record->seq > last) {
+            continue;
+        }
+        if (!record->covered) {
+            return complain_of(life, finding);
+        }
+        (*count)++;
+    }
+    return true; /* the rest are the ledger's own events */
+}
+
+static bool check_findings(const struct life *life, const struct tally_report *report)
+{
+    size_t want = 0;
+    size_t incomplete = 0;
+    for (size_t i = 0; i < life->model.count; i++) {
+        const struct record *record = &life->model.records[i];
+        want += record->covered && (record->gone & WHOLE) == 0 ? 1 : 0;
+    }
+    bool good = true;
+    for (size_t i = 0; i < report->finding_count; i++) {
+        const struct tally_finding *finding = &report->findings[i];
+        /* In memory there is no trust file: the keys are not pinned. */
+        bool unpinned = life->memory && finding->weight == TALLY_WEIGHT_UNVERIFIABLE;
+        if (strcmp(finding->code, "PURGE_INCOMPLETE") == 0) {
+            good = check_incomplete(life, finding, &incomplete) && good;
+        } else if (finding->weight != TALLY_WEIGHT_NOTE && !unpinned &&
+                   strcmp(finding->code, "RESTORED") != 0) {
+            good = complain_of(life, finding);
+        }
+    }
+    return good && (incomplete == want ||
+                    complain(life, "PURGE_INCOMPLETE", "of fewer records than the model says"));
 }
 
 static bool check_verified(const struct life *life)
@@ -254,23 +310,61 @@ static bool check_verified(const struct life *life)
     }
     bool good = life->memory || report->verdict == TALLY_VERDICT_VERIFIED ||
                 complain(life, "verdict", tally_verdict_name(report->verdict));
-    for (size_t i = 0; i < report->finding_count; i++) {
-        const struct tally_finding *finding = &report->findings[i];
-        /* In memory there is no trust file: the keys are not pinned. */
-        bool unpinned = life->memory && finding->weight == TALLY_WEIGHT_UNVERIFIABLE;
-        if (!is_allowed(finding) && !unpinned) {
-            char what[300];
-            (void)snprintf(what, sizeof(what), "%s seq %llu", finding->code,
-                           (unsigned long long)finding->seq);
-            good = complain(life, what, finding->what);
-        }
-    }
+    good = check_findings(life, report) && good;
     tally_report_free(report);
     return good;
 }
 
-static bool check_all(const struct life *life)
+/* What a PURGE record covers, who ever had it sealed. It may be more than what went. */
+static void take_purge(struct model *model, const char *line)
 {
+    uint64_t before_seq = number_in(line, "\"before_seq\":", 0);
+    uint64_t cutoff_day = number_in(line, "\"cutoff_day\":", 0);
+    for (size_t i = 0; i < model->count; i++) {
+        struct record *record = &model->records[i];
+        bool is_over = record->seq < before_seq && record->until <= cutoff_day;
+        record->covered = record->covered || (is_over && !is_held(model, record->seq));
+    }
+}
+
+/* Finds the next record of a kind, and moves *at behind it. *page_out is NULL after the last. */
+static bool find_next(const struct life *life, const char *kind, uint64_t *at,
+                      struct tally_page **page_out)
+{
+    struct tally_info info;
+    struct tally_error error = TALLY_ERROR_INIT;
+    bool good = check(life, "info", tally_info(life->ledger, &info, &error), &error);
+    for (*page_out = NULL; good && *page_out == NULL && *at < info.size; (*at)++) {
+        good = check(life, "get", tally_get_by_seq(life->ledger, *at, page_out, &error), &error);
+        if (good && strcmp((*page_out)->items[0].kind, kind) != 0) {
+            tally_page_free(*page_out);
+            *page_out = NULL;
+        }
+    }
+    return good;
+}
+
+/* Takes in the PURGE records that are new, as long as holds are what they were. */
+static bool take_purges(struct life *life)
+{
+    for (;;) {
+        struct tally_page *page = NULL;
+        if (!find_next(life, "purge", &life->model.seen, &page)) {
+            return false;
+        }
+        if (page == NULL) {
+            return true;
+        }
+        take_purge(&life->model, page->items[0].line);
+        tally_page_free(page);
+    }
+}
+
+static bool check_all(struct life *life)
+{
+    if (!take_purges(life)) {
+        return false;
+    }
     for (size_t i = 0; i < life->model.count; i++) {
         if (!check_record(life, &life->model.records[i])) {
             return false;
@@ -396,7 +490,10 @@ static bool run_purge(struct life *life, struct tally_purged *purged)
                  &error);
 }
 
-/* The ledger's own events have no severity of ours, and count as well; they are of low severity. */
+/*
+ * After a crash some of it is done already. The ledger's own events are of low severity, and go as
+ * well; so it is never exactly as many as the model says.
+ */
 static bool do_purge(struct life *life)
 {
     struct tally_purged purged;
@@ -406,20 +503,45 @@ static bool do_purge(struct life *life)
         return false;
     }
     uint64_t want = purge_model(life, today);
-    return purged.purged >= want ||
+    return life->crashed || purged.purged >= want ||
            complain(life, "purge", "fewer records went than the model says");
 }
 
 /* What erasing does to one record of the model. */
 static void erase_model(struct life *life, struct record *record, unsigned what)
 {
-    if (!is_held(&life->model, record->seq) && (record->gone & WHOLE) == 0) {
+    bool goes = !life->nothing_started && !is_held(&life->model, record->seq);
+    if (goes && (record->gone & WHOLE) == 0) {
         record->gone |= what;
     }
 }
 
+/* An erasure that names nothing finishes what one before began, if that was sealed. */
+static bool finish_erase(struct life *life)
+{
+    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
+    options.id = "nobody";
+    struct tally_erased erased;
+    struct tally_page *page = NULL;
+    struct tally_error error = TALLY_ERROR_INIT;
+    trace(life, "no: only finish what was begun\n");
+    uint64_t at = life->model.seen; /* what is newer was not there before the crash */
+    if (tally_erase(life->ledger, &options, &alice, &erased, NULL, &error) != TALLY_ENOTFOUND) {
+        return complain(life, "erase of nobody", error.message);
+    }
+    if (!find_next(life, "erase", &at, &page)) {
+        return false;
+    }
+    life->nothing_started = page == NULL;
+    tally_page_free(page);
+    return true;
+}
+
 static bool run_erase(struct life *life, const char *id, const char *subject, unsigned what)
 {
+    if (life->only_finish) {
+        return finish_erase(life);
+    }
     const char *members[3];
     struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
     options.id = id;
@@ -507,37 +629,6 @@ static bool do_reopen(struct life *life)
     return open_ledger(life);
 }
 
-/* Somebody else begins the act, and is killed at any moment; then we do it. */
-static bool do_crash(struct life *life)
-{
-    if (life->memory) {
-        return true;
-    }
-    unsigned act = pick(life, 3);
-    unsigned after_us = pick(life, 20000);
-    trace(life, "killed after %u us, in act %u\n", after_us, act);
-    close_ledger(life);
-    pid_t pid = fork();
-    if (pid == 0) {
-        struct tally_purged purged;
-        bool good = open_ledger(life) && (act == 0   ? run_purge(life, &purged)
-                                          : act == 1 ? do_erase(life)
-                                                     : do_rotate(life));
-        _exit(good ? 0 : 1);
-    }
-    (void)usleep(after_us);
-    (void)kill(pid, SIGKILL);
-    int status = 0;
-    if (waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
-        return complain(life, "crash", "the one who was to be killed failed before");
-    }
-    if (!open_ledger(life)) {
-        return false;
-    }
-    /* The same choices again: the child had a copy of our chance. */
-    return act == 0 ? do_purge(life) : act == 1 ? do_erase(life) : true;
-}
-
 /* Backs up, goes on, loses everything, and starts again from the backup. */
 static bool do_restore(struct life *life)
 {
@@ -574,6 +665,55 @@ static bool do_restore(struct life *life)
 }
 
 typedef bool act_fn(struct life *life);
+
+/* Does one of three acts, with the same choices each time. */
+static bool act_by(struct life *life, unsigned act, uint64_t chance)
+{
+    uint64_t own = life->random;
+    life->random = chance;
+    bool good = act == 0 ? do_purge(life) : act == 1 ? do_erase(life) : do_rotate(life);
+    life->random = own;
+    return good;
+}
+
+/*
+ * Somebody else begins an act, and is killed at any moment; then we do it, at once or after another
+ * that finds it half done.
+ */
+static bool do_crash(struct life *life)
+{
+    static act_fn *const between[] = { do_rotate, do_epoch, do_restore };
+    if (life->memory) {
+        return true;
+    }
+    unsigned act = pick(life, 3);
+    unsigned after_us = pick(life, 1u << (8 + pick(life, 11)));
+    unsigned other = pick(life, 2 * TL_ARRAY_LEN(between));
+    bool only_finish = pick(life, 2) == 0;
+    uint64_t chance = oracle_random(&life->random);
+    trace(life, "killed after %u us, in act %u\n", after_us, act);
+    life->crashed = true;
+    close_ledger(life);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(open_ledger(life) && act_by(life, act, chance) ? 0 : 1);
+    }
+    (void)usleep(after_us);
+    (void)kill(pid, SIGKILL);
+    int status = 0;
+    if (waitpid(pid, &status, 0) != pid || (WIFEXITED(status) && WEXITSTATUS(status) != 0)) {
+        return complain(life, "crash", "the one who was to be killed failed before");
+    }
+    if (!open_ledger(life) || (other < TL_ARRAY_LEN(between) && !between[other](life))) {
+        return false;
+    }
+    life->only_finish = only_finish;
+    bool good = act_by(life, act, chance);
+    life->only_finish = false;
+    life->nothing_started = false;
+    life->crashed = false;
+    return good;
+}
 
 static act_fn *choose(struct life *life)
 {
@@ -620,16 +760,6 @@ static bool live(uint64_t seed, const char *dir, bool memory)
     return good;
 }
 
-static void remove_tree(const char *dir)
-{
-    pid_t pid = fork();
-    if (pid == 0) {
-        (void)execlp("rm", "rm", "-rf", dir, (char *)NULL);
-        _exit(1);
-    }
-    (void)waitpid(pid, NULL, 0);
-}
-
 /* Each round in a process of its own: a ledger that was open before fork() cannot be opened after. */
 static bool run_round(uint64_t seed, const char *dir, bool memory)
 {
@@ -658,7 +788,7 @@ int main(int argc, char **argv)
             return 70;
         }
         if (run_round(seed * 1000003 + done, dir, done % 3 == 2)) {
-            remove_tree(dir);
+            tl_remove_tree(dir);
         } else {
             failures++;
         }
