@@ -65,6 +65,9 @@ struct tl_drill {
     char *approver;              /* secret of the one whom the copies' trust file names */
     struct tally_report *usual;  /* what is found in `sound`: warnings and notes */
 
+    const struct tl_attack_list *lists;
+    size_t list_count;
+
     /* Of the attack at hand. */
     struct tl_tamper *db; /* the store of `damaged`; NULL until tl_drill_open() */
     bool remembers;       /* `memory` was written: verification gets it */
@@ -91,11 +94,20 @@ struct tl_attack {
     const char *beyond;
 };
 
-/* drill_attacks.c: those of somebody who has the files; drill_acts.c: those on acts. */
-extern const struct tl_attack tl_attacks[];
-extern const size_t tl_attack_count;
-extern const struct tl_attack tl_act_attacks[];
-extern const size_t tl_act_attack_count;
+struct tl_attack_list {
+    const struct tl_attack *attacks;
+    size_t count;
+};
+
+/* drill_attacks.c: those of somebody who has the files; drill_acts.c: those on acts, and by whom has
+ * keys. */
+extern const struct tl_attack_list tl_attacks_on_files;
+extern const struct tl_attack_list tl_attacks_on_acts;
+
+/* tally_drill() with attacks of the caller's choice. */
+tally_status tl_drill_run(const struct tally_options *options, const char *work_dir,
+                          const struct tl_attack_list *lists, size_t list_count, tally_drill_fn *fn,
+                          void *ctx, uint64_t *missed_out, struct tally_error *err);
 
 /* The file of the store. */
 const char *tl_drill_db(const struct tl_paths *paths);

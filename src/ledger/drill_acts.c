@@ -338,6 +338,14 @@ static tally_status forge_payload(struct tl_drill *drill, const struct tl_attack
     return tl_drill_resign(drill, drill->acts[attack->at], err);
 }
 
+/* It is the one before the record: that much was sealed. */
+static tally_status drop_anchored(struct tl_drill *drill, const struct tl_attack *attack,
+                                  struct tally_error *err)
+{
+    return tl_edit_run1(drill, "DELETE FROM checkpoint WHERE size = ?1", drill->acts[attack->at],
+                        err);
+}
+
 static tally_status drop_checkpoint(struct tl_drill *drill, const struct tl_attack *attack,
                                     struct tally_error *err)
 {
@@ -386,7 +394,7 @@ static tally_status put_back_remembered(struct tl_drill *drill, const struct tl_
         .needs = TL_ATTACK_KEYS, .at = (act_)                                           \
     }
 
-const struct tl_attack tl_act_attacks[] = {
+static const struct tl_attack attacks[] = {
     ON_ACT("delete content that a PURGE names, before its day", "PURGE_EARLY", "sealed day",
            delete_content, TL_ROLE_WHOLE),
     ON_ACT("delete content that is on hold", "HOLD_VIOLATED", "HOLD record", delete_content,
@@ -427,10 +435,12 @@ const struct tl_attack tl_act_attacks[] = {
     ON_ACT("append a released hold again", "LEAF_EXTRA", "signed size", repeat_act, TL_DID_HOLD),
     ON_ACT("edit a KEY record", "LEAF_MODIFIED", "tree and tiles", edit_act, TL_DID_KEY),
     ON_ACT("delete a KEY record", "LEAF_MISSING", "positions", delete_act, TL_DID_KEY),
-    ON_ACT("drop the checkpoint of a rotation", "CHECKPOINT_MISSING", "KEY record", drop_checkpoint,
+    ON_ACT("drop the checkpoint of a rotation", "KEY_CHANGE_INVALID", "KEY record", drop_checkpoint,
            TL_DID_KEY),
     ON_ACT("edit an ANCHOR record", "LEAF_MODIFIED", "tree and tiles", edit_act, TL_DID_ANCHOR),
     ON_ACT("delete an ANCHOR record", "LEAF_MISSING", "positions", delete_act, TL_DID_ANCHOR),
+    ON_ACT("drop the checkpoint of an anchor", "CHECKPOINT_MISSING", "ANCHOR record", drop_anchored,
+           TL_DID_ANCHOR),
     ON_ACT("replace the token of an anchor", "ANCHOR_INVALID", "digest in the ANCHOR record",
            edit_token, TL_DID_ANCHOR),
     ON_ACT("remove the token of an anchor", "ANCHOR_MISSING", "ANCHOR record (a warning)",
@@ -453,8 +463,8 @@ const struct tl_attack tl_act_attacks[] = {
               TL_DID_PURGE),
     WITH_KEYS("rewrite a record, with the current MAC key", "LEAF_MODIFIED", "tree and tiles",
               tl_drill_write_with_mac, 0),
-    WITH_KEYS("rewrite a record from before a rotation, with all current keys", "SIGNATURE_INVALID",
-              "destroyed log key", tl_drill_sign_before_key, 0),
+    WITH_KEYS("rewrite a record from before a rotation, with all current keys",
+              "KEY_CHANGE_INVALID", "destroyed log key", tl_drill_sign_before_key, 0),
     WITH_KEYS("go on with keys of one's own, without a RESTORE", "ORIGIN_MISMATCH", "pinned origin",
               tl_drill_sign_as_other, 0),
     WITH_KEYS("rewrite a record with all current keys and the mark", "FORK",
@@ -474,4 +484,4 @@ const struct tl_attack tl_act_attacks[] = {
       .needs = TL_ATTACK_KEYS,
       .beyond = "made, and not found: only a checkpoint kept elsewhere tells of later ones" },
 };
-const size_t tl_act_attack_count = TL_ARRAY_LEN(tl_act_attacks);
+const struct tl_attack_list tl_attacks_on_acts = { attacks, TL_ARRAY_LEN(attacks) };

@@ -504,7 +504,7 @@ static tally_status spoil_page(struct tl_drill *drill, const struct tl_attack *a
         .needs = (needs_), .at = (at_), .bit = (bit_)                                   \
     }
 
-const struct tl_attack tl_attacks[] = {
+static const struct tl_attack attacks[] = {
     ATTACK("edit a value in a record", "CONTENT_MODIFIED", "commitment", edit_value, 0, 0, 0),
     ATTACK("edit a value, keeping its length", "CONTENT_MODIFIED", "commitment", edit_same_length,
            0, 0, 0),
@@ -584,4 +584,4 @@ const struct tl_attack tl_attacks[] = {
            0),
     ATTACK("write garbage over a page", "STORE_ERROR", "database's checks", spoil_page, 0, 0, 0),
 };
-const size_t tl_attack_count = TL_ARRAY_LEN(tl_attacks);
+const struct tl_attack_list tl_attacks_on_files = { attacks, TL_ARRAY_LEN(attacks) };
