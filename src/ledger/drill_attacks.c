@@ -14,122 +14,28 @@
 #define PAGE_MAX        65536u
 #define A_FEW           3u /* records */
 
-/* A value in the store: how to read it, and how to put another in its place, by one number. */
-struct place {
-    const char *get;
-    const char *set;
-    bool is_text;
+static const struct tl_edit_place note_of = { "SELECT note FROM checkpoint WHERE size = ?1",
+                                              "UPDATE checkpoint SET note = ?2 WHERE size = ?1",
+                                              true };
+static const struct tl_edit_place tile_of = {
+    "SELECT data FROM tile WHERE level = 0 AND n = ?1",
+    "UPDATE tile SET data = ?2 WHERE level = 0 AND n = ?1", false
 };
-
-static const struct place leaf_of = { "SELECT leaf FROM record WHERE seq = ?1",
-                                      "UPDATE record SET leaf = ?2 WHERE seq = ?1", false };
-static const struct place event_of = { "SELECT event FROM record WHERE seq = ?1",
-                                       "UPDATE record SET event = ?2 WHERE seq = ?1", true };
-static const struct place seed_of = { "SELECT seed FROM record WHERE seq = ?1",
-                                      "UPDATE record SET seed = ?2 WHERE seq = ?1", false };
-static const struct place note_of = { "SELECT note FROM checkpoint WHERE size = ?1",
-                                      "UPDATE checkpoint SET note = ?2 WHERE size = ?1", true };
-static const struct place tile_of = { "SELECT data FROM tile WHERE level = 0 AND n = ?1",
-                                      "UPDATE tile SET data = ?2 WHERE level = 0 AND n = ?1",
-                                      false };
-static const struct place head_root = { "SELECT root FROM head WHERE one = ?1",
-                                        "UPDATE head SET root = ?2 WHERE one = ?1", false };
-static const struct place head_frontier = { "SELECT frontier FROM head WHERE one = ?1",
-                                            "UPDATE head SET frontier = ?2 WHERE one = ?1", false };
-static const struct place recent_ids = { "SELECT ids FROM event_id_recent WHERE first = ?1",
-                                         "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1",
-                                         false };
-
-static tally_status nothing_there(struct tally_error *err, const char *what)
-{
-    return tl_fail(err, TALLY_ENOTFOUND, "the ledger has %s", what);
-}
-
-/* Runs a statement on the damaged store, with up to two numbers. */
-static tally_status run2(struct tl_drill *drill, const char *sql, uint64_t a, uint64_t b,
-                         struct tally_error *err)
-{
-    const struct tl_tamper_value values[] = { tl_tamper_number(a), tl_tamper_number(b) };
-    uint64_t changed = 0;
-    TL_TRY(tl_drill_open(drill, err));
-    TL_TRY(tl_tamper_run(drill->db, sql, values, 2, &changed, err));
-    return changed > 0 ? TALLY_OK : nothing_there(err, "nothing of this kind");
-}
-
-static tally_status run1(struct tl_drill *drill, const char *sql, uint64_t a,
-                         struct tally_error *err)
-{
-    const struct tl_tamper_value value = tl_tamper_number(a);
-    uint64_t changed = 0;
-    TL_TRY(tl_drill_open(drill, err));
-    TL_TRY(tl_tamper_run(drill->db, sql, &value, 1, &changed, err));
-    return changed > 0 ? TALLY_OK : nothing_there(err, "nothing of this kind");
-}
-
-static tally_status run0(struct tl_drill *drill, const char *sql, struct tally_error *err)
-{
-    TL_TRY(tl_drill_open(drill, err));
-    return tl_tamper_run(drill->db, sql, NULL, 0, NULL, err);
-}
-
-static tally_status load(struct tl_drill *drill, const struct place *place, uint64_t key,
-                         struct tl_buf *out, struct tally_error *err)
-{
-    const struct tl_tamper_value value = tl_tamper_number(key);
-    TL_TRY(tl_drill_open(drill, err));
-    tl_buf_init(out, VALUE_BYTES_MAX);
-    return tl_tamper_get(drill->db, place->get, &value, 1, out, NULL, err);
-}
-
-static tally_status save(struct tl_drill *drill, const struct place *place, uint64_t key,
-                         const struct tl_buf *bytes, struct tally_error *err)
-{
-    const struct tl_tamper_value values[] = { tl_tamper_number(key),
-                                              place->is_text
-                                                  ? tl_tamper_text(tl_buf_str(bytes))
-                                                  : tl_tamper_blob(bytes->data, bytes->len) };
-    return tl_tamper_run(drill->db, place->set, values, TL_ARRAY_LEN(values), NULL, err);
-}
-
-static tally_status flip(struct tl_drill *drill, const struct place *place, uint64_t key, size_t at,
-                         uint8_t bits, struct tally_error *err)
-{
-    TL_CLEANUP(tl_buf_release) struct tl_buf bytes = { 0 };
-    TL_TRY(load(drill, place, key, &bytes, err));
-    if (at >= bytes.len) {
-        return nothing_there(err, "a shorter value here");
-    }
-    bytes.data[at] = (char)((uint8_t)bytes.data[at] ^ bits);
-    return save(drill, place, key, &bytes, err);
-}
-
-/* Where the byte after `marker` stands; bytes->len if nowhere. */
-static size_t find_after(const struct tl_buf *bytes, size_t from, const char *marker)
-{
-    size_t len = strlen(marker);
-    const char *found = memmem(bytes->data + from, bytes->len - from, marker, len);
-    return found == NULL ? bytes->len : (size_t)(found - bytes->data) + len;
-}
-
-/* Puts one of two characters in the place of another; both stand for something sensible there. */
-static tally_status change_after(struct tl_drill *drill, const struct place *place, uint64_t key,
-                                 const char *marker, const char two[2], struct tally_error *err)
-{
-    TL_CLEANUP(tl_buf_release) struct tl_buf bytes = { 0 };
-    TL_TRY(load(drill, place, key, &bytes, err));
-    size_t at = find_after(&bytes, 0, marker);
-    if (at >= bytes.len) {
-        return nothing_there(err, "no such member");
-    }
-    bytes.data[at] = two[bytes.data[at] == two[0] ? 1 : 0];
-    return save(drill, place, key, &bytes, err);
-}
+static const struct tl_edit_place head_root = { "SELECT root FROM head WHERE one = ?1",
+                                                "UPDATE head SET root = ?2 WHERE one = ?1", false };
+static const struct tl_edit_place head_frontier = { "SELECT frontier FROM head WHERE one = ?1",
+                                                    "UPDATE head SET frontier = ?2 WHERE one = ?1",
+                                                    false };
+static const struct tl_edit_place recent_ids = {
+    "SELECT ids FROM event_id_recent WHERE first = ?1",
+    "UPDATE event_id_recent SET ids = ?2 WHERE first = ?1", false
+};
 
 static tally_status edit_same_length(struct tl_drill *drill, const struct tl_attack *attack,
                                      struct tally_error *err)
 {
     (void)attack;
-    return change_after(drill, &event_of, drill->first, "\"action\":\"", "ab", err);
+    return tl_edit_after(drill, &tl_edit_event, drill->first, "\"action\":\"", "ab", err);
 }
 
 static tally_status edit_value(struct tl_drill *drill, const struct tl_attack *attack,
@@ -138,26 +44,26 @@ static tally_status edit_value(struct tl_drill *drill, const struct tl_attack *a
     (void)attack;
     TL_CLEANUP(tl_buf_release) struct tl_buf event = { 0 };
     TL_CLEANUP(tl_buf_release) struct tl_buf edited = { 0 };
-    TL_TRY(load(drill, &event_of, drill->first, &event, err));
-    size_t at = find_after(&event, 0, "\"action\":\"");
+    TL_TRY(tl_edit_load(drill, &tl_edit_event, drill->first, &event, err));
+    size_t at = tl_edit_find(&event, 0, "\"action\":\"");
     tl_buf_init(&edited, VALUE_BYTES_MAX);
     tl_buf_add(&edited, event.data, at);
     tl_buf_add_text(&edited, "un");
     tl_buf_add(&edited, event.data + at, event.len - at);
     TL_TRY(tl_buf_status(&edited));
-    return save(drill, &event_of, drill->first, &edited, err);
+    return tl_edit_save(drill, &tl_edit_event, drill->first, &edited, err);
 }
 
 static tally_status flip_leaf(struct tl_drill *drill, const struct tl_attack *attack,
                               struct tally_error *err)
 {
-    return flip(drill, &leaf_of, drill->first, attack->at, attack->bit, err);
+    return tl_edit_flip(drill, &tl_edit_leaf, drill->first, attack->at, attack->bit, err);
 }
 
 static tally_status flip_seed(struct tl_drill *drill, const struct tl_attack *attack,
                               struct tally_error *err)
 {
-    return flip(drill, &seed_of, drill->first, attack->at, attack->bit, err);
+    return tl_edit_flip(drill, &tl_edit_seed, drill->first, attack->at, attack->bit, err);
 }
 
 /* An hour earlier: what somebody does who was elsewhere at that time. */
@@ -166,41 +72,41 @@ static tally_status move_time(struct tl_drill *drill, const struct tl_attack *at
 {
     (void)attack;
     TL_CLEANUP(tl_buf_release) struct tl_buf leaf = { 0 };
-    TL_TRY(load(drill, &leaf_of, drill->first, &leaf, err));
+    TL_TRY(tl_edit_load(drill, &tl_edit_leaf, drill->first, &leaf, err));
     uint8_t *time = (uint8_t *)leaf.data + TIME_AT;
     tl_put_be64(time, tl_get_be64(time) - UINT64_C(3600000000));
-    return save(drill, &leaf_of, drill->first, &leaf, err);
+    return tl_edit_save(drill, &tl_edit_leaf, drill->first, &leaf, err);
 }
 
 static tally_status delete_record(struct tl_drill *drill, const struct tl_attack *attack,
                                   struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "DELETE FROM record WHERE seq = ?1", drill->first, err);
+    return tl_edit_run1(drill, "DELETE FROM record WHERE seq = ?1", drill->first, err);
 }
 
 static tally_status delete_content(struct tl_drill *drill, const struct tl_attack *attack,
                                    struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "UPDATE record SET event = NULL, seed = NULL WHERE seq = ?1", drill->first,
-                err);
+    return tl_edit_run1(drill, "UPDATE record SET event = NULL, seed = NULL WHERE seq = ?1",
+                        drill->late, err);
 }
 
 static tally_status delete_newest(struct tl_drill *drill, const struct tl_attack *attack,
                                   struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - A_FEW, err);
+    return tl_edit_run1(drill, "DELETE FROM record WHERE seq >= ?1", drill->size - A_FEW, err);
 }
 
 static tally_status swap_rows(struct tl_drill *drill, struct tally_error *err)
 {
     static const char move[] = "UPDATE record SET seq = ?2 WHERE seq = ?1";
     uint64_t aside = drill->size + 1;
-    TL_TRY(run2(drill, move, drill->first, aside, err));
-    TL_TRY(run2(drill, move, drill->second, drill->first, err));
-    return run2(drill, move, aside, drill->second, err);
+    TL_TRY(tl_edit_run2(drill, move, drill->first, aside, err));
+    TL_TRY(tl_edit_run2(drill, move, drill->second, drill->first, err));
+    return tl_edit_run2(drill, move, aside, drill->second, err);
 }
 
 static tally_status swap_records(struct tl_drill *drill, const struct tl_attack *attack,
@@ -216,20 +122,20 @@ static tally_status swap_contents(struct tl_drill *drill, const struct tl_attack
     (void)attack;
     TL_CLEANUP(tl_buf_release) struct tl_buf first = { 0 };
     TL_CLEANUP(tl_buf_release) struct tl_buf second = { 0 };
-    TL_TRY(load(drill, &leaf_of, drill->first, &first, err));
-    TL_TRY(load(drill, &leaf_of, drill->second, &second, err));
+    TL_TRY(tl_edit_load(drill, &tl_edit_leaf, drill->first, &first, err));
+    TL_TRY(tl_edit_load(drill, &tl_edit_leaf, drill->second, &second, err));
     TL_TRY(swap_rows(drill, err));
-    TL_TRY(save(drill, &leaf_of, drill->first, &first, err));
-    return save(drill, &leaf_of, drill->second, &second, err);
+    TL_TRY(tl_edit_save(drill, &tl_edit_leaf, drill->first, &first, err));
+    return tl_edit_save(drill, &tl_edit_leaf, drill->second, &second, err);
 }
 
 static tally_status copy_row(struct tl_drill *drill, uint64_t from, uint64_t to,
                              struct tally_error *err)
 {
-    return run2(drill,
-                "INSERT INTO record(seq, leaf, event, seed, opened) "
-                "SELECT ?2, leaf, event, seed, opened FROM record WHERE seq = ?1",
-                from, to, err);
+    return tl_edit_run2(drill,
+                        "INSERT INTO record(seq, leaf, event, seed, opened) "
+                        "SELECT ?2, leaf, event, seed, opened FROM record WHERE seq = ?1",
+                        from, to, err);
 }
 
 static tally_status duplicate(struct tl_drill *drill, const struct tl_attack *attack,
@@ -245,12 +151,13 @@ static tally_status insert_record(struct tl_drill *drill, const struct tl_attack
 {
     (void)attack;
     TL_CLEANUP(tl_buf_release) struct tl_buf leaf = { 0 };
-    TL_TRY(run1(drill, "UPDATE record SET seq = -seq - 2 WHERE seq >= ?1", drill->second, err));
-    TL_TRY(run0(drill, "UPDATE record SET seq = -seq - 1 WHERE seq < 0", err));
+    TL_TRY(tl_edit_run1(drill, "UPDATE record SET seq = -seq - 2 WHERE seq >= ?1", drill->second,
+                        err));
+    TL_TRY(tl_edit_run(drill, "UPDATE record SET seq = -seq - 1 WHERE seq < 0", err));
     TL_TRY(copy_row(drill, drill->first, drill->second, err));
-    TL_TRY(load(drill, &leaf_of, drill->second, &leaf, err));
+    TL_TRY(tl_edit_load(drill, &tl_edit_leaf, drill->second, &leaf, err));
     tl_put_be64((uint8_t *)leaf.data + 8, drill->second);
-    return save(drill, &leaf_of, drill->second, &leaf, err);
+    return tl_edit_save(drill, &tl_edit_leaf, drill->second, &leaf, err);
 }
 
 static tally_status take_id(struct tl_drill *drill, const struct tl_attack *attack,
@@ -259,17 +166,17 @@ static tally_status take_id(struct tl_drill *drill, const struct tl_attack *atta
     (void)attack;
     TL_CLEANUP(tl_buf_release) struct tl_buf first = { 0 };
     TL_CLEANUP(tl_buf_release) struct tl_buf second = { 0 };
-    TL_TRY(load(drill, &leaf_of, drill->first, &first, err));
-    TL_TRY(load(drill, &leaf_of, drill->second, &second, err));
+    TL_TRY(tl_edit_load(drill, &tl_edit_leaf, drill->first, &first, err));
+    TL_TRY(tl_edit_load(drill, &tl_edit_leaf, drill->second, &second, err));
     memcpy(second.data + TALLY_LEAF_ID_AT, first.data + TALLY_LEAF_ID_AT, TALLY_LEAF_ID_LEN);
-    return save(drill, &leaf_of, drill->second, &second, err);
+    return tl_edit_save(drill, &tl_edit_leaf, drill->second, &second, err);
 }
 
 static tally_status edit_retention(struct tl_drill *drill, const struct tl_attack *attack,
                                    struct tally_error *err)
 {
     (void)attack;
-    return change_after(drill, &leaf_of, 0, "\"days\":", "12", err);
+    return tl_edit_after(drill, &tl_edit_leaf, 0, "\"days\":", "12", err);
 }
 
 /* That of the copy's own start at the latest lies below full tiles. */
@@ -283,17 +190,18 @@ static tally_status edit_resume(struct tl_drill *drill, const struct tl_attack *
                          "SELECT seq FROM record WHERE substr(leaf, 5, 1) = x'8a' ORDER BY seq "
                          "LIMIT 1",
                          NULL, 0, NULL, &seq, err));
-    return change_after(drill, &leaf_of, seq, "\"size\":", "12", err);
+    return tl_edit_after(drill, &tl_edit_leaf, seq, "\"size\":", "12", err);
 }
 
 static tally_status give_control_content(struct tl_drill *drill, const struct tl_attack *attack,
                                          struct tally_error *err)
 {
     (void)attack;
-    return run1(drill,
-                "UPDATE record SET (event, seed) = (SELECT event, seed FROM record WHERE seq = ?1) "
-                "WHERE seq = 0",
-                drill->first, err);
+    return tl_edit_run1(
+        drill,
+        "UPDATE record SET (event, seed) = (SELECT event, seed FROM record WHERE seq = ?1) "
+        "WHERE seq = 0",
+        drill->first, err);
 }
 
 static tally_status edit_note_body(struct tl_drill *drill, const struct tl_attack *attack,
@@ -301,13 +209,13 @@ static tally_status edit_note_body(struct tl_drill *drill, const struct tl_attac
 {
     (void)attack;
     TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
-    TL_TRY(load(drill, &note_of, drill->size, &note, err));
-    size_t at = find_after(&note, find_after(&note, 0, "\n"), "\n"); /* the root */
+    TL_TRY(tl_edit_load(drill, &note_of, drill->size, &note, err));
+    size_t at = tl_edit_find(&note, tl_edit_find(&note, 0, "\n"), "\n"); /* the root */
     if (at >= note.len) {
-        return nothing_there(err, "no such line");
+        return tl_edit_nothing(err, "no such line");
     }
     note.data[at] = note.data[at] == 'A' ? 'B' : 'A';
-    return save(drill, &note_of, drill->size, &note, err);
+    return tl_edit_save(drill, &note_of, drill->size, &note, err);
 }
 
 /* A byte in the middle of the signature of line attack->at. */
@@ -315,57 +223,58 @@ static tally_status edit_signature(struct tl_drill *drill, const struct tl_attac
                                    struct tally_error *err)
 {
     TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
-    TL_TRY(load(drill, &note_of, drill->size, &note, err));
-    size_t at = find_after(&note, 0, "\n\n");
+    TL_TRY(tl_edit_load(drill, &note_of, drill->size, &note, err));
+    size_t at = tl_edit_find(&note, 0, "\n\n");
     for (unsigned int i = 0; i < attack->at; i++) {
-        at = find_after(&note, at, "\n");
+        at = tl_edit_find(&note, at, "\n");
     }
-    at = find_after(&note, find_after(&note, at, " "), " ") + 40;
+    at = tl_edit_find(&note, tl_edit_find(&note, at, " "), " ") + 40;
     if (at >= note.len) {
-        return nothing_there(err, "no such line");
+        return tl_edit_nothing(err, "no such line");
     }
     note.data[at] = note.data[at] == 'A' ? 'B' : 'A';
-    return save(drill, &note_of, drill->size, &note, err);
+    return tl_edit_save(drill, &note_of, drill->size, &note, err);
 }
 
 static tally_status drop_newest_checkpoint(struct tl_drill *drill, const struct tl_attack *attack,
                                            struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "DELETE FROM checkpoint WHERE size = ?1", drill->size, err);
+    return tl_edit_run1(drill, "DELETE FROM checkpoint WHERE size = ?1", drill->size, err);
 }
 
 static tally_status drop_all_checkpoints(struct tl_drill *drill, const struct tl_attack *attack,
                                          struct tally_error *err)
 {
     (void)attack;
-    return run0(drill, "DELETE FROM checkpoint", err);
+    return tl_edit_run(drill, "DELETE FROM checkpoint", err);
 }
 
 static tally_status edit_tile(struct tl_drill *drill, const struct tl_attack *attack,
                               struct tally_error *err)
 {
-    return flip(drill, &tile_of, drill->first / TL_TILE_WIDTH, attack->at, attack->bit, err);
+    return tl_edit_flip(drill, &tile_of, drill->first / TL_TILE_WIDTH, attack->at, attack->bit,
+                        err);
 }
 
 static tally_status delete_tile(struct tl_drill *drill, const struct tl_attack *attack,
                                 struct tally_error *err)
 {
     (void)attack;
-    return run1(drill, "DELETE FROM tile WHERE level = 0 AND n = ?1", drill->first / TL_TILE_WIDTH,
-                err);
+    return tl_edit_run1(drill, "DELETE FROM tile WHERE level = 0 AND n = ?1",
+                        drill->first / TL_TILE_WIDTH, err);
 }
 
 static tally_status edit_head(struct tl_drill *drill, const struct tl_attack *attack,
                               struct tally_error *err)
 {
-    return flip(drill, &head_root, 1, attack->at, attack->bit, err);
+    return tl_edit_flip(drill, &head_root, 1, attack->at, attack->bit, err);
 }
 
 static tally_status edit_frontier(struct tl_drill *drill, const struct tl_attack *attack,
                                   struct tally_error *err)
 {
-    return flip(drill, &head_frontier, 1, attack->at, attack->bit, err);
+    return tl_edit_flip(drill, &head_frontier, 1, attack->at, attack->bit, err);
 }
 
 /* The row of recent ids that holds the one of a record. */
@@ -378,9 +287,9 @@ static tally_status blank_recent_id(struct tl_drill *drill, uint64_t seq, struct
                          "first + length(ids) / 16 > ?1 ORDER BY first DESC LIMIT 1",
                          &value, 1, NULL, &row, err));
     TL_CLEANUP(tl_buf_release) struct tl_buf ids = { 0 };
-    TL_TRY(load(drill, &recent_ids, row, &ids, err));
+    TL_TRY(tl_edit_load(drill, &recent_ids, row, &ids, err));
     memset(ids.data + (seq - row) * TALLY_LEAF_ID_LEN, 0, TALLY_LEAF_ID_LEN);
-    return save(drill, &recent_ids, row, &ids, err);
+    return tl_edit_save(drill, &recent_ids, row, &ids, err);
 }
 
 /* So that the event can be handed in again. An id may be in both tables. */
@@ -389,7 +298,8 @@ static tally_status delete_id(struct tl_drill *drill, const struct tl_attack *at
 {
     (void)attack;
     struct tally_error none = TALLY_ERROR_INIT;
-    tally_status moved = run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
+    tally_status moved =
+        tl_edit_run1(drill, "DELETE FROM event_id WHERE seq = ?1", drill->first, &none);
     tally_status recent = blank_recent_id(drill, drill->first, err);
     return recent == TALLY_ENOTFOUND ? moved : recent;
 }
@@ -412,10 +322,10 @@ static tally_status add_trigger(struct tl_drill *drill, const struct tl_attack *
                                 struct tally_error *err)
 {
     (void)attack;
-    return run0(drill,
-                "CREATE TRIGGER forget AFTER INSERT ON record BEGIN "
-                "DELETE FROM record WHERE seq = new.seq; END",
-                err);
+    return tl_edit_run(drill,
+                       "CREATE TRIGGER forget AFTER INSERT ON record BEGIN "
+                       "DELETE FROM record WHERE seq = new.seq; END",
+                       err);
 }
 
 /* Times by which records are found are kept in blocks. */
@@ -471,7 +381,7 @@ static tally_status roll_back(struct tl_drill *drill, const struct tl_attack *at
                               struct tally_error *err)
 {
     (void)attack;
-    return tl_tamper_copy(drill->older, tl_drill_db(&drill->damaged), err);
+    return tl_tamper_copy(tl_drill_db(&drill->older), tl_drill_db(&drill->damaged), err);
 }
 
 static tally_status replace_ledger(struct tl_drill *drill, const struct tl_attack *attack,
@@ -495,14 +405,13 @@ static tally_status splice_record(struct tl_drill *drill, const struct tl_attack
     const struct tl_tamper_value path = tl_tamper_text(tl_str_of(tl_drill_db(&drill->other)));
     TL_TRY(tl_drill_open(drill, err));
     TL_TRY(tl_tamper_run(drill->db, "ATTACH ? AS other", &path, 1, NULL, err));
-    return run1(drill,
-                "UPDATE record SET (leaf, event, seed) = (SELECT leaf, event, seed FROM "
-                "other.record WHERE event IS NOT NULL ORDER BY seq LIMIT 1) WHERE seq = ?1",
-                drill->first, err);
+    return tl_edit_run1(drill,
+                        "UPDATE record SET (leaf, event, seed) = (SELECT leaf, event, seed FROM "
+                        "other.record WHERE event IS NOT NULL ORDER BY seq LIMIT 1) WHERE seq = ?1",
+                        drill->first, err);
 }
 
-/* Keeps the newest checkpoint of a store where an attack cannot reach it. */
-static tally_status remember(struct tl_drill *drill, const char *store, struct tally_error *err)
+tally_status tl_drill_remember(struct tl_drill *drill, const char *store, struct tally_error *err)
 {
     struct tl_tamper *db = NULL;
     TL_CLEANUP(tl_buf_release) struct tl_buf note = { 0 };
@@ -524,7 +433,7 @@ static tally_status fork_history(struct tl_drill *drill, const struct tl_attack 
     TL_TRY(tl_drill_copy(drill, &drill->fork, TL_ATTACK_KEYS, err));
     TL_TRY(tl_drill_grow(drill, &drill->fork, A_FEW, err));
     TL_TRY(tl_drill_grow(drill, &drill->damaged, A_FEW, err));
-    return remember(drill, tl_drill_db(&drill->fork), err);
+    return tl_drill_remember(drill, tl_drill_db(&drill->fork), err);
 }
 
 static tally_status remove_file(const char *path, struct tally_error *err)
@@ -535,15 +444,19 @@ static tally_status remove_file(const char *path, struct tally_error *err)
     return TALLY_OK;
 }
 
-/* Without the mark, only who kept a checkpoint elsewhere can tell. */
+tally_status tl_drill_forget_mark(struct tl_drill *drill, struct tally_error *err)
+{
+    char mark[TL_PATH_SIZE];
+    TL_TRY(tl_path_join(mark, drill->damaged.keys, "highwater", err));
+    return remove_file(mark, err);
+}
+
 static tally_status cut_and_forget(struct tl_drill *drill, const struct tl_attack *attack,
                                    struct tally_error *err)
 {
-    char mark[TL_PATH_SIZE];
-    TL_TRY(remember(drill, tl_drill_db(&drill->damaged), err));
+    TL_TRY(tl_drill_remember(drill, tl_drill_db(&drill->damaged), err));
     TL_TRY(tl_drill_cut(drill, attack, err));
-    TL_TRY(tl_path_join(mark, drill->damaged.keys, "highwater", err));
-    return remove_file(mark, err);
+    return tl_drill_forget_mark(drill, err);
 }
 
 static tally_status remove_trust(struct tl_drill *drill, const struct tl_attack *attack,
@@ -585,17 +498,23 @@ static tally_status spoil_page(struct tl_drill *drill, const struct tl_attack *a
         .told_by = "tree and tiles", .run = flip_leaf, .at = (offset), .bit = (mask) \
     }
 
-const struct tl_attack tl_attacks[] = {
-    { "edit a value in a record", "CONTENT_MODIFIED", "commitment", edit_value, 0, 0, 0 },
-    { "edit a value, keeping its length", "CONTENT_MODIFIED", "commitment", edit_same_length, 0, 0,
-      0 },
-    { "change the seed of a record", "CONTENT_MODIFIED", "commitment", flip_seed, 0, 5, 1 },
-    { "swap the contents of two records", "CONTENT_MODIFIED", "commitment", swap_contents, 0, 0,
-      0 },
-    { "delete the content of a record", "CONTENT_MISSING", "no purge or erasure covers it",
-      delete_content, 0, 0, 0 },
-    { "give a control record content", "ROW_INSERTED", "leaf", give_control_content, 0, 0, 0 },
-    { "move the time of a record back", "LEAF_MODIFIED", "tree and tiles", move_time, 0, 0, 0 },
+#define ATTACK(name_, expected_, told_by_, run_, needs_, at_, bit_)                     \
+    {                                                                                   \
+        .name = (name_), .expected = (expected_), .told_by = (told_by_), .run = (run_), \
+        .needs = (needs_), .at = (at_), .bit = (bit_)                                   \
+    }
+
+static const struct tl_attack attacks[] = {
+    ATTACK("edit a value in a record", "CONTENT_MODIFIED", "commitment", edit_value, 0, 0, 0),
+    ATTACK("edit a value, keeping its length", "CONTENT_MODIFIED", "commitment", edit_same_length,
+           0, 0, 0),
+    ATTACK("change the seed of a record", "CONTENT_MODIFIED", "commitment", flip_seed, 0, 5, 1),
+    ATTACK("swap the contents of two records", "CONTENT_MODIFIED", "commitment", swap_contents, 0,
+           0, 0),
+    ATTACK("delete the content of a record", "CONTENT_MISSING", "no purge or erasure covers it",
+           delete_content, 0, 0, 0),
+    ATTACK("give a control record content", "ROW_INSERTED", "leaf", give_control_content, 0, 0, 0),
+    ATTACK("move the time of a record back", "LEAF_MODIFIED", "tree and tiles", move_time, 0, 0, 0),
     FLIP("kind", 4, 1),
     FLIP("flags", 5, 1),
     FLIP("retention class", 7, 1),
@@ -608,57 +527,61 @@ const struct tl_attack tl_attacks[] = {
     FLIP("MAC generation", 83, 1),
     FLIP("incarnation", 87, 1),
     FLIP("MAC", 95, 1),
-    { "delete a record", "LEAF_MISSING", "positions", delete_record, 0, 0, 0 },
-    { "delete the newest records", "TRUNCATED", "signed size", delete_newest, 0, 0, 0 },
-    { "cut the ledger back to an old checkpoint", "ROLLBACK", "high-water mark", tl_drill_cut, 0, 0,
-      0 },
-    { "cut it back, and remove the high-water mark", "ROLLBACK", "remembered checkpoint",
-      cut_and_forget, 0, 0, 0 },
-    { "swap two records", "LEAF_MODIFIED", "tree and tiles", swap_records, 0, 0, 0 },
-    { "append a copy of a record", "LEAF_EXTRA", "signed size", duplicate, 0, 0, 0 },
-    { "insert a record and renumber the rest", "LEAF_EXTRA", "signed size", insert_record, 0, 0,
-      0 },
-    { "give a record the id of another", "DUPLICATE_ID", "ids", take_id, 0, 0, 0 },
-    { "shorten a retention in GENESIS", "LEAF_MODIFIED", "tree and tiles", edit_retention, 0, 0,
-      0 },
-    { "edit a RESUME record", "LEAF_MODIFIED", "tree and tiles", edit_resume, 0, 0, 0 },
-    { "edit the root in the checkpoint", "SIGNATURE_INVALID", "log key's signature", edit_note_body,
-      0, 0, 0 },
-    { "edit the log key's signature", "SIGNATURE_INVALID", "log key's signature", edit_signature, 0,
-      0, 0 },
-    { "edit the epoch key's signature", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
-      edit_signature, 0, 1, 0 },
-    { "drop the newest checkpoint", "LEAF_EXTRA", "signed size", drop_newest_checkpoint, 0, 0, 0 },
-    { "drop every checkpoint", "CHECKPOINT_MISSING", "nothing is signed", drop_all_checkpoints, 0,
-      0, 0 },
-    { "edit a tile", "TILE_MISMATCH", "leaves", edit_tile, 0, 40, 1 },
-    { "delete a tile", "TILE_MISSING", "leaves", delete_tile, 0, 0, 0 },
-    { "edit the root in the head", "HEAD_MISMATCH", "checkpoint", edit_head, 0, 3, 1 },
-    { "edit the frontier in the head", "HEAD_MISMATCH", "leaves", edit_frontier, 0, 3, 1 },
-    { "delete the entry of an id", "INDEX_MISMATCH", "ids of the leaves", delete_id, 0, 0, 0 },
-    { "insert an entry for an id", "INDEX_MISMATCH", "ids of the leaves", insert_id, 0, 0, 0 },
-    { "delete times from the search index", "INDEX_MISMATCH", "contents", delete_index_times,
-      TL_ATTACK_INDEX, 0, 0 },
-    { "hide a record from the search index", "INDEX_MISMATCH", "contents", hide_from_index,
-      TL_ATTACK_INDEX, 0, 0 },
-    { "lie about a record in the search index", "INDEX_MISMATCH", "contents", lie_in_index,
-      TL_ATTACK_INDEX, 0, 0 },
-    { "put an older copy of the store back", "ROLLBACK", "high-water mark", roll_back, 0, 0, 0 },
-    { "put another ledger in its place", "ORIGIN_MISMATCH", "pinned origin", replace_ledger, 0, 0,
-      0 },
-    { "put another ledger of this name in its place", "GENESIS_MISMATCH", "pinned keys",
-      replace_by_namesake, 0, 0, 0 },
-    { "splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record, 0,
-      0, 0 },
-    { "show two histories", "FORK", "remembered checkpoint", fork_history, TL_ATTACK_KEYS, 0, 0 },
-    { "rewrite a record, with the log key", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
-      tl_drill_sign_log_key, TL_ATTACK_KEYS, 0, 0 },
-    { "rewrite a record, with all current keys", "FORK", "high-water mark", tl_drill_sign_all_keys,
-      TL_ATTACK_KEYS, 0, 0 },
-    { "rewrite a closed epoch, with all current keys", "EPOCH_SEAL_INVALID",
-      "destroyed key of the epoch", tl_drill_sign_closed_epoch, TL_ATTACK_KEYS, 0, 0 },
-    { "remove the trust file", "KEY_UNKNOWN", "nothing is pinned", remove_trust, 0, 0, 0 },
-    { "hide a trigger in the database", "STORE_ERROR", "database's schema", add_trigger, 0, 0, 0 },
-    { "write garbage over a page", "STORE_ERROR", "database's checks", spoil_page, 0, 0, 0 },
+    ATTACK("delete a record", "LEAF_MISSING", "positions", delete_record, 0, 0, 0),
+    ATTACK("delete the newest records", "TRUNCATED", "signed size", delete_newest, 0, 0, 0),
+    ATTACK("cut the ledger back to an old checkpoint", "ROLLBACK", "high-water mark", tl_drill_cut,
+           0, 0, 0),
+    ATTACK("cut it back, and remove the high-water mark", "ROLLBACK", "remembered checkpoint",
+           cut_and_forget, 0, 0, 0),
+    ATTACK("swap two records", "LEAF_MODIFIED", "tree and tiles", swap_records, 0, 0, 0),
+    ATTACK("append a copy of a record", "LEAF_EXTRA", "signed size", duplicate, 0, 0, 0),
+    ATTACK("insert a record and renumber the rest", "LEAF_EXTRA", "signed size", insert_record, 0,
+           0, 0),
+    ATTACK("give a record the id of another", "DUPLICATE_ID", "ids", take_id, 0, 0, 0),
+    ATTACK("shorten a retention in GENESIS", "LEAF_MODIFIED", "tree and tiles", edit_retention, 0,
+           0, 0),
+    ATTACK("edit a RESUME record", "LEAF_MODIFIED", "tree and tiles", edit_resume, 0, 0, 0),
+    ATTACK("edit the root in the checkpoint", "SIGNATURE_INVALID", "log key's signature",
+           edit_note_body, 0, 0, 0),
+    ATTACK("edit the log key's signature", "SIGNATURE_INVALID", "log key's signature",
+           edit_signature, 0, 0, 0),
+    ATTACK("edit the epoch key's signature", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
+           edit_signature, 0, 1, 0),
+    ATTACK("drop the newest checkpoint", "LEAF_EXTRA", "signed size", drop_newest_checkpoint, 0, 0,
+           0),
+    ATTACK("drop every checkpoint", "CHECKPOINT_MISSING", "nothing is signed", drop_all_checkpoints,
+           0, 0, 0),
+    ATTACK("edit a tile", "TILE_MISMATCH", "leaves", edit_tile, 0, 40, 1),
+    ATTACK("delete a tile", "TILE_MISSING", "leaves", delete_tile, 0, 0, 0),
+    ATTACK("edit the root in the head", "HEAD_MISMATCH", "checkpoint", edit_head, 0, 3, 1),
+    ATTACK("edit the frontier in the head", "HEAD_MISMATCH", "leaves", edit_frontier, 0, 3, 1),
+    ATTACK("delete the entry of an id", "INDEX_MISMATCH", "ids of the leaves", delete_id, 0, 0, 0),
+    ATTACK("insert an entry for an id", "INDEX_MISMATCH", "ids of the leaves", insert_id, 0, 0, 0),
+    ATTACK("delete times from the search index", "INDEX_MISMATCH", "contents", delete_index_times,
+           TL_ATTACK_INDEX, 0, 0),
+    ATTACK("hide a record from the search index", "INDEX_MISMATCH", "contents", hide_from_index,
+           TL_ATTACK_INDEX, 0, 0),
+    ATTACK("lie about a record in the search index", "INDEX_MISMATCH", "contents", lie_in_index,
+           TL_ATTACK_INDEX, 0, 0),
+    ATTACK("put an older copy of the store back", "ROLLBACK", "high-water mark", roll_back, 0, 0,
+           0),
+    ATTACK("put another ledger in its place", "ORIGIN_MISMATCH", "pinned origin", replace_ledger, 0,
+           0, 0),
+    ATTACK("put another ledger of this name in its place", "GENESIS_MISMATCH", "pinned keys",
+           replace_by_namesake, 0, 0, 0),
+    ATTACK("splice in a record of another ledger", "LEAF_MODIFIED", "tree and tiles", splice_record,
+           0, 0, 0),
+    ATTACK("show two histories", "FORK", "remembered checkpoint", fork_history, TL_ATTACK_KEYS, 0,
+           0),
+    ATTACK("rewrite a record, with the log key", "EPOCH_SIGNATURE_INVALID", "epoch key's signature",
+           tl_drill_sign_log_key, TL_ATTACK_KEYS, 0, 0),
+    ATTACK("rewrite a record, with all current keys", "FORK", "high-water mark",
+           tl_drill_sign_all_keys, TL_ATTACK_KEYS, 0, 0),
+    ATTACK("rewrite a closed epoch, with all current keys", "EPOCH_SEAL_INVALID",
+           "destroyed key of the epoch", tl_drill_sign_closed_epoch, TL_ATTACK_KEYS, 0, 0),
+    ATTACK("remove the trust file", "KEY_UNKNOWN", "nothing is pinned", remove_trust, 0, 0, 0),
+    ATTACK("hide a trigger in the database", "STORE_ERROR", "database's schema", add_trigger, 0, 0,
+           0),
+    ATTACK("write garbage over a page", "STORE_ERROR", "database's checks", spoil_page, 0, 0, 0),
 };
-const size_t tl_attack_count = TL_ARRAY_LEN(tl_attacks);
+const struct tl_attack_list tl_attacks_on_files = { attacks, TL_ARRAY_LEN(attacks) };

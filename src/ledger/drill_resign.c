@@ -7,6 +7,8 @@
 
 #define PAYLOAD_BYTES_MAX ((size_t)4 << 20)
 #define EVENT_BYTES_MAX   ((size_t)32 << 20)
+#define KIND_AT           4u
+#define COMMIT_AT         48u
 #define TAIL              8u /* the record that is rewritten is so far from the end */
 
 /* A tree that is computed again, and written over the one in the store. Large: allocated. */
@@ -121,10 +123,9 @@ tally_status tl_drill_cut(struct tl_drill *drill, const struct tl_attack *attack
     return put_head(retree, err);
 }
 
-/* The members that are erasable in record `seq`. */
-static tally_status read_policy(struct tl_drill *drill, uint64_t seq, struct tl_buf *leaf,
-                                struct tl_arena *arena, struct tl_control *control,
-                                struct tally_error *err)
+tally_status tl_drill_policy(struct tl_drill *drill, uint64_t seq, struct tl_buf *leaf,
+                             struct tl_arena *arena, struct tl_control *control,
+                             struct tally_error *err)
 {
     const struct tl_tamper_value value = tl_tamper_number(seq);
     tl_buf_init(leaf, PAYLOAD_BYTES_MAX);
@@ -174,7 +175,7 @@ static tally_status rewrite_with(struct rewrite *rewrite, struct tl_drill *drill
                                  const struct tl_keys *keys, uint64_t seq, struct tally_error *err)
 {
     static const char marker[] = "\"action\":\"";
-    TL_TRY(read_policy(drill, seq, &rewrite->policy, &rewrite->arena, &rewrite->control, err));
+    TL_TRY(tl_drill_policy(drill, seq, &rewrite->policy, &rewrite->arena, &rewrite->control, err));
     TL_TRY(read_column(drill, "SELECT event FROM record WHERE seq = ?", seq, &rewrite->event, err));
     TL_TRY(read_column(drill, "SELECT seed FROM record WHERE seq = ?", seq, &rewrite->seed, err));
     TL_TRY(read_column(drill, "SELECT leaf FROM record WHERE seq = ?", seq, &rewrite->leaf, err));
@@ -188,7 +189,7 @@ static tally_status rewrite_with(struct rewrite *rewrite, struct tl_drill *drill
     uint8_t *leaf = (uint8_t *)rewrite->leaf.data;
     TL_TRY(
         tl_split_event(&rewrite->split, rewrite->control.policy.erasable, event->data, event->len));
-    TL_TRY(tl_commit_event(leaf + 48, &rewrite->split, event->data, event->len,
+    TL_TRY(tl_commit_event(leaf + COMMIT_AT, &rewrite->split, event->data, event->len,
                            (const uint8_t *)rewrite->seed.data, &rewrite->scratch));
     struct tl_mac mac;
     tl_mac_init(&mac, keys->state.current.mac_key, keys->state.current.epoch);
@@ -257,15 +258,11 @@ static tally_status sign_again(struct retree *retree, const struct tl_keys *keys
                          TL_ARRAY_LEN(values), NULL, err);
 }
 
-/* Rewrites record `seq`, the tree, and every checkpoint that comes after it. */
-static tally_status rewrite_history(struct tl_drill *drill, uint64_t seq, bool epoch_too,
-                                    struct tally_error *err)
+/* Makes the tree anew from record `seq` on, and signs every checkpoint that comes after it. */
+static tally_status resign(struct tl_drill *drill, const struct tl_keys *keys, uint64_t seq,
+                           bool epoch_too, struct tally_error *err)
 {
     TL_CLEANUP(retree_freep) struct retree *retree = NULL;
-    TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = NULL;
-    TL_TRY(tl_keys_load(&keys, drill->damaged.keys, err));
-    TL_TRY(tl_drill_open(drill, err));
-    TL_TRY(rewrite_record(drill, keys, seq, err));
     TL_TRY(retree_new(&retree, drill, err));
     tl_assert(retree != NULL);
     uint64_t size = seq;
@@ -277,9 +274,43 @@ static tally_status rewrite_history(struct tl_drill *drill, uint64_t seq, bool e
     return put_head(retree, err);
 }
 
-tally_status tl_drill_rewrite(struct tl_drill *drill, uint64_t seq, struct tally_error *err)
+static tally_status rewrite_history(struct tl_drill *drill, uint64_t seq, bool epoch_too,
+                                    struct tally_error *err)
 {
-    return rewrite_history(drill, seq, true, err);
+    TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = NULL;
+    TL_TRY(tl_keys_load(&keys, drill->damaged.keys, err));
+    TL_TRY(tl_drill_open(drill, err));
+    TL_TRY(rewrite_record(drill, keys, seq, err));
+    return resign(drill, keys, seq, epoch_too, err);
+}
+
+static tally_status write_payload(struct tl_drill *drill, const struct tl_keys *keys, uint64_t seq,
+                                  const struct tl_control *control, struct tl_buf *bytes,
+                                  struct tally_error *err)
+{
+    TL_CLEANUP(tl_buf_release) struct tl_buf old = { 0 };
+    TL_TRY(tl_edit_load(drill, &tl_edit_leaf, seq, &old, err));
+    tl_buf_init(bytes, PAYLOAD_BYTES_MAX);
+    tl_buf_add(bytes, old.data, TL_LEAF_LEN);
+    TL_TRY(tl_control_format(bytes, control, err));
+    uint8_t *leaf = (uint8_t *)bytes->data;
+    leaf[KIND_AT] = (uint8_t)control->kind;
+    tl_commit_control(leaf + COMMIT_AT, bytes->data + TL_LEAF_LEN, bytes->len - TL_LEAF_LEN);
+    struct tl_mac mac;
+    tl_mac_init(&mac, keys->state.current.mac_key, keys->state.current.epoch);
+    tl_mac_leaf(&mac, leaf, leaf + TL_LEAF_MAC_AT);
+    tl_mac_release(&mac);
+    return tl_edit_save(drill, &tl_edit_leaf, seq, bytes, err);
+}
+
+tally_status tl_drill_forge(struct tl_drill *drill, uint64_t seq, const struct tl_control *control,
+                            struct tally_error *err)
+{
+    TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = NULL;
+    TL_CLEANUP(tl_buf_release) struct tl_buf bytes = { 0 };
+    TL_TRY(tl_keys_load(&keys, drill->damaged.keys, err));
+    TL_TRY(write_payload(drill, keys, seq, control, &bytes, err));
+    return resign(drill, keys, seq, true, err);
 }
 
 tally_status tl_drill_sign_log_key(struct tl_drill *drill, const struct tl_attack *attack,
@@ -310,4 +341,41 @@ tally_status tl_drill_sign_closed_epoch(struct tl_drill *drill, const struct tl_
         return tl_fail(err, TALLY_ENOTFOUND, "no epoch with events in it is closed yet");
     }
     return rewrite_history(drill, seq, true, err);
+}
+
+tally_status tl_drill_resign(struct tl_drill *drill, uint64_t seq, struct tally_error *err)
+{
+    TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = NULL;
+    TL_TRY(tl_keys_load(&keys, drill->damaged.keys, err));
+    return resign(drill, keys, seq, true, err);
+}
+
+/* The leaf has the MAC that it would have had: that alone convinces nobody. */
+tally_status tl_drill_write_with_mac(struct tl_drill *drill, const struct tl_attack *attack,
+                                     struct tally_error *err)
+{
+    (void)attack;
+    TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = NULL;
+    TL_TRY(tl_keys_load(&keys, drill->damaged.keys, err));
+    TL_TRY(tl_drill_open(drill, err));
+    return rewrite_record(drill, keys, drill->late, err);
+}
+
+/* The log key that signed then is destroyed; the one there is now did not exist. */
+tally_status tl_drill_sign_before_key(struct tl_drill *drill, const struct tl_attack *attack,
+                                      struct tally_error *err)
+{
+    (void)attack;
+    return rewrite_history(drill, drill->life + TL_ROLE_WHOLE, true, err);
+}
+
+/* The newest checkpoint under keys and a name of one's own, without a RESTORE that would say so. */
+tally_status tl_drill_sign_as_other(struct tl_drill *drill, const struct tl_attack *attack,
+                                    struct tally_error *err)
+{
+    (void)attack;
+    TL_CLEANUP(tl_keys_freep) struct tl_keys *keys = NULL;
+    TL_TRY(tl_keys_load(&keys, drill->other.keys, err));
+    TL_TRY(tl_drill_open(drill, err));
+    return resign(drill, keys, drill->size - TAIL, true, err);
 }
