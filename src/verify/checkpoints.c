@@ -182,8 +182,10 @@ static void check_required(struct tl_run *run, uint64_t seq)
         break;
     case TL_LEAF_GENESIS:
     case TL_LEAF_RESTORE:
-        tl_found(&run->found, TL_CHECKPOINT_MISSING, seq,
-                 "the checkpoint that ends with this leaf is missing");
+        if (run->state.kind == TL_LEAF_RESTORE || seq == 0) { /* a second GENESIS begins nothing */
+            tl_found(&run->found, TL_CHECKPOINT_MISSING, seq,
+                     "the checkpoint that ends with this leaf is missing");
+        }
         break;
     case TL_LEAF_ENTRY:
     case TL_LEAF_POLICY:
@@ -277,6 +279,44 @@ static void check_witnesses(struct tl_run *run)
     }
 }
 
+/* Whether the line of the key is one that check_log_line() and check_epoch_line() look at. */
+static bool is_in_force(const struct tl_state *state, const struct tl_vkey *key)
+{
+    const struct tl_vkey *epoch_key =
+        state->names_keys ? &state->epoch_key_before : &state->epoch_key;
+    return tl_vkey_equal(key, &state->log_key) || tl_vkey_equal(key, epoch_key) ||
+           (state->names_keys && tl_vkey_equal(key, &state->log_key_before));
+}
+
+static bool is_condemned_by(struct tl_run *run, const struct tl_vkey *key)
+{
+    return !is_in_force(&run->state, key) && verify_line(run, key, NULL) == TL_NOTE_BAD;
+}
+
+/* A bad signature of a known key condemns the note, though nobody needs that line. */
+static void check_other_lines(struct tl_run *run, uint64_t seq)
+{
+    static const struct tl_trust nothing;
+    const struct tl_trust *trust = run->in->trust == NULL ? &nothing : run->in->trust;
+    bool condemned = is_condemned_by(run, &run->state.epoch_key);
+    for (uint32_t i = 0; i < trust->log_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &trust->logs[i]);
+    }
+    for (uint32_t i = 0; i < trust->epoch_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &trust->epochs[i]);
+    }
+    for (uint32_t i = 0; i < trust->witness_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &trust->witnesses[i].key);
+    }
+    for (size_t i = 0; i < run->log_key_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &run->log_keys[i]);
+    }
+    if (condemned) {
+        tl_found(&run->found, TL_SIGNATURE_INVALID, seq,
+                 "the signature of a witness, or of another key that is known, is wrong");
+    }
+}
+
 static void check_lines(struct tl_run *run, const struct tl_kept *kept, uint64_t seq)
 {
     struct tl_checkpoint_body body = { 0 };
@@ -285,7 +325,11 @@ static void check_lines(struct tl_run *run, const struct tl_kept *kept, uint64_t
         return; /* cannot be: it was parsed when it was read */
     }
     size_t tampered = run->report->tampered + run->report->unverifiable + run->found.held_count;
-    uint64_t time_s = check_log_line(run, seq, body.origin) ? check_epoch_line(run, seq) : 0;
+    uint64_t time_s = 0;
+    if (check_log_line(run, seq, body.origin)) {
+        time_s = check_epoch_line(run, seq);
+        check_other_lines(run, seq);
+    }
     size_t after = run->report->tampered + run->report->unverifiable + run->found.held_count;
     if (kept->size == run->size) {
         run->newest_signed = tampered == after;
