@@ -145,6 +145,13 @@ static tally_status bundle_scan(struct tally_store *store, uint64_t first, uint6
     return TALLY_OK;
 }
 
+static bool is_there(struct tl_bundle *bundle, const char *name)
+{
+    struct stat st;
+    return tl_bundle_path(bundle->path, bundle->dir, name, NULL) == TALLY_OK &&
+           lstat(bundle->path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static tally_status read_tile(struct tl_bundle *bundle, const struct tl_bundle_tile *tile,
                               uint8_t *data_out, struct tally_error *err)
 {
@@ -155,7 +162,11 @@ static tally_status read_tile(struct tl_bundle *bundle, const struct tl_bundle_t
         return TALLY_ENOTFOUND;
     }
     tl_bundle_tile_name(name, tile);
-    TL_TRY(tl_bundle_read(bundle, name, TL_TILE_LEN, &data, &len, err));
+    tally_status status = tl_bundle_read(bundle, name, TL_TILE_LEN, &data, &len, err);
+    if (status == TALLY_ENOTFOUND && is_there(bundle, name)) {
+        status = TALLY_OK; /* too long to be one */
+    }
+    TL_TRY(status);
     /* A file of another length is no such tile. What is there is compared all the same. */
     memset(data_out, 0, (size_t)tile->width * TL_HASH_LEN);
     if (len == (size_t)tile->width * TL_HASH_LEN) {
