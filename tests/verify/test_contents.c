@@ -281,6 +281,52 @@ static void contents_that_are_gone_without_a_reason(void **state)
     expect_tampered("PURGE_EARLY", 3);
 }
 
+/* An export may name either of two excuses, whichever came first. */
+static void contents_that_were_erased_and_purged(void **state)
+{
+    (void)state;
+    static const struct tl_handover handover = { .absent = say_handed,
+                                                 .partial_tile = tile_of_the_tree };
+    mk_events(&expect_mk, 9);
+    mk_control(&expect_mk, TL_LEAF_ERASE,
+               "{\"basis\":\"gdpr\",\"items\":[{\"pointers\":[\"\"],\"seqs\":[3]}]}");
+    purge(40, "{\"before_seq\":4,\"count\":2,\"cutoff_day\":20490}");
+    expect_input.now_s = expect_mk.time_us / 1000000;
+    for (uint64_t seq = 1; seq < 4; seq++) {
+        mk_erase(&expect_mk, seq);
+    }
+    expect_verified();
+    expect_input.handover = &handover;
+    handed = TL_HANDED_PURGED;
+    expect_at("PURGED", 1, TALLY_VERDICT_VERIFIED, __LINE__);
+    handed = TL_HANDED_ERASED;
+    expect_among("CONTENT_MISSING", 1);
+    expect_input.handover = NULL;
+}
+
+static void a_purge_of_days_to_come_excuses_nothing(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 9);
+    purge(40, "{\"before_seq\":4,\"count\":3,\"cutoff_day\":99999}");
+    expect_input.now_s = expect_mk.time_us / 1000000;
+    expect_tampered("PURGE_INVALID", 12);
+    mk_erase(&expect_mk, 3);
+    expect_among("PURGE_INVALID", 12);
+    expect_among("PURGE_EARLY", 3);
+}
+
+static void a_purge_does_not_excuse_a_lost_member(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 9);
+    purge(40, "{\"before_seq\":4,\"count\":3,\"cutoff_day\":20490}");
+    expect_input.now_s = expect_mk.time_us / 1000000;
+    expect_warning("PURGE_INCOMPLETE", 1);
+    mk_erase_member(&expect_mk, 2, "/actor/name");
+    expect_among("MEMBER_MISSING", 2);
+}
+
 static void overrides_with_approval(void **state)
 {
     (void)state;
@@ -518,6 +564,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(purges, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(purges_that_count_wrongly, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(contents_that_are_gone_without_a_reason, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(contents_that_were_erased_and_purged, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_purge_of_days_to_come_excuses_nothing, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_purge_does_not_excuse_a_lost_member, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(overrides_with_approval, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(erasures, expect_set_up, expect_tear_down),
