@@ -155,6 +155,66 @@ static void controls(void **state)
     }
 }
 
+/* What the format allows, though nobody would write it. */
+static void odd_gaps_and_resumes(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    mk_control(&expect_mk, TL_LEAF_GAP,
+               "{\"count\":0,\"exact\":true,\"from\":\"2026-01-01T00:00:00Z\",\"reason\":\"r\","
+               "\"to\":\"2026-01-01T00:00:00Z\"}");
+    mk_control(&expect_mk, TL_LEAF_RESUME, "{\"clean\":false,\"size\":5,\"tail_bytes\":9}");
+    mk_checkpoint(&expect_mk);
+    expect_verified();
+}
+
+static void an_epoch_leaf(const char *vkey, unsigned from, unsigned to)
+{
+    char payload[512];
+    (void)snprintf(payload, sizeof(payload), "{\"epoch_key\":\"%s\",\"from\":%u,\"to\":%u}", vkey,
+                   from, to);
+    mk_release(&expect_mk);
+    mk_init(&expect_mk, MK_ORIGIN, 1);
+    expect_input.trust = expect_mk.trust;
+    mk_events(&expect_mk, 4);
+    mk_control(&expect_mk, TL_LEAF_EPOCH, payload);
+    mk_checkpoint(&expect_mk);
+    expect_among("EPOCH_INVALID", 5);
+    struct tally_report *report = expect_report();
+    for (size_t i = 0; i < report->finding_count; i++) {
+        assert_string_not_equal(report->findings[i].code, "CONTROL_INVALID");
+    }
+    tally_report_free(report);
+}
+
+static void epochs_that_break_the_rules(void **state)
+{
+    (void)state;
+    char vkey[TL_VKEY_SIZE];
+    struct mk_key key;
+    tl_vkey_format(vkey, &expect_mk.epoch_key.key);
+    an_epoch_leaf(vkey, 0, 1); /* used before, by the name of another epoch */
+    mk_key_make(&key, MK_ORIGIN "/epoch/0", TL_NOTE_TYPE_COSIGNED, 77);
+    tl_vkey_format(vkey, &key.key);
+    an_epoch_leaf(vkey, 0, 0);
+    mk_key_make(&key, "elsewhere/epoch/1", TL_NOTE_TYPE_COSIGNED, 78);
+    tl_vkey_format(vkey, &key.key);
+    an_epoch_leaf(vkey, 0, 1);
+}
+
+static void go_before_the_start(struct tl_leaf *leaf)
+{
+    leaf->time_us = (MK_START_S - 5) * 1000000;
+}
+
+static void a_leaf_from_before_the_start(void **state)
+{
+    (void)state;
+    expect_mk.tweak = go_before_the_start;
+    mk_events(&expect_mk, 4);
+    expect_among("EPOCH_MISMATCH", 1);
+}
+
 static void a_modified_payload(void **state)
 {
     (void)state;
@@ -559,6 +619,11 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(an_id_that_comes_twice, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(controls, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(odd_gaps_and_resumes, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(epochs_that_break_the_rules, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_leaf_from_before_the_start, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(a_modified_payload, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(policies, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(purges, expect_set_up, expect_tear_down),
