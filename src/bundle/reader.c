@@ -13,13 +13,19 @@
 #define SIZES_MAX       ((size_t)4 << 20)   /* checkpoints: 450 years of hours */
 #define ABSENT_MAX      ((uint64_t)1 << 16) /* tiles of entries that a checkpoint may claim in vain */
 
-bool tl_bundle_is(const char *dir)
+static bool has_mode(const char *dir, const char *name, mode_t mode)
 {
     char path[TL_BUNDLE_PATH_SIZE];
     struct stat st;
-    return tl_bundle_path(path, dir, "checkpoint", NULL) == TALLY_OK && stat(path, &st) == 0 &&
-           S_ISREG(st.st_mode) && tl_bundle_path(path, dir, "tile", NULL) == TALLY_OK &&
-           stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return tl_bundle_path(path, dir, name, NULL) == TALLY_OK && stat(path, &st) == 0 &&
+           (st.st_mode & S_IFMT) == mode;
+}
+
+bool tl_bundle_is(const char *dir)
+{
+    /* One whose checkpoint is gone is one all the same, and is to be told so. */
+    return (has_mode(dir, "checkpoint", S_IFREG) && has_mode(dir, "tile", S_IFDIR)) ||
+           has_mode(dir, "tile/entries", S_IFDIR);
 }
 
 tally_status tl_bundle_read(struct tl_bundle *bundle, const char *name, size_t len_max,

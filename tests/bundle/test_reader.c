@@ -205,6 +205,7 @@ static void names_what_is_missing(void **state)
         enum tally_verdict verdict;
         const char *code;
     } rows[] = {
+        { "checkpoint", TALLY_VERDICT_UNVERIFIABLE, "CHECKPOINT_MISSING" },
         { "checkpoints/1", TALLY_VERDICT_UNVERIFIABLE, "CHECKPOINT_MISSING" },
         { "checkpoints/181", TALLY_VERDICT_TAMPERED, "EPOCH_SEAL_MISSING" },
         { "checkpoints/702", TALLY_VERDICT_VERIFIED, NULL },
