@@ -232,15 +232,6 @@ static tally_status check_line(struct check *check, const struct tl_opening *lin
     if (len != line->leaf_len || memcmp(leaf, line->leaf, len) != 0) {
         say(check, "LEAF_MODIFIED", line->seq, "the opening carries another leaf than the tree");
     }
-    if (line->state == TL_OPENING_CONTENT) {
-        tally_status status = tl_opening_join(&bundle->event, &bundle->opened, line, bundle->set);
-        if (status == TALLY_ENOMEM) {
-            return tl_fail(check->err, status, "cannot allocate a content");
-        }
-        if (status != TALLY_OK) {
-            say(check, "RECORD_MALFORMED", line->seq, "the parts of the opening do not fit");
-        }
-    }
     return TALLY_OK;
 }
 

@@ -107,7 +107,7 @@ const uint8_t *tl_bundle_leaf(const struct tl_bundle *bundle, uint32_t i, size_t
 }
 
 /* The record of a leaf, with what the openings tell of it. What they tell may be nonsense: then
- * there is no content, and self_check() says why. */
+ * there is no event, and the verifier goes by the line. */
 static tally_status make_record(struct tl_bundle *bundle, uint64_t seq, uint32_t i,
                                 struct tally_record *out, struct tally_error *err)
 {
@@ -122,11 +122,11 @@ static tally_status make_record(struct tl_bundle *bundle, uint64_t seq, uint32_t
     if (status == TALLY_ENOMEM) {
         return tl_fail(err, status, "cannot allocate a content");
     }
+    out->opened = (const uint8_t *)bundle->opened.data;
+    out->opened_len = bundle->opened.len;
     if (status == TALLY_OK) {
         out->event = bundle->event.data;
         out->event_len = bundle->event.len;
-        out->opened = (const uint8_t *)bundle->opened.data;
-        out->opened_len = bundle->opened.len;
     }
     return TALLY_OK;
 }
@@ -505,10 +505,17 @@ static enum tl_handed say_absent(void *ctx)
     case TL_OPENING_EVICTED:
         return TL_HANDED_EVICTED;
     case TL_OPENING_CONTROL:
-    case TL_OPENING_CONTENT: /* whose parts do not fit, which is a finding */
+    case TL_OPENING_CONTENT:
         break;
     }
     return TL_HANDED_SILENT;
+}
+
+static const struct tl_opening *line_at_hand(void *ctx)
+{
+    const struct tl_bundle *bundle = ctx;
+    bool content = bundle->line != NULL && bundle->line->state == TL_OPENING_CONTENT;
+    return content ? bundle->line : NULL;
 }
 
 static bool is_member_withheld(void *ctx, struct tl_str pointer)
@@ -534,6 +541,7 @@ struct tl_handover tl_bundle_handover(struct tally_store *store)
     struct tl_bundle *bundle = tl_bundle_of(store);
     return (struct tl_handover){ .ctx = bundle,
                                  .is_malformed = bundle->note != NULL && bundle->size == 0,
+                                 .line = line_at_hand,
                                  .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
                                  .partial_tile = partial_tile };

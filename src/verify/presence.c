@@ -222,7 +222,9 @@ static tally_status judge_record(void *ctx, const struct tally_record *record)
     }
     run->found.id_seq = record->seq;
     memcpy(run->found.id, leaf.id, sizeof(leaf.id));
-    if (record->event != NULL) {
+    /* The parts of a line may be there though they make up no event. */
+    bool parts = run->in->handover != NULL && record->opened != NULL;
+    if (record->event != NULL || parts) {
         judge_there(judge, record, &excuse);
     } else if (record->seed == NULL && record->opened == NULL) {
         judge_absent(judge, record->seq, &excuse);

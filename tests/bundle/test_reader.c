@@ -370,8 +370,8 @@ static void finds_openings_that_are_edited(void **state)
         { "\"seq\":60}", "\"seq\":6}", "RECORD_MALFORMED" },
         { "\"seq\":4}", "\"seq\":4,\"state\":\"withheld\"}", "RECORD_MALFORMED" },
         { "192.0.2.2", "192.0.2.3", "CONTENT_MODIFIED" },
-        { "{\"p\":\"/source/ip\"", "{\"p\":\"/sourcf/ip\"", "RECORD_MALFORMED" },
-        { "\"rest\":\"{", "\"rest\":\"[", "RECORD_MALFORMED" },
+        { "{\"p\":\"/source/ip\"", "{\"p\":\"/sourcf/ip\"", "CONTENT_MODIFIED" },
+        { "\"rest\":\"{", "\"rest\":\"[", "CONTENT_MODIFIED" },
         { "{\"leaf\"", "\n{\"leaf\"", "RECORD_MALFORMED" },
     };
     char path[SITE_PATH_SIZE];

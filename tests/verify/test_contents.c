@@ -294,6 +294,12 @@ static void purges_that_count_wrongly(void **state)
 
 static enum tl_handed handed;
 
+static const struct tl_opening *no_line(void *ctx)
+{
+    (void)ctx;
+    return NULL;
+}
+
 static enum tl_handed say_handed(void *ctx)
 {
     (void)ctx;
@@ -322,7 +328,8 @@ static void contents_that_are_gone_without_a_reason(void **state)
     mk_events(&expect_mk, 9);
     mk_erase(&expect_mk, 3);
     expect_tampered("CONTENT_MISSING", 3);
-    static const struct tl_handover handover = { .absent = say_handed,
+    static const struct tl_handover handover = { .line = no_line,
+                                                 .absent = say_handed,
                                                  .partial_tile = tile_of_the_tree };
     expect_input.handover = &handover;
     handed = TL_HANDED_WITHHELD;
@@ -345,7 +352,8 @@ static void contents_that_are_gone_without_a_reason(void **state)
 static void contents_that_were_erased_and_purged(void **state)
 {
     (void)state;
-    static const struct tl_handover handover = { .absent = say_handed,
+    static const struct tl_handover handover = { .line = no_line,
+                                                 .absent = say_handed,
                                                  .partial_tile = tile_of_the_tree };
     mk_events(&expect_mk, 9);
     mk_control(&expect_mk, TL_LEAF_ERASE,
@@ -484,6 +492,30 @@ static void contents(void **state)
     expect_among("ROW_INSERTED", 10);
 }
 
+static uint8_t commit_of_text[TL_COMMIT_LEN];
+
+static void set_commit_of_text(struct tl_leaf *leaf)
+{
+    memcpy(leaf->commit, commit_of_text, sizeof(leaf->commit));
+    leaf->flags &= (uint8_t)~TL_LEAF_HAS_MEMBERS;
+    check_ok(tl_leaf_id(leaf->id, TL_STR("00000002-0000-7000-8000-000000000000")));
+}
+
+/* Seals bytes as they are, without members split off: they may be no event. */
+static void seal_text(const char *text)
+{
+    uint64_t seq = expect_mk.seq;
+    uint8_t seed[TL_SEED_LEN];
+    uint8_t salt0[TL_SALT_LEN];
+    memset(seed, (int)(seq * 7 + 1), sizeof(seed));
+    tl_put_be64(seed, seq);
+    tl_salt(salt0, seed, TL_STR(""));
+    tl_commit_parts(commit_of_text, salt0, tl_str_of(text), NULL, 0);
+    expect_mk.tweak = set_commit_of_text;
+    mk_event(&expect_mk);
+    image_set(&expect_record(seq)->event, text, strlen(text));
+}
+
 static void events_that_are_not_canonical(void **state)
 {
     (void)state;
@@ -491,6 +523,26 @@ static void events_that_are_not_canonical(void **state)
                 "{\"action\":\"a\",\"id\":\"00000001-0000-7000-8000-000000000000\",\"n\":1e0}");
     mk_checkpoint(&expect_mk);
     expect_warning("NON_CANONICAL", 1);
+    static char text[] = "{\"id\":\"00000002-0000-7000-8000-000000000000\", \"action\":\"a\"}";
+    seal_text(text);
+    mk_checkpoint(&expect_mk);
+    expect_warning("NON_CANONICAL", 2);
+    expect_record(2)->event.data[strlen(text) - 3] ^= 3;
+    expect_among("CONTENT_MODIFIED", 2);
+}
+
+static void contents_that_are_no_events(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "", "{", "[]", "{\"id\":\"e\",\"id\":\"e\"}" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(texts); i++) {
+        mk_release(&expect_mk);
+        mk_init(&expect_mk, MK_ORIGIN, 1);
+        expect_input.trust = expect_mk.trust;
+        seal_text(texts[i]);
+        mk_checkpoint(&expect_mk);
+        expect_tampered("RECORD_MALFORMED", 1);
+    }
 }
 
 static void retention_from_the_time_of_the_event(void **state)
@@ -641,6 +693,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(members_that_the_policy_does_not_name, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(contents, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(contents_that_are_no_events, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(events_that_are_not_canonical, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(retention_from_the_time_of_the_event, expect_set_up,
