@@ -529,6 +529,20 @@ static bool is_member_withheld(void *ctx, struct tl_str pointer)
     return false;
 }
 
+/* Its signature is for tools that know the authority. */
+static tally_status has_imprint(void *ctx, uint64_t seq, const uint8_t imprint[32], bool *has_out,
+                                struct tally_error *err)
+{
+    char name[48];
+    size_t len = 0;
+    TL_CLEANUP(tl_freep) char *token = NULL;
+    (void)snprintf(name, sizeof(name), "anchors/%llu", (unsigned long long)seq);
+    tally_status status = tl_bundle_read(ctx, name, TL_BUNDLE_TOKEN_MAX, &token, &len, err);
+    *has_out = status == TALLY_ENOTFOUND || token == NULL ||
+               memmem(token, len, imprint, TL_HASH_LEN) != NULL;
+    return status == TALLY_ENOTFOUND ? TALLY_OK : status;
+}
+
 static tally_status partial_tile(void *ctx, uint32_t level, uint64_t n, uint32_t width,
                                  uint8_t *data_out, struct tally_error *err)
 {
@@ -544,5 +558,6 @@ struct tl_handover tl_bundle_handover(struct tally_store *store)
                                  .line = line_at_hand,
                                  .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
+                                 .has_imprint = has_imprint,
                                  .partial_tile = partial_tile };
 }

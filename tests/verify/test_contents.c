@@ -168,6 +168,58 @@ static void odd_gaps_and_resumes(void **state)
     expect_verified();
 }
 
+/* An anchor of `size` leaves as the tree is now. */
+static void anchor(uint64_t size, bool is_wrong)
+{
+    char payload[512];
+    uint8_t root[TL_HASH_LEN];
+    struct tl_buf text;
+    tl_frontier_root(&expect_mk.frontier, root);
+    root[3] ^= is_wrong;
+    tl_buf_init(&text, 128);
+    tl_base64_encode(&text, root, sizeof(root));
+    tl_buf_add_char(&text, '\0');
+    (void)snprintf(
+        payload, sizeof(payload),
+        "{\"digest\":\"06c0c0cddff8461a8990d6dddee4e03baba3ba5b056ce2d7f2f8bd4d0a7ae2fb\","
+        "\"kind\":\"object\",\"ref\":\"a\",\"root\":\"%s\",\"size\":%u}",
+        text.data, (unsigned)size);
+    tl_buf_release(&text);
+    mk_control(&expect_mk, TL_LEAF_ANCHOR, payload);
+}
+
+static void anchors_of_checkpoints_that_are_not_kept(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    for (int i = 0; i < 3; i++) {
+        mk_event(&expect_mk);
+    }
+    anchor(8, false); /* between two checkpoints */
+    mk_events(&expect_mk, 2);
+    expect_unverifiable("CHECKPOINT_MISSING", 8);
+    mk_event(&expect_mk);
+    anchor(12, true);
+    mk_events(&expect_mk, 2);
+    expect_among("CONTROL_INVALID", 12);
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->tampered, 1);
+    tally_report_free(report);
+}
+
+static void an_anchored_checkpoint_of_another_root(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    anchor(5, false);
+    mk_events(&expect_mk, 2);
+    expect_verified();
+    expect_record(2)->leaf.data[90] ^= 1; /* in the MAC, for a while: the root is another */
+    mk_forge(&expect_mk, 1, true);
+    expect_record(2)->leaf.data[90] ^= 1;
+    expect_tampered("HISTORY_REWRITTEN", 4);
+}
+
 static void an_epoch_leaf(const char *vkey, unsigned from, unsigned to)
 {
     char payload[512];
@@ -675,6 +727,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(epochs_that_break_the_rules, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(a_leaf_from_before_the_start, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(anchors_of_checkpoints_that_are_not_kept, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(an_anchored_checkpoint_of_another_root, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(a_modified_payload, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(policies, expect_set_up, expect_tear_down),
