@@ -1987,7 +1987,8 @@ def check_proof(data, trust, report):
             report.add("ROOT_MISMATCH", "the proof does not lead to the signed root", index)
         keys = [key for key in trust.logs if key.name == note.origin]
         signatures = [good for key in keys for _, good in note.by(key)]
-        for key in [*trust.witnesses.values(), *trust.epochs]:
+        others = [key for key in trust.logs if key.name != note.origin]
+        for key in [*others, *trust.witnesses.values(), *trust.epochs]:
             if not all(good for _, good in note.by(key)):
                 report.add("SIGNATURE_INVALID", key.name, index)
         if not keys:

@@ -13,7 +13,6 @@
 #include "evidence/control.h"
 #include "evidence/tlogproof.h"
 
-#define TOKEN_MAX   ((size_t)1 << 20)
 #define CONTROL_MAX ((size_t)8 << 20)
 #define DEPTH_MAX   10u /* directories below tile/: x001/x234/067.p/12 */
 
@@ -232,15 +231,6 @@ static tally_status check_line(struct check *check, const struct tl_opening *lin
     if (len != line->leaf_len || memcmp(leaf, line->leaf, len) != 0) {
         say(check, "LEAF_MODIFIED", line->seq, "the opening carries another leaf than the tree");
     }
-    if (line->state == TL_OPENING_CONTENT) {
-        tally_status status = tl_opening_join(&bundle->event, &bundle->opened, line, bundle->set);
-        if (status == TALLY_ENOMEM) {
-            return tl_fail(check->err, status, "cannot allocate a content");
-        }
-        if (status != TALLY_OK) {
-            say(check, "RECORD_MALFORMED", line->seq, "the parts of the opening do not fit");
-        }
-    }
     return TALLY_OK;
 }
 
@@ -296,32 +286,12 @@ static tally_status check_openings(struct check *check)
 
 /* ------------------------------------------------------------------------------------------- */
 
-/* Whether a time stamp holds the imprint of the checkpoint it is of. Its signature is for tools that
- * know the authority. */
-static tally_status is_stamped(struct check *check, struct tl_str token, uint64_t size,
-                               bool *stamped_out)
-{
-    size_t len = 0;
-    uint8_t imprint[TL_SHA256_LEN];
-    TL_CLEANUP(tl_freep) char *text = NULL;
-    tally_status status = tl_bundle_read_note(check->bundle, size, &text, &len, check->err);
-    if (status == TALLY_ENOTFOUND ||
-        (status == TALLY_OK && tl_note_parse(check->note, text, len, NULL) != TALLY_OK)) {
-        return TALLY_OK; /* a finding already */
-    }
-    TL_TRY(status);
-    tl_sha256(imprint, check->note->body.text, check->note->body.len);
-    *stamped_out = memmem(token.text, token.len, imprint, sizeof(imprint)) != NULL;
-    return TALLY_OK;
-}
-
 /* The token that an ANCHOR leaf tells of. */
 static tally_status check_anchor(struct check *check, uint64_t seq, const uint8_t *leaf, size_t len)
 {
     struct tl_bundle *bundle = check->bundle;
     char name[48];
     size_t token_len = 0;
-    bool stamped = true;
     uint8_t digest[TL_SHA256_LEN];
     TL_CLEANUP(tl_freep) char *token = NULL;
     tl_arena_reset(&check->arena);
@@ -333,18 +303,14 @@ static tally_status check_anchor(struct check *check, uint64_t seq, const uint8_
                                       : TALLY_OK; /* a finding already */
     }
     (void)snprintf(name, sizeof(name), "anchors/%" PRIu64, seq);
-    status = tl_bundle_read(bundle, name, TOKEN_MAX, &token, &token_len, check->err);
+    status = tl_bundle_read(bundle, name, TL_BUNDLE_TOKEN_MAX, &token, &token_len, check->err);
     if (status == TALLY_ENOTFOUND) {
         say(check, "ANCHOR_MISSING", seq, "the token of this anchor is not there");
         return TALLY_OK;
     }
     TL_TRY(status);
     tl_sha256(digest, token, token_len);
-    if (tl_str_is(check->control->anchor_kind, "rfc3161")) {
-        struct tl_str bytes = { .text = token, .len = token_len };
-        TL_TRY(is_stamped(check, bytes, check->control->size, &stamped));
-    }
-    if (!stamped || memcmp(digest, check->control->digest, sizeof(digest)) != 0) {
+    if (memcmp(digest, check->control->digest, sizeof(digest)) != 0) {
         say(check, "ANCHOR_INVALID", seq, "the token is not the one that the anchor names");
     }
     return TALLY_OK;

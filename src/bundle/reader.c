@@ -13,13 +13,19 @@
 #define SIZES_MAX       ((size_t)4 << 20)   /* checkpoints: 450 years of hours */
 #define ABSENT_MAX      ((uint64_t)1 << 16) /* tiles of entries that a checkpoint may claim in vain */
 
-bool tl_bundle_is(const char *dir)
+static bool has_mode(const char *dir, const char *name, mode_t mode)
 {
     char path[TL_BUNDLE_PATH_SIZE];
     struct stat st;
-    return tl_bundle_path(path, dir, "checkpoint", NULL) == TALLY_OK && stat(path, &st) == 0 &&
-           S_ISREG(st.st_mode) && tl_bundle_path(path, dir, "tile", NULL) == TALLY_OK &&
-           stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return tl_bundle_path(path, dir, name, NULL) == TALLY_OK && stat(path, &st) == 0 &&
+           (st.st_mode & S_IFMT) == mode;
+}
+
+bool tl_bundle_is(const char *dir)
+{
+    /* One whose checkpoint is gone is one all the same, and is to be told so. */
+    return (has_mode(dir, "checkpoint", S_IFREG) && has_mode(dir, "tile", S_IFDIR)) ||
+           has_mode(dir, "tile/entries", S_IFDIR);
 }
 
 tally_status tl_bundle_read(struct tl_bundle *bundle, const char *name, size_t len_max,
@@ -101,7 +107,7 @@ const uint8_t *tl_bundle_leaf(const struct tl_bundle *bundle, uint32_t i, size_t
 }
 
 /* The record of a leaf, with what the openings tell of it. What they tell may be nonsense: then
- * there is no content, and self_check() says why. */
+ * there is no event, and the verifier goes by the line. */
 static tally_status make_record(struct tl_bundle *bundle, uint64_t seq, uint32_t i,
                                 struct tally_record *out, struct tally_error *err)
 {
@@ -116,11 +122,11 @@ static tally_status make_record(struct tl_bundle *bundle, uint64_t seq, uint32_t
     if (status == TALLY_ENOMEM) {
         return tl_fail(err, status, "cannot allocate a content");
     }
+    out->opened = (const uint8_t *)bundle->opened.data;
+    out->opened_len = bundle->opened.len;
     if (status == TALLY_OK) {
         out->event = bundle->event.data;
         out->event_len = bundle->event.len;
-        out->opened = (const uint8_t *)bundle->opened.data;
-        out->opened_len = bundle->opened.len;
     }
     return TALLY_OK;
 }
@@ -145,6 +151,13 @@ static tally_status bundle_scan(struct tally_store *store, uint64_t first, uint6
     return TALLY_OK;
 }
 
+static bool is_there(struct tl_bundle *bundle, const char *name)
+{
+    struct stat st;
+    return tl_bundle_path(bundle->path, bundle->dir, name, NULL) == TALLY_OK &&
+           lstat(bundle->path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static tally_status read_tile(struct tl_bundle *bundle, const struct tl_bundle_tile *tile,
                               uint8_t *data_out, struct tally_error *err)
 {
@@ -155,7 +168,11 @@ static tally_status read_tile(struct tl_bundle *bundle, const struct tl_bundle_t
         return TALLY_ENOTFOUND;
     }
     tl_bundle_tile_name(name, tile);
-    TL_TRY(tl_bundle_read(bundle, name, TL_TILE_LEN, &data, &len, err));
+    tally_status status = tl_bundle_read(bundle, name, TL_TILE_LEN, &data, &len, err);
+    if (status == TALLY_ENOTFOUND && is_there(bundle, name)) {
+        status = TALLY_OK; /* too long to be one */
+    }
+    TL_TRY(status);
     /* A file of another length is no such tile. What is there is compared all the same. */
     memset(data_out, 0, (size_t)tile->width * TL_HASH_LEN);
     if (len == (size_t)tile->width * TL_HASH_LEN) {
@@ -488,10 +505,17 @@ static enum tl_handed say_absent(void *ctx)
     case TL_OPENING_EVICTED:
         return TL_HANDED_EVICTED;
     case TL_OPENING_CONTROL:
-    case TL_OPENING_CONTENT: /* whose parts do not fit, which is a finding */
+    case TL_OPENING_CONTENT:
         break;
     }
     return TL_HANDED_SILENT;
+}
+
+static const struct tl_opening *line_at_hand(void *ctx)
+{
+    const struct tl_bundle *bundle = ctx;
+    bool content = bundle->line != NULL && bundle->line->state == TL_OPENING_CONTENT;
+    return content ? bundle->line : NULL;
 }
 
 static bool is_member_withheld(void *ctx, struct tl_str pointer)
@@ -503,6 +527,20 @@ static bool is_member_withheld(void *ctx, struct tl_str pointer)
         }
     }
     return false;
+}
+
+/* Its signature is for tools that know the authority. */
+static tally_status has_imprint(void *ctx, uint64_t seq, const uint8_t imprint[32], bool *has_out,
+                                struct tally_error *err)
+{
+    char name[48];
+    size_t len = 0;
+    TL_CLEANUP(tl_freep) char *token = NULL;
+    (void)snprintf(name, sizeof(name), "anchors/%llu", (unsigned long long)seq);
+    tally_status status = tl_bundle_read(ctx, name, TL_BUNDLE_TOKEN_MAX, &token, &len, err);
+    *has_out = status == TALLY_ENOTFOUND || token == NULL ||
+               memmem(token, len, imprint, TL_HASH_LEN) != NULL;
+    return status == TALLY_ENOTFOUND ? TALLY_OK : status;
 }
 
 static tally_status partial_tile(void *ctx, uint32_t level, uint64_t n, uint32_t width,
@@ -517,7 +555,9 @@ struct tl_handover tl_bundle_handover(struct tally_store *store)
     struct tl_bundle *bundle = tl_bundle_of(store);
     return (struct tl_handover){ .ctx = bundle,
                                  .is_malformed = bundle->note != NULL && bundle->size == 0,
+                                 .line = line_at_hand,
                                  .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
+                                 .has_imprint = has_imprint,
                                  .partial_tile = partial_tile };
 }

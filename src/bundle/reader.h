@@ -9,6 +9,8 @@
 #include "evidence/note.h"
 #include "tree/tree.h"
 
+#define TL_BUNDLE_TOKEN_MAX ((size_t)1 << 20)
+
 /* Confined to one thread, as every store. */
 struct tl_bundle {
     struct tally_store base;

@@ -119,6 +119,9 @@ tally_status tl_control_format(struct tl_buf *out, const struct tl_control *cont
  * integers too long are found by tl_control_format() alone. */
 const char *tl_control_fault(const struct tl_control *control);
 
+/* The same for a payload that is to be written: also what is read, though no sound writer writes it. */
+const char *tl_control_writing_fault(const struct tl_control *control);
+
 /* The text an approver signs: the payload without its approval. */
 tally_status tl_approval_text(struct tl_buf *out, struct tl_str origin, enum tl_leaf_kind kind,
                               const char *payload, size_t len, struct tl_arena *arena);

@@ -242,7 +242,7 @@ static tally_status write_members(struct tl_buf *out, const struct tl_control *c
 tally_status tl_control_format(struct tl_buf *out, const struct tl_control *control,
                                struct tally_error *err)
 {
-    const char *fault = tl_control_fault(control);
+    const char *fault = tl_control_writing_fault(control);
     if (fault != NULL) {
         return tl_fail(err, TALLY_EINVAL, "%s: %s", tl_leaf_kind_name(control->kind), fault);
     }

@@ -22,6 +22,11 @@ static bool is_log_key(const struct tl_vkey *key)
     return key->type == TL_NOTE_TYPE_ED25519 && tl_origin_is_valid(tl_str_of(key->name));
 }
 
+static bool is_epoch_key(const struct tl_vkey *key)
+{
+    return key->type == TL_NOTE_TYPE_COSIGNED;
+}
+
 /* Whether the name is "<origin>/epoch/<n>", and which these are. */
 static bool split_epoch_name(const struct tl_vkey *key, struct tl_str *origin_out,
                              uint64_t *epoch_out)
@@ -32,7 +37,7 @@ static bool split_epoch_name(const struct tl_vkey *key, struct tl_str *origin_ou
     while (digits < name.len && name.text[name.len - digits - 1] != '/') {
         digits++;
     }
-    if (key->type != TL_NOTE_TYPE_COSIGNED || name.len < digits + infix.len) {
+    if (!is_epoch_key(key) || name.len < digits + infix.len) {
         return false;
     }
     *origin_out = (struct tl_str){ .text = name.text, .len = name.len - digits - infix.len };
@@ -51,13 +56,7 @@ static const char *find_key_fault(const struct tl_control *control)
         !tl_str_is(control->origin, control->log_key.name)) {
         return "'log_key' is no key of this origin";
     }
-    struct tl_str origin;
-    uint64_t epoch = 0;
-    if (!split_epoch_name(&control->epoch_key, &origin, &epoch) ||
-        !tl_str_equal(origin, control->origin)) {
-        return "'epoch_key' is no epoch key of this origin";
-    }
-    return NULL;
+    return is_epoch_key(&control->epoch_key) ? NULL : "'epoch_key' is no epoch key";
 }
 
 static const char *find_policy_fault(const struct tl_policy *policy)
@@ -120,19 +119,6 @@ static const char *find_genesis_fault(const struct tl_control *control)
     return fault != NULL ? fault : find_policy_fault(&control->policy);
 }
 
-static const char *find_epoch_fault(const struct tl_control *control)
-{
-    struct tl_str origin;
-    uint64_t epoch = 0;
-    if (control->epoch_to <= control->epoch_from) {
-        return "'to' is not after 'from'";
-    }
-    if (!split_epoch_name(&control->epoch_key, &origin, &epoch) || epoch != control->epoch_to) {
-        return "'epoch_key' is no key of epoch 'to'";
-    }
-    return NULL;
-}
-
 static const char *find_purge_fault(const struct tl_control *control)
 {
     if (control->override_days) {
@@ -169,24 +155,6 @@ static const char *find_anchor_fault(const struct tl_control *control)
     return control->size == 0 ? "'size' is 0" : NULL;
 }
 
-static const char *find_gap_fault(const struct tl_control *control)
-{
-    if (control->from_us > control->to_us) {
-        return "'from' is after 'to'";
-    }
-    return control->exact && control->count == 0 ? "'count' is 0" : NULL;
-}
-
-static const char *find_resume_fault(const struct tl_control *control)
-{
-    if (control->size == 0) {
-        return "'size' is 0";
-    }
-    return control->has_tail_sha256 != (control->tail_bytes > 0)
-               ? "'tail_sha256' does not go with 'tail_bytes'"
-               : NULL;
-}
-
 static const char *find_restore_fault(const struct tl_control *control)
 {
     const char *fault = find_key_fault(control);
@@ -211,7 +179,7 @@ const char *tl_control_fault(const struct tl_control *control)
     case TL_LEAF_GENESIS:
         return find_genesis_fault(control);
     case TL_LEAF_EPOCH:
-        return find_epoch_fault(control);
+        return is_epoch_key(&control->epoch_key) ? NULL : "'epoch_key' is no epoch key";
     case TL_LEAF_POLICY:
         return control->policy.number < 2 ? "'policy' is not above 1"
                                           : find_policy_fault(&control->policy);
@@ -232,11 +200,51 @@ const char *tl_control_fault(const struct tl_control *control)
     case TL_LEAF_ANCHOR:
         return find_anchor_fault(control);
     case TL_LEAF_GAP:
-        return find_gap_fault(control);
+        return NULL;
     case TL_LEAF_RESUME:
-        return find_resume_fault(control);
+        return control->size == 0 ? "'size' is 0" : NULL;
     case TL_LEAF_RESTORE:
         return find_restore_fault(control);
     }
     return "no such kind";
+}
+
+/* What an epoch key is called, and what it follows, is judged by whoever follows the epochs: there it
+ * has a finding of its own. */
+static const char *find_epoch_fault(const struct tl_control *control)
+{
+    struct tl_str origin;
+    uint64_t epoch = 0;
+    bool named = split_epoch_name(&control->epoch_key, &origin, &epoch);
+    if (control->kind == TL_LEAF_EPOCH) {
+        if (control->epoch_to <= control->epoch_from) {
+            return "'to' is not after 'from'";
+        }
+        return named && epoch == control->epoch_to ? NULL : "'epoch_key' is no key of epoch 'to'";
+    }
+    return named && tl_str_equal(origin, control->origin)
+               ? NULL
+               : "'epoch_key' is no epoch key of this origin";
+}
+
+const char *tl_control_writing_fault(const struct tl_control *control)
+{
+    const char *fault = tl_control_fault(control);
+    if (fault != NULL) {
+        return fault;
+    }
+    if (control->kind == TL_LEAF_GENESIS || control->kind == TL_LEAF_EPOCH ||
+        control->kind == TL_LEAF_RESTORE) {
+        return find_epoch_fault(control);
+    }
+    if (control->kind == TL_LEAF_GAP) {
+        if (control->from_us > control->to_us) {
+            return "'from' is after 'to'";
+        }
+        return control->exact && control->count == 0 ? "'count' is 0" : NULL;
+    }
+    if (control->kind == TL_LEAF_RESUME && control->has_tail_sha256 != (control->tail_bytes > 0)) {
+        return "'tail_sha256' does not go with 'tail_bytes'";
+    }
+    return NULL;
 }

@@ -387,7 +387,6 @@ static tally_status join_event(struct tl_buf *event, const struct tl_opening *op
 tally_status tl_opening_join(struct tl_buf *event, struct tl_buf *opened,
                              const struct tl_opening *opening, struct tl_erasable_set *set)
 {
-    TL_TRY(join_event(event, opening, set));
     struct tl_opened columns = { .salt0 = opening->salt0, .count = opening->count };
     for (uint32_t i = 0; i < opening->count; i++) {
         const struct tl_opening_member *member = &opening->members[i];
@@ -397,7 +396,23 @@ tally_status tl_opening_join(struct tl_buf *event, struct tl_buf *opened,
     }
     tl_buf_clear(opened);
     tl_opened_encode(opened, &columns);
-    return tl_buf_status(opened);
+    TL_TRY(tl_buf_status(opened));
+    return join_event(event, opening, set);
+}
+
+void tl_opening_commit(uint8_t commit_out[TL_COMMIT_LEN], const struct tl_opening *opening)
+{
+    struct tl_commit_part parts[TL_ERASABLE_MAX];
+    for (uint32_t i = 0; i < opening->count; i++) {
+        const struct tl_opening_member *member = &opening->members[i];
+        parts[i].pointer = member->pointer;
+        if (member->gone) {
+            memcpy(parts[i].digest, member->part, sizeof(parts[i].digest));
+        } else {
+            tl_member_digest(parts[i].digest, member->part, member->pointer, member->value);
+        }
+    }
+    tl_commit_parts(commit_out, opening->salt0, opening->rest, parts, opening->count);
 }
 
 static struct tl_str pointer_of(const struct tl_pointer *pointer)

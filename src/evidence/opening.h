@@ -63,10 +63,14 @@ void tl_opening_format(struct tl_buf *out, const struct tl_opening *opening);
 
 /*
  * Puts an event together again, as far as it is open: what the columns `event` and `opened` of a
- * store hold. `set` is scratch. Errors: TALLY_ECORRUPT if the members have no place in the rest
+ * store hold. `set` is scratch. Errors: TALLY_ECORRUPT if the members have no place in the rest, or
+ * that is not canonical as far as was looked; `opened` is made all the same
  */
 tally_status tl_opening_join(struct tl_buf *event, struct tl_buf *opened,
                              const struct tl_opening *opening, struct tl_erasable_set *set);
+
+/* The content commitment of a line. It is of bytes: they need be no canonical text. */
+void tl_opening_commit(uint8_t commit_out[TL_COMMIT_LEN], const struct tl_opening *opening);
 
 /* A record with content, as a store keeps it: either `seed` or `opened` is given. */
 struct tl_opening_source {

@@ -283,9 +283,9 @@ static tally_status apply(struct bundling *b, const struct tl_leaf *leaf,
 static enum tl_opening_state absent_state(const struct bundling *b, const struct tl_leaf *leaf)
 {
     struct tl_excuse excuse = tl_excuse_of(&b->scope, leaf->seq, leaf->retain_until);
-    return excuse.purged || excuse.purged_invalid ? TL_OPENING_PURGED
-           : excuse.erased                        ? TL_OPENING_ERASED
-                                                  : TL_OPENING_EVICTED;
+    return excuse.counted  ? TL_OPENING_PURGED
+           : excuse.erased ? TL_OPENING_ERASED
+                           : TL_OPENING_EVICTED;
 }
 
 static tally_status fill_content(struct bundling *b, const struct tally_record *record)

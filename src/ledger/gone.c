@@ -50,5 +50,5 @@ struct tl_str tl_gone_state(struct tl_gone *gone, struct tally_ledger *ledger,
         tl_excuse_scope_set(&gone->scope, gone->scope_first, gone->scope_end);
     }
     struct tl_excuse excuse = tl_excuse_of(&gone->scope, seq, leaf->retain_until);
-    return excuse.purged ? TL_STR("purged") : excuse.erased ? TL_STR("erased") : otherwise;
+    return excuse.counted ? TL_STR("purged") : excuse.erased ? TL_STR("erased") : otherwise;
 }

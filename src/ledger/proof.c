@@ -211,25 +211,58 @@ static tally_status say(struct tally_proof_result *result, enum tally_verdict ve
     return TALLY_OK;
 }
 
-/* Whether a key of the trust file, whose name is the checkpoint's origin, signed it. */
-static tally_status check_signature(struct checker *checker, struct tally_proof_result *result)
+/* What the lines of the keys that the trust file names are worth together. */
+struct lines {
+    bool condemned; /* a bad signature of a known key */
+    bool is_signed; /* by a log key whose name is the checkpoint's origin */
+    uint64_t witness_bits;
+};
+
+static tally_status judge_line(struct checker *checker, const struct tl_vkey *key,
+                               struct lines *lines, bool *good_out)
 {
-    for (uint32_t i = 0; i < checker->trust.log_count; i++) {
-        const struct tl_vkey *key = &checker->trust.logs[i];
-        enum tl_note_verdict verdict = TL_NOTE_NO_LINE;
-        if (!tl_str_is(checker->body.origin, key->name)) {
-            continue;
-        }
-        TL_TRY(tl_note_verify(&checker->note, key, &verdict, NULL));
-        if (verdict == TL_NOTE_BAD) {
-            return say(result, TALLY_VERDICT_TAMPERED, "the signature of the checkpoint is wrong");
-        }
-        if (verdict == TL_NOTE_GOOD) {
-            return say(result, TALLY_VERDICT_VERIFIED, "");
-        }
+    enum tl_note_verdict verdict = TL_NOTE_NO_LINE;
+    TL_TRY(tl_note_verify(&checker->note, key, &verdict, NULL));
+    lines->condemned = lines->condemned || verdict == TL_NOTE_BAD;
+    *good_out = verdict == TL_NOTE_GOOD;
+    return TALLY_OK;
+}
+
+static tally_status judge_lines(struct checker *checker, struct lines *lines)
+{
+    const struct tl_trust *trust = &checker->trust;
+    bool good = false;
+    for (uint32_t i = 0; i < trust->log_count; i++) {
+        TL_TRY(judge_line(checker, &trust->logs[i], lines, &good));
+        bool named = tl_str_is(checker->body.origin, trust->logs[i].name);
+        lines->is_signed = lines->is_signed || (good && named);
     }
-    return say(result, TALLY_VERDICT_UNVERIFIABLE,
-               "no key of the trust file signed the checkpoint");
+    for (uint32_t i = 0; i < trust->epoch_count; i++) {
+        TL_TRY(judge_line(checker, &trust->epochs[i], lines, &good));
+    }
+    for (uint32_t i = 0; i < trust->witness_count; i++) {
+        TL_TRY(judge_line(checker, &trust->witnesses[i].key, lines, &good));
+        lines->witness_bits |= good ? UINT64_C(1) << i : 0;
+    }
+    return TALLY_OK;
+}
+
+static tally_status check_signatures(struct checker *checker, struct tally_proof_result *result)
+{
+    struct lines lines = { 0 };
+    TL_TRY(judge_lines(checker, &lines));
+    if (lines.condemned) {
+        return say(result, TALLY_VERDICT_TAMPERED, "a signature of the checkpoint is wrong");
+    }
+    if (!lines.is_signed) {
+        return say(result, TALLY_VERDICT_UNVERIFIABLE,
+                   "no key of the trust file signed the checkpoint");
+    }
+    if (!tl_trust_quorum_holds(&checker->trust, lines.witness_bits)) {
+        return say(result, TALLY_VERDICT_UNVERIFIABLE,
+                   "too few witnesses of the trust file signed the checkpoint");
+    }
+    return say(result, TALLY_VERDICT_VERIFIED, "");
 }
 
 static tally_status check_proof(struct checker *checker, struct tally_proof_result *result)
@@ -256,7 +289,7 @@ static tally_status check_proof(struct checker *checker, struct tally_proof_resu
                                   checker->body.root)) {
         return say(result, TALLY_VERDICT_TAMPERED, "the hashes do not lead to the signed root");
     }
-    return check_signature(checker, result);
+    return check_signatures(checker, result);
 }
 
 tally_status tally_proof_check(const char *proof, size_t proof_len, const char *trust,

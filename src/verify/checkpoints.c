@@ -25,7 +25,6 @@ struct lookup {
     bool parsed;
     uint64_t size;
     uint8_t root[32];
-    uint8_t imprint[32]; /* the hash of its body */
     struct tally_error error;
 };
 
@@ -39,7 +38,6 @@ static tally_status take_first(void *ctx, const struct tally_checkpoint *checkpo
                            &lookup->error) == TALLY_OK;
     if (lookup->parsed && body.size == checkpoint->size) {
         memcpy(lookup->root, body.root, sizeof(lookup->root));
-        tl_sha256(lookup->imprint, lookup->run->note.body.text, lookup->run->note.body.len);
     } else {
         lookup->parsed = false;
     }
@@ -182,8 +180,10 @@ static void check_required(struct tl_run *run, uint64_t seq)
         break;
     case TL_LEAF_GENESIS:
     case TL_LEAF_RESTORE:
-        tl_found(&run->found, TL_CHECKPOINT_MISSING, seq,
-                 "the checkpoint that ends with this leaf is missing");
+        if (run->state.kind == TL_LEAF_RESTORE || seq == 0) { /* a second GENESIS begins nothing */
+            tl_found(&run->found, TL_CHECKPOINT_MISSING, seq,
+                     "the checkpoint that ends with this leaf is missing");
+        }
         break;
     case TL_LEAF_ENTRY:
     case TL_LEAF_POLICY:
@@ -277,6 +277,44 @@ static void check_witnesses(struct tl_run *run)
     }
 }
 
+/* Whether the line of the key is one that check_log_line() and check_epoch_line() look at. */
+static bool is_in_force(const struct tl_state *state, const struct tl_vkey *key)
+{
+    const struct tl_vkey *epoch_key =
+        state->names_keys ? &state->epoch_key_before : &state->epoch_key;
+    return tl_vkey_equal(key, &state->log_key) || tl_vkey_equal(key, epoch_key) ||
+           (state->names_keys && tl_vkey_equal(key, &state->log_key_before));
+}
+
+static bool is_condemned_by(struct tl_run *run, const struct tl_vkey *key)
+{
+    return !is_in_force(&run->state, key) && verify_line(run, key, NULL) == TL_NOTE_BAD;
+}
+
+/* A bad signature of a known key condemns the note, though nobody needs that line. */
+static void check_other_lines(struct tl_run *run, uint64_t seq)
+{
+    static const struct tl_trust nothing;
+    const struct tl_trust *trust = run->in->trust == NULL ? &nothing : run->in->trust;
+    bool condemned = is_condemned_by(run, &run->state.epoch_key);
+    for (uint32_t i = 0; i < trust->log_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &trust->logs[i]);
+    }
+    for (uint32_t i = 0; i < trust->epoch_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &trust->epochs[i]);
+    }
+    for (uint32_t i = 0; i < trust->witness_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &trust->witnesses[i].key);
+    }
+    for (size_t i = 0; i < run->log_key_count && !condemned; i++) {
+        condemned = is_condemned_by(run, &run->log_keys[i]);
+    }
+    if (condemned) {
+        tl_found(&run->found, TL_SIGNATURE_INVALID, seq,
+                 "the signature of a witness, or of another key that is known, is wrong");
+    }
+}
+
 static void check_lines(struct tl_run *run, const struct tl_kept *kept, uint64_t seq)
 {
     struct tl_checkpoint_body body = { 0 };
@@ -285,7 +323,11 @@ static void check_lines(struct tl_run *run, const struct tl_kept *kept, uint64_t
         return; /* cannot be: it was parsed when it was read */
     }
     size_t tampered = run->report->tampered + run->report->unverifiable + run->found.held_count;
-    uint64_t time_s = check_log_line(run, seq, body.origin) ? check_epoch_line(run, seq) : 0;
+    uint64_t time_s = 0;
+    if (check_log_line(run, seq, body.origin)) {
+        time_s = check_epoch_line(run, seq);
+        check_other_lines(run, seq);
+    }
     size_t after = run->report->tampered + run->report->unverifiable + run->found.held_count;
     if (kept->size == run->size) {
         run->newest_signed = tampered == after;
@@ -458,23 +500,51 @@ static void check_restores(struct tl_run *run)
     }
 }
 
+/* The origin whose checkpoint of `size` was anchored: that before the first restore from there on. */
+static struct tl_str origin_at(const struct tl_run *run, uint64_t size)
+{
+    for (size_t i = 0; i < run->restore_count; i++) {
+        if (size <= run->restores[i].seq) {
+            return tl_str_of(run->restores[i].from_origin);
+        }
+    }
+    return tl_str_of(run->state.origin);
+}
+
+/* The hash of the body that the anchor is of, whether or not such a checkpoint is kept. */
+static tally_status make_imprint(struct tl_run *run, const struct tl_anchor *anchor,
+                                 uint8_t imprint[TL_SHA256_LEN])
+{
+    struct tl_checkpoint_body body = { .origin = origin_at(run, anchor->size),
+                                       .size = anchor->size };
+    memcpy(body.root, anchor->root, sizeof(body.root));
+    tl_buf_clear(&run->buf);
+    tl_checkpoint_format(&run->buf, &body);
+    TL_TRY(tl_buf_status(&run->buf));
+    tl_sha256(imprint, run->buf.data, run->buf.len);
+    return TALLY_OK;
+}
+
 static tally_status check_anchors(struct tl_run *run)
 {
+    bool doubtful = false;
     for (size_t i = 0; i < run->anchor_count; i++) {
-        const struct tl_anchor *anchor = &run->anchors[i];
+        struct tl_anchor *anchor = &run->anchors[i];
         struct lookup kept;
+        uint8_t imprint[TL_SHA256_LEN];
         TL_TRY(look_up(run, anchor->size, &kept));
         if (!kept.found || kept.size != anchor->size) {
             tl_found(&run->found, TL_CHECKPOINT_MISSING, anchor->seq,
                      "the anchored checkpoint is not kept");
-        } else if (kept.parsed && memcmp(kept.root, anchor->root, 32) != 0) {
-            tl_found_hashes(&run->found, TL_CONTROL_INVALID, anchor->seq, kept.root, anchor->root,
-                            "the anchor names another root");
         }
-        TL_TRY(tl_anchor_check(run, anchor,
-                               kept.parsed && kept.size == anchor->size ? kept.imprint : NULL));
+        /* A kept root was compared with the tree, or will be found to differ from it. */
+        anchor->is_doubtful =
+            !kept.parsed || kept.size != anchor->size || memcmp(kept.root, anchor->root, 32) != 0;
+        doubtful = doubtful || anchor->is_doubtful;
+        TL_TRY(make_imprint(run, anchor, imprint));
+        TL_TRY(tl_anchor_check(run, anchor, imprint));
     }
-    return TALLY_OK;
+    return doubtful && run->newest_rooted ? tl_anchor_roots(run) : TALLY_OK;
 }
 
 static void check_age(struct tl_run *run)

@@ -169,7 +169,7 @@ static void begin_incarnation(struct tl_run *run, const struct tl_leaf *leaf,
         invalid(run, leaf->seq, "the log key does not bear the origin's name");
     }
     uint32_t epoch = tl_epoch_of(state->start_us, state->epoch_seconds, leaf->time_us);
-    if (epoch != leaf->epoch) {
+    if (epoch != leaf->epoch || leaf->time_us < state->start_us) {
         tl_leaf_damaged(run, leaf->seq);
         tl_found_numbers(&run->found, TL_EPOCH_MISMATCH, leaf->seq, epoch, leaf->epoch,
                          "the leaf is not in the epoch of its time");
@@ -207,9 +207,6 @@ static void apply_genesis(struct tl_run *run, const struct tl_leaf *leaf,
     state->begun = true;
     state->start_us = control->start_us;
     state->epoch_seconds = control->epoch_seconds;
-    if (leaf->time_us < control->start_us) {
-        invalid(run, 0, "the ledger is older than its start");
-    }
     if (leaf->incarnation != 1) {
         tl_leaf_damaged(run, leaf->seq);
         tl_found(&run->found, TL_LEAF_INVALID, 0, "the first incarnation is not 1");

@@ -360,16 +360,16 @@ static void judge_purges(const struct tl_excuse_scope *scope, uint64_t seq, uint
     const struct tl_excuses *excuses = scope->excuses;
     for (size_t i = first_purge(excuses, retain_until); i < excuses->purge_count; i++) {
         const struct tl_purge *purge = &excuses->purges[i];
-        bool due = purge->override_days || retain_until <= purge->cutoff_day;
+        /* One of days to come, or beyond its leaf, covers nothing; ranges cover what is below it. */
+        bool due = purge->override_days || (!purge->invalid && retain_until <= purge->cutoff_day);
         if (!due || !purge_names(purge, seq)) {
             continue;
         }
         if (tl_excuse_held(scope, seq, purge->seq)) {
             excuse->only_held = true;
-        } else if (purge->invalid) {
-            excuse->purged_invalid = true;
         } else {
             excuse->purged = true;
+            excuse->counted = true;
             excuse->purge = i;
             return;
         }
@@ -394,7 +394,7 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
         }
         excuse.erased = true;
         if (erasure->seq < purge_seq) {
-            excuse.purged = false; /* it was gone before that purge, which does not count it */
+            excuse.counted = false; /* it was gone before that purge */
         }
         return excuse;
     }

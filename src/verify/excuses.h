@@ -80,11 +80,11 @@ const char *tl_excuse_fault(const struct tl_control *control, uint64_t seq, int6
 
 /* What became of one record, as far as the leaves permit it. */
 struct tl_excuse {
-    bool purged;         /* a valid PURGE covers it */
-    bool purged_invalid; /* one that has a finding of its own would */
-    bool erased;         /* an ERASE of the whole content covers it */
-    bool only_held;      /* there was one, but during a hold */
-    size_t purge;        /* index of the first that covers it, if `purged` */
+    bool purged;    /* a PURGE covers it */
+    bool counted;   /* and no ERASE before it: the purge counts it */
+    bool erased;    /* an ERASE of the whole content covers it */
+    bool only_held; /* there was one, but during a hold */
+    size_t purge;   /* index of the first that covers it, if `purged` */
 };
 
 /* Which excuses concern the records of [first, end); made anew for each chunk of records. */

@@ -69,7 +69,7 @@ static bool is_volatile(const struct tl_run *run)
 /* The code for a content that is not there for a reason; TL_CODE_COUNT if there is none. */
 static enum tl_code reason_of(const struct tl_run *run, const struct tl_excuse *excuse)
 {
-    if (excuse->purged || excuse->purged_invalid) {
+    if (excuse->counted) {
         return TL_PURGED;
     }
     return excuse->erased ? TL_ERASED : is_volatile(run) ? TL_EVICTED : TL_CODE_COUNT;
@@ -179,6 +179,20 @@ static bool has_erased_member(struct judge *judge, const struct tally_record *re
     return false;
 }
 
+static void judge_there(struct judge *judge, const struct tally_record *record,
+                        const struct tl_excuse *excuse)
+{
+    if (excuse->purged) {
+        note(judge, TL_PURGE_INCOMPLETE, record->seq);
+    }
+    if (excuse->erased || (record->opened == NULL && judge->scope.erasure_count > 0 &&
+                           has_erased_member(judge, record))) {
+        note(judge, TL_ERASE_INCOMPLETE, record->seq);
+    } else if (record->opened != NULL) {
+        judge_opened(judge, record);
+    }
+}
+
 static bool in_scope(const struct tl_run *run, const struct tl_leaf *leaf)
 {
     return run->by_id ? memcmp(leaf->id, run->id, sizeof(run->id)) == 0
@@ -200,7 +214,7 @@ static tally_status judge_record(void *ctx, const struct tally_record *record)
         tl_excuse_scope_set(&judge->scope, judge->scope_end - TL_CHUNK_LEAVES, judge->scope_end);
     }
     struct tl_excuse excuse = tl_excuse_of(&judge->scope, record->seq, leaf.retain_until);
-    if (excuse.purged) {
+    if (excuse.counted) {
         run->excuses.purges[excuse.purge].covered++;
     }
     if (!in_scope(run, &leaf)) {
@@ -208,17 +222,12 @@ static tally_status judge_record(void *ctx, const struct tally_record *record)
     }
     run->found.id_seq = record->seq;
     memcpy(run->found.id, leaf.id, sizeof(leaf.id));
-    if (record->event == NULL) {
-        if (record->seed == NULL && record->opened == NULL) {
-            judge_absent(judge, record->seq, &excuse);
-        }
-    } else if (excuse.purged) {
-        note(judge, TL_PURGE_INCOMPLETE, record->seq);
-    } else if (excuse.erased || (record->opened == NULL && judge->scope.erasure_count > 0 &&
-                                 has_erased_member(judge, record))) {
-        note(judge, TL_ERASE_INCOMPLETE, record->seq);
-    } else if (record->opened != NULL) {
-        judge_opened(judge, record);
+    /* The parts of a line may be there though they make up no event. */
+    bool parts = run->in->handover != NULL && record->opened != NULL;
+    if (record->event != NULL || parts) {
+        judge_there(judge, record, &excuse);
+    } else if (record->seed == NULL && record->opened == NULL) {
+        judge_absent(judge, record->seq, &excuse);
     }
     return run->found.status;
 }

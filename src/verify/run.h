@@ -91,6 +91,7 @@ struct tl_anchor {
     uint8_t root[32];
     uint8_t digest[32]; /* of the token */
     bool is_stamp;      /* which is one of RFC 3161 */
+    bool is_doubtful;   /* no kept checkpoint has this root */
 };
 
 struct tl_restore {
@@ -227,9 +228,10 @@ void tl_checkpoint_watch(struct tl_run *run, uint64_t size);
 const uint8_t *tl_checkpoint_watched(const struct tl_run *run, uint64_t size);
 
 /* anchors.c - holds the token of an anchor against its record; `imprint` is the hash of the body of the
- * checkpoint, NULL if that is not there. */
+ * checkpoint. Then the roots of those that are doubtful against the tree. */
 tally_status tl_anchor_check(struct tl_run *run, const struct tl_anchor *anchor,
-                             const uint8_t *imprint);
+                             const uint8_t imprint[32]);
+tally_status tl_anchor_roots(struct tl_run *run);
 
 /* content.c - opens the commitment of an ENTRY; true if something of it is there. */
 bool tl_content_check(struct tl_run *run, const struct tl_leaf *leaf,

@@ -82,7 +82,8 @@ static void check_epoch(struct tl_run *run, const struct tl_leaf *leaf)
 {
     struct tl_state *state = &run->state;
     uint32_t epoch = tl_epoch_of(state->start_us, state->epoch_seconds, leaf->time_us);
-    bool wrong = leaf->epoch != state->epoch || epoch != state->epoch;
+    bool wrong = leaf->epoch != state->epoch || epoch != state->epoch ||
+                 leaf->time_us < state->start_us; /* before the first epoch */
     if (wrong && !run->epoch_wrong) {
         leaf_differs(run, TL_EPOCH_MISMATCH, leaf, state->epoch,
                      leaf->epoch != state->epoch ? leaf->epoch : epoch,

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "base/str.h"
 #include "evidence/keystate.h"
+#include "evidence/opening.h"
 #include "evidence/trust.h"
 #include "store/index.h"
 #include "store/store.h"
@@ -29,13 +30,18 @@ enum tl_handed {
 
 /*
  * What an export that is checked in place of a ledger says beside its records. `ctx` is passed to
- * each; absent() and is_member_withheld() are about the record that the store is just handing over.
+ * each; line(), absent() and is_member_withheld() are about the record that the store is just handing over.
  */
 struct tl_handover {
     void *ctx;
-    bool is_malformed; /* the newest checkpoint does not parse */
+    bool is_malformed;                           /* the newest checkpoint does not parse */
+    const struct tl_opening *(*line)(void *ctx); /* what the record's content came from, or NULL */
     enum tl_handed (*absent)(void *ctx);
     bool (*is_member_withheld)(void *ctx, struct tl_str pointer);
+
+    /* Whether the token of the ANCHOR record `seq` has these bytes in it; true if there is none. */
+    tally_status (*has_imprint)(void *ctx, uint64_t seq, const uint8_t imprint[32], bool *has_out,
+                                struct tally_error *err);
 
     /* Copies the `width` hashes of a tile that is not full. TALLY_ENOTFOUND if it is not there. */
     tally_status (*partial_tile)(void *ctx, uint32_t level, uint64_t n, uint32_t width,

@@ -205,6 +205,7 @@ static void names_what_is_missing(void **state)
         enum tally_verdict verdict;
         const char *code;
     } rows[] = {
+        { "checkpoint", TALLY_VERDICT_UNVERIFIABLE, "CHECKPOINT_MISSING" },
         { "checkpoints/1", TALLY_VERDICT_UNVERIFIABLE, "CHECKPOINT_MISSING" },
         { "checkpoints/181", TALLY_VERDICT_TAMPERED, "EPOCH_SEAL_MISSING" },
         { "checkpoints/702", TALLY_VERDICT_VERIFIED, NULL },
@@ -228,6 +229,37 @@ static void names_what_is_missing(void **state)
         assert_int_equal(rename(away, path), 0);
     }
     expect(TALLY_VERDICT_VERIFIED, NULL, "all is there again");
+}
+
+/* A tile with more in it than it holds is there, and wrong. */
+static void names_tiles_that_grew(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t more;
+        const char *code;
+    } rows[] = {
+        { "tile/0/001", 1, "TILE_MISMATCH" },          { "tile/0/002.p/190", 17, "TILE_MISMATCH" },
+        { "tile/0/002.p/190", 9000, "TILE_MISMATCH" }, { "tile/1/000.p/2", 8192, "TILE_MISMATCH" },
+        { "tile/entries/002.p/190", 1, "LEAF_EXTRA" },
+    };
+    static const char zeros[9000];
+    for (size_t i = 0; i < TL_ARRAY_LEN(rows); i++) {
+        char path[SITE_PATH_SIZE];
+        size_t len = 0;
+        struct tl_buf grown;
+        path_of(path, rows[i].name);
+        char *bytes = read_all(path, &len);
+        tl_buf_init(&grown, (size_t)1 << 20);
+        tl_buf_add(&grown, bytes, len);
+        tl_buf_add(&grown, zeros, rows[i].more);
+        check_ok(tl_io_replace_file(path, grown.data, grown.len, 0600, NULL));
+        expect(TALLY_VERDICT_TAMPERED, rows[i].code, rows[i].name);
+        check_ok(tl_io_replace_file(path, bytes, len, 0600, NULL));
+        tl_buf_release(&grown);
+        tl_free(bytes);
+    }
 }
 
 /* A copy of one file of the bundle under another name. */
@@ -338,8 +370,8 @@ static void finds_openings_that_are_edited(void **state)
         { "\"seq\":60}", "\"seq\":6}", "RECORD_MALFORMED" },
         { "\"seq\":4}", "\"seq\":4,\"state\":\"withheld\"}", "RECORD_MALFORMED" },
         { "192.0.2.2", "192.0.2.3", "CONTENT_MODIFIED" },
-        { "{\"p\":\"/source/ip\"", "{\"p\":\"/sourcf/ip\"", "RECORD_MALFORMED" },
-        { "\"rest\":\"{", "\"rest\":\"[", "RECORD_MALFORMED" },
+        { "{\"p\":\"/source/ip\"", "{\"p\":\"/sourcf/ip\"", "CONTENT_MODIFIED" },
+        { "\"rest\":\"{", "\"rest\":\"[", "CONTENT_MODIFIED" },
         { "{\"leaf\"", "\n{\"leaf\"", "RECORD_MALFORMED" },
     };
     char path[SITE_PATH_SIZE];
@@ -433,6 +465,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(verifies_the_bundle_of_the_format, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(believes_no_key_that_comes_with_it, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(names_what_is_missing, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(names_tiles_that_grew, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(names_what_should_not_be_there, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(accepts_older_tiles_that_fit, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(finds_openings_that_are_edited, set_up, check_rmdir),

@@ -155,6 +155,118 @@ static void controls(void **state)
     }
 }
 
+/* What the format allows, though nobody would write it. */
+static void odd_gaps_and_resumes(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    mk_control(&expect_mk, TL_LEAF_GAP,
+               "{\"count\":0,\"exact\":true,\"from\":\"2026-01-01T00:00:00Z\",\"reason\":\"r\","
+               "\"to\":\"2026-01-01T00:00:00Z\"}");
+    mk_control(&expect_mk, TL_LEAF_RESUME, "{\"clean\":false,\"size\":5,\"tail_bytes\":9}");
+    mk_checkpoint(&expect_mk);
+    expect_verified();
+}
+
+/* An anchor of `size` leaves as the tree is now. */
+static void anchor(uint64_t size, bool is_wrong)
+{
+    char payload[512];
+    uint8_t root[TL_HASH_LEN];
+    struct tl_buf text;
+    tl_frontier_root(&expect_mk.frontier, root);
+    root[3] ^= is_wrong;
+    tl_buf_init(&text, 128);
+    tl_base64_encode(&text, root, sizeof(root));
+    tl_buf_add_char(&text, '\0');
+    (void)snprintf(
+        payload, sizeof(payload),
+        "{\"digest\":\"06c0c0cddff8461a8990d6dddee4e03baba3ba5b056ce2d7f2f8bd4d0a7ae2fb\","
+        "\"kind\":\"object\",\"ref\":\"a\",\"root\":\"%s\",\"size\":%u}",
+        text.data, (unsigned)size);
+    tl_buf_release(&text);
+    mk_control(&expect_mk, TL_LEAF_ANCHOR, payload);
+}
+
+static void anchors_of_checkpoints_that_are_not_kept(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    for (int i = 0; i < 3; i++) {
+        mk_event(&expect_mk);
+    }
+    anchor(8, false); /* between two checkpoints */
+    mk_events(&expect_mk, 2);
+    expect_unverifiable("CHECKPOINT_MISSING", 8);
+    mk_event(&expect_mk);
+    anchor(12, true);
+    mk_events(&expect_mk, 2);
+    expect_among("CONTROL_INVALID", 12);
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->tampered, 1);
+    tally_report_free(report);
+}
+
+static void an_anchored_checkpoint_of_another_root(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    anchor(5, false);
+    mk_events(&expect_mk, 2);
+    expect_verified();
+    expect_record(2)->leaf.data[90] ^= 1; /* in the MAC, for a while: the root is another */
+    mk_forge(&expect_mk, 1, true);
+    expect_record(2)->leaf.data[90] ^= 1;
+    expect_tampered("HISTORY_REWRITTEN", 4);
+}
+
+static void an_epoch_leaf(const char *vkey, unsigned from, unsigned to)
+{
+    char payload[512];
+    (void)snprintf(payload, sizeof(payload), "{\"epoch_key\":\"%s\",\"from\":%u,\"to\":%u}", vkey,
+                   from, to);
+    mk_release(&expect_mk);
+    mk_init(&expect_mk, MK_ORIGIN, 1);
+    expect_input.trust = expect_mk.trust;
+    mk_events(&expect_mk, 4);
+    mk_control(&expect_mk, TL_LEAF_EPOCH, payload);
+    mk_checkpoint(&expect_mk);
+    expect_among("EPOCH_INVALID", 5);
+    struct tally_report *report = expect_report();
+    for (size_t i = 0; i < report->finding_count; i++) {
+        assert_string_not_equal(report->findings[i].code, "CONTROL_INVALID");
+    }
+    tally_report_free(report);
+}
+
+static void epochs_that_break_the_rules(void **state)
+{
+    (void)state;
+    char vkey[TL_VKEY_SIZE];
+    struct mk_key key;
+    tl_vkey_format(vkey, &expect_mk.epoch_key.key);
+    an_epoch_leaf(vkey, 0, 1); /* used before, by the name of another epoch */
+    mk_key_make(&key, MK_ORIGIN "/epoch/0", TL_NOTE_TYPE_COSIGNED, 77);
+    tl_vkey_format(vkey, &key.key);
+    an_epoch_leaf(vkey, 0, 0);
+    mk_key_make(&key, "elsewhere/epoch/1", TL_NOTE_TYPE_COSIGNED, 78);
+    tl_vkey_format(vkey, &key.key);
+    an_epoch_leaf(vkey, 0, 1);
+}
+
+static void go_before_the_start(struct tl_leaf *leaf)
+{
+    leaf->time_us = (MK_START_S - 5) * 1000000;
+}
+
+static void a_leaf_from_before_the_start(void **state)
+{
+    (void)state;
+    expect_mk.tweak = go_before_the_start;
+    mk_events(&expect_mk, 4);
+    expect_among("EPOCH_MISMATCH", 1);
+}
+
 static void a_modified_payload(void **state)
 {
     (void)state;
@@ -234,6 +346,12 @@ static void purges_that_count_wrongly(void **state)
 
 static enum tl_handed handed;
 
+static const struct tl_opening *no_line(void *ctx)
+{
+    (void)ctx;
+    return NULL;
+}
+
 static enum tl_handed say_handed(void *ctx)
 {
     (void)ctx;
@@ -262,7 +380,8 @@ static void contents_that_are_gone_without_a_reason(void **state)
     mk_events(&expect_mk, 9);
     mk_erase(&expect_mk, 3);
     expect_tampered("CONTENT_MISSING", 3);
-    static const struct tl_handover handover = { .absent = say_handed,
+    static const struct tl_handover handover = { .line = no_line,
+                                                 .absent = say_handed,
                                                  .partial_tile = tile_of_the_tree };
     expect_input.handover = &handover;
     handed = TL_HANDED_WITHHELD;
@@ -279,6 +398,53 @@ static void contents_that_are_gone_without_a_reason(void **state)
     expect_input.is_volatile = false;
     purge(20, "{\"before_seq\":10,\"count\":0,\"cutoff_day\":20470}");
     expect_tampered("PURGE_EARLY", 3);
+}
+
+/* An export may name either of two excuses, whichever came first. */
+static void contents_that_were_erased_and_purged(void **state)
+{
+    (void)state;
+    static const struct tl_handover handover = { .line = no_line,
+                                                 .absent = say_handed,
+                                                 .partial_tile = tile_of_the_tree };
+    mk_events(&expect_mk, 9);
+    mk_control(&expect_mk, TL_LEAF_ERASE,
+               "{\"basis\":\"gdpr\",\"items\":[{\"pointers\":[\"\"],\"seqs\":[3]}]}");
+    purge(40, "{\"before_seq\":4,\"count\":2,\"cutoff_day\":20490}");
+    expect_input.now_s = expect_mk.time_us / 1000000;
+    for (uint64_t seq = 1; seq < 4; seq++) {
+        mk_erase(&expect_mk, seq);
+    }
+    expect_verified();
+    expect_input.handover = &handover;
+    handed = TL_HANDED_PURGED;
+    expect_at("PURGED", 1, TALLY_VERDICT_VERIFIED, __LINE__);
+    handed = TL_HANDED_ERASED;
+    expect_among("CONTENT_MISSING", 1);
+    expect_input.handover = NULL;
+}
+
+static void a_purge_of_days_to_come_excuses_nothing(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 9);
+    purge(40, "{\"before_seq\":4,\"count\":3,\"cutoff_day\":99999}");
+    expect_input.now_s = expect_mk.time_us / 1000000;
+    expect_tampered("PURGE_INVALID", 12);
+    mk_erase(&expect_mk, 3);
+    expect_among("PURGE_INVALID", 12);
+    expect_among("PURGE_EARLY", 3);
+}
+
+static void a_purge_does_not_excuse_a_lost_member(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 9);
+    purge(40, "{\"before_seq\":4,\"count\":3,\"cutoff_day\":20490}");
+    expect_input.now_s = expect_mk.time_us / 1000000;
+    expect_warning("PURGE_INCOMPLETE", 1);
+    mk_erase_member(&expect_mk, 2, "/actor/name");
+    expect_among("MEMBER_MISSING", 2);
 }
 
 static void overrides_with_approval(void **state)
@@ -378,6 +544,30 @@ static void contents(void **state)
     expect_among("ROW_INSERTED", 10);
 }
 
+static uint8_t commit_of_text[TL_COMMIT_LEN];
+
+static void set_commit_of_text(struct tl_leaf *leaf)
+{
+    memcpy(leaf->commit, commit_of_text, sizeof(leaf->commit));
+    leaf->flags &= (uint8_t)~TL_LEAF_HAS_MEMBERS;
+    check_ok(tl_leaf_id(leaf->id, TL_STR("00000002-0000-7000-8000-000000000000")));
+}
+
+/* Seals bytes as they are, without members split off: they may be no event. */
+static void seal_text(const char *text)
+{
+    uint64_t seq = expect_mk.seq;
+    uint8_t seed[TL_SEED_LEN];
+    uint8_t salt0[TL_SALT_LEN];
+    memset(seed, (int)(seq * 7 + 1), sizeof(seed));
+    tl_put_be64(seed, seq);
+    tl_salt(salt0, seed, TL_STR(""));
+    tl_commit_parts(commit_of_text, salt0, tl_str_of(text), NULL, 0);
+    expect_mk.tweak = set_commit_of_text;
+    mk_event(&expect_mk);
+    image_set(&expect_record(seq)->event, text, strlen(text));
+}
+
 static void events_that_are_not_canonical(void **state)
 {
     (void)state;
@@ -385,6 +575,26 @@ static void events_that_are_not_canonical(void **state)
                 "{\"action\":\"a\",\"id\":\"00000001-0000-7000-8000-000000000000\",\"n\":1e0}");
     mk_checkpoint(&expect_mk);
     expect_warning("NON_CANONICAL", 1);
+    static char text[] = "{\"id\":\"00000002-0000-7000-8000-000000000000\", \"action\":\"a\"}";
+    seal_text(text);
+    mk_checkpoint(&expect_mk);
+    expect_warning("NON_CANONICAL", 2);
+    expect_record(2)->event.data[strlen(text) - 3] ^= 3;
+    expect_among("CONTENT_MODIFIED", 2);
+}
+
+static void contents_that_are_no_events(void **state)
+{
+    (void)state;
+    static const char *const texts[] = { "", "{", "[]", "{\"id\":\"e\",\"id\":\"e\"}" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(texts); i++) {
+        mk_release(&expect_mk);
+        mk_init(&expect_mk, MK_ORIGIN, 1);
+        expect_input.trust = expect_mk.trust;
+        seal_text(texts[i]);
+        mk_checkpoint(&expect_mk);
+        expect_tampered("RECORD_MALFORMED", 1);
+    }
 }
 
 static void retention_from_the_time_of_the_event(void **state)
@@ -513,17 +723,34 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(an_id_that_comes_twice, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(controls, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(odd_gaps_and_resumes, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(epochs_that_break_the_rules, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_leaf_from_before_the_start, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(anchors_of_checkpoints_that_are_not_kept, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(an_anchored_checkpoint_of_another_root, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(a_modified_payload, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(policies, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(purges, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(purges_that_count_wrongly, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(contents_that_are_gone_without_a_reason, expect_set_up,
                                         expect_tear_down),
+        cmocka_unit_test_setup_teardown(contents_that_were_erased_and_purged, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_purge_of_days_to_come_excuses_nothing, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_purge_does_not_excuse_a_lost_member, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(overrides_with_approval, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(erasures, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(members_that_the_policy_does_not_name, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(contents, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(contents_that_are_no_events, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(events_that_are_not_canonical, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(retention_from_the_time_of_the_event, expect_set_up,

@@ -109,6 +109,38 @@ static void witnesses(void **state)
     assert_int_equal(report->verdict, TALLY_VERDICT_VERIFIED);
     assert_int_equal(report->qualifiers & TALLY_QUALIFIER_UNANCHORED, 0);
     tally_report_free(report);
+    expect_mk.witness.seed[0] ^= 1; /* which signs badly from now on */
+    mk_events(&expect_mk, 2);
+    expect_mk.trust->has_quorum = false; /* nobody needs the line, and it is bad all the same */
+    expect_tampered("SIGNATURE_INVALID", 7);
+    expect_mk.trust->witness_count = 0;
+    expect_verified(); /* a key that nobody knows */
+}
+
+static void a_bad_line_of_any_key_that_is_known(void **state)
+{
+    (void)state;
+    struct mk_key next;
+    expect_make_two_epochs();
+    mk_key_make(&next, MK_ORIGIN "/epoch/0", TL_NOTE_TYPE_COSIGNED, 1); /* that of the first */
+    assert_true(tl_vkey_equal(&next.key, &expect_mk.trust->epochs[0]));
+    next.seed[0] ^= 1;
+    expect_mk.second_log = &next;
+    mk_events(&expect_mk, 1);
+    mk_events(&expect_mk, 1);
+    expect_tampered("SIGNATURE_INVALID", 32);
+}
+
+static void a_second_genesis_begins_nothing(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 2);
+    struct image_bytes *first = &expect_record(0)->leaf;
+    char payload[4096] = "";
+    memcpy(payload, first->data + TL_LEAF_LEN, first->len - TL_LEAF_LEN);
+    mk_control(&expect_mk, TL_LEAF_GENESIS, payload);
+    mk_events(&expect_mk, 2);
+    expect_tampered("CONTROL_INVALID", 3);
 }
 
 static void missing_checkpoints(void **state)
@@ -165,17 +197,25 @@ static void seals_of_another_second(void **state)
     expect_tampered("EPOCH_SEAL_INVALID", 10);
 }
 
+/* Makes it another key of the same name. */
+static void change_key(struct tl_vkey *key)
+{
+    struct tl_vkey old = *key;
+    old.public_key[0] ^= 1;
+    check_ok(tl_vkey_make(key, tl_str_of(old.name), old.type, old.public_key, NULL));
+}
+
 static void trust(void **state)
 {
     (void)state;
     mk_events(&expect_mk, 5);
-    expect_mk.trust->epochs[0].public_key[0] ^= 1;
+    change_key(&expect_mk.trust->epochs[0]);
     expect_tampered("GENESIS_MISMATCH", 0);
     expect_mk.trust->epoch_count = 0;
     expect_unverifiable("EPOCH_UNPINNED", 0);
-    expect_mk.trust->epochs[0].public_key[0] ^= 1;
+    change_key(&expect_mk.trust->epochs[0]);
     expect_mk.trust->epoch_count = 1;
-    expect_mk.trust->logs[0].public_key[0] ^= 1;
+    change_key(&expect_mk.trust->logs[0]);
     expect_tampered("GENESIS_MISMATCH", 0);
     (void)snprintf(expect_mk.trust->logs[0].name, sizeof(expect_mk.trust->logs[0].name),
                    "elsewhere.example");
@@ -602,6 +642,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(checkpoints, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(signatures, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(witnesses, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_bad_line_of_any_key_that_is_known, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_second_genesis_begins_nothing, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(missing_checkpoints, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(an_empty_ledger_is_unverifiable, expect_set_up,
                                         expect_tear_down),
