@@ -171,7 +171,8 @@ static tally_status split_object(struct walk *walk, const struct tl_json_iter *p
     const struct tl_pointer *pointer = wanted(walk);
     while ((status = next_member(&it, walk)) == TALLY_OK) {
         int order = 1;
-        while (pointer != NULL && (order = tl_raw_name_compare(token_of(pointer, 1), it.raw_name)) < 0) {
+        while (pointer != NULL &&
+               (order = tl_raw_name_compare(token_of(pointer, 1), it.raw_name)) < 0) {
             pointer = pass(walk, name);
         }
         if (pointer == NULL) {

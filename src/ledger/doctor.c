@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "ledger/erase.h"
 #include "ledger/anchor.h"
+#include "ledger/erase.h"
 #include "ledger/keys.h"
 #include "ledger/ledger.h"
 #include "ledger/trust.h"

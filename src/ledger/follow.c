@@ -255,7 +255,7 @@ static tally_status follow_act(struct tally_ledger *ledger, const struct tl_buf 
                                             .delivery = TALLY_DELIVERY_STRICT,
                                             .len = (uint32_t)text->len };
     struct tl_buf room;
-    struct tl_spool_place place;
+    struct tl_spool_place place = { .segment = 0 };
     tl_buf_init(&room, 2 * (size_t)TL_SPOOL_TEXT_MAX);
     tally_status status = spool_text(ledger, &room, record, text->data, wait.until_us, &place, err);
     tl_buf_release(&room);

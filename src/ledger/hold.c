@@ -154,29 +154,23 @@ static tally_status record(struct tally_ledger *ledger, const char *action, cons
     return status;
 }
 
-static tally_status hold_selected(struct tally_ledger *ledger, const char *id,
-                                  const struct tl_ranges *ranges, int64_t expires_us, int dry_run,
-                                  const struct tally_actor *actor, char **request_out,
-                                  struct tally_held *held, struct tally_error *err)
+/* What is to be sealed. It refers to the arguments and to `note`. */
+static struct tl_control hold_control(const char *id, const struct tl_ranges *ranges,
+                                      const struct tally_actor *actor, const char *note)
 {
-    char note[TL_HOLD_NOTE_SIZE];
     struct tl_control control = { .kind = TL_LEAF_HOLD,
                                   .hold = tl_str_of(id),
                                   .by = tl_str_of(actor->by),
+                                  .note = tl_str_of(note),
                                   .ranges = ranges->items,
                                   .range_count = (uint32_t)ranges->count };
     if (actor->reason != NULL && actor->reason[0] != '\0') {
         control.basis = tl_str_of(actor->reason);
     }
-    if (expires_us > 0) {
-        tl_hold_note_write(note, expires_us);
-        control.note = tl_str_of(note);
-    }
-    held->ranges = ranges->count;
-    held->records = ranges->records;
-    return seal_alone(ledger, &control, actor, dry_run != 0, request_out, &held->seq, err);
+    return control;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nine parameters, but each is one of the caller's */
 tally_status tally_hold_add(struct tally_ledger *ledger, const char *id,
                             const struct tally_selection *selection, int64_t expires_us,
                             int dry_run, const struct tally_actor *actor,
@@ -193,8 +187,15 @@ tally_status tally_hold_add(struct tally_ledger *ledger, const char *id,
     if (ranges.count == 0) {
         return tl_fail(err, TALLY_ENOTFOUND, "the selection has no records");
     }
-    struct tally_held held = { .seq = TALLY_SEQ_NONE };
-    TL_TRY(hold_selected(ledger, id, &ranges, expires_us, dry_run, actor, request_out, &held, err));
+    char note[TL_HOLD_NOTE_SIZE];
+    if (expires_us > 0) {
+        tl_hold_note_write(note, expires_us);
+    }
+    struct tl_control control = hold_control(id, &ranges, actor, expires_us > 0 ? note : NULL);
+    struct tally_held held = { .ranges = ranges.count,
+                               .records = ranges.records,
+                               .seq = TALLY_SEQ_NONE };
+    TL_TRY(seal_alone(ledger, &control, actor, dry_run != 0, request_out, &held.seq, err));
     *held_out = held;
     return dry_run ? TALLY_OK : record(ledger, "tally.hold.set", id, actor, &held, err);
 }

@@ -77,7 +77,7 @@ struct tl_role {
     int64_t try_again_us;  /* steady clock: not before */
     int64_t tick_again_us; /* when the epoch is looked at again */
     bool tick_failed;
-    int64_t swept_us;      /* when old answers were last removed */
+    int64_t swept_us; /* when old answers were last removed */
     bool reread; /* the configuration, when the lock is got: the ledger was opened some time ago */
     uint32_t failures; /* to get or use it, one after the other */
 };

@@ -1,6 +1,6 @@
 #include "schedule/cron.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "base/io.h"
 #include "base/parse.h"
@@ -318,7 +318,9 @@ static tally_status load_zone(struct tl_zone **out, struct tl_str name, struct t
     if (!is_zone_name(name)) {
         return tl_fail(err, TALLY_EINVAL, "that is no name of a time zone");
     }
-    (void)snprintf(path, sizeof(path), "%s%.*s", ZONES, (int)name.len, name.text);
+    memcpy(path, ZONES, sizeof(ZONES) - 1);
+    memcpy(path + sizeof(ZONES) - 1, name.text, name.len);
+    path[sizeof(ZONES) - 1 + name.len] = '\0';
     struct tally_error why = TALLY_ERROR_INIT;
     tally_status status = tl_io_read_file(path, TL_ZONE_FILE_MAX, &bytes, &len, &why);
     if (status == TALLY_ENOMEM) {

@@ -77,8 +77,8 @@ tally_status tl_index_removals(struct tl_index *index, tl_index_removal_fn *fn, 
     while (row) {
         int64_t stage = sqlite3_column_int64(stmt, 3);
         struct tl_index_removal removal = { .id = (uint64_t)sqlite3_column_int64(stmt, 0),
-                                      .first = (uint64_t)sqlite3_column_int64(stmt, 1),
-                                      .last = (uint64_t)sqlite3_column_int64(stmt, 2) };
+                                            .first = (uint64_t)sqlite3_column_int64(stmt, 1),
+                                            .last = (uint64_t)sqlite3_column_int64(stmt, 2) };
         /* What makes no sense counts as not begun: that is the safe side. */
         bool later = stage == TL_REMOVAL_REWRITTEN || stage == TL_REMOVAL_DONE;
         removal.stage = later ? (enum tl_removal_stage)stage : TL_REMOVAL_NOTED;
