@@ -189,7 +189,9 @@ static void *append_all_the_time(void *ctx)
         int len = snprintf(text, sizeof(text), "{\"action\":\"test.busy\",\"reason\":\"%u\"}",
                            crowd->appended++);
         int64_t start_us = tl_clock->steady_us();
-        if (tally_append(crowd->ledger, text, (size_t)len, NULL, NULL) != TALLY_OK) {
+        struct tally_error err = TALLY_ERROR_INIT;
+        if (tally_append(crowd->ledger, text, (size_t)len, NULL, &err) != TALLY_OK) {
+            print_error("%s\n", err.message);
             crowd->good = false;
         }
         int64_t took_us = tl_clock->steady_us() - start_us;

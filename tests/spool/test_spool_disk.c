@@ -276,7 +276,7 @@ static void tells_the_truth_whatever_fails(void **state)
     struct tl_spool_options options = spool_options_in(state);
     for (size_t i = 0; i < TL_ARRAY_LEN(cases); i++) {
         assert_true(fault_each_io(cases[i].kind, cases[i].os_errno, use_with_faults, &options) >
-                    50);
+                    20);
     }
 }
 
