@@ -305,7 +305,7 @@ static tally_status open_db(sqlite3 **db_out, const char *path, const struct tl_
                              path);
     }
     (void)sqlite3_extended_result_codes(db, 1); /* cannot fail */
-    tl_sqlite_wait_at_most(db, TL_SQLITE_BUSY_TIMEOUT_MS);
+    tl_sqlite_wait_at_most(db, writes ? TL_SQLITE_TURN_TIMEOUT_MS : TL_SQLITE_BUSY_TIMEOUT_MS);
     if (mode == TALLY_STORE_CREATE) {
         TL_TRY(tl_sqlite_exec(db, kind->layout, err));
     }

@@ -13,6 +13,8 @@
 #include "base/base.h"
 
 #define TL_SQLITE_BUSY_TIMEOUT_MS 250 /* a reader may need it to recover a log left by a crash */
+#define TL_SQLITE_TURN_TIMEOUT_MS \
+    5000 /* a writer, until another one (who removes contents) is done */
 
 /* A pragma that is set and then read back. */
 struct tl_sqlite_pragma {

@@ -47,7 +47,7 @@ tally_status tl_sqlite_empty_log(sqlite3 *db, struct tally_error *err)
     int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     tally_status status =
         rc == SQLITE_OK ? TALLY_OK : tl_sqlite_fail(db, "cannot empty the log", err);
-    tl_sqlite_wait_at_most(db, TL_SQLITE_BUSY_TIMEOUT_MS);
+    tl_sqlite_wait_at_most(db, TL_SQLITE_TURN_TIMEOUT_MS);
     return status;
 }
 
