@@ -284,6 +284,11 @@ static tally_status rewrite_history(struct tl_drill *drill, uint64_t seq, bool e
     return resign(drill, keys, seq, epoch_too, err);
 }
 
+tally_status tl_drill_rewrite(struct tl_drill *drill, uint64_t seq, struct tally_error *err)
+{
+    return rewrite_history(drill, seq, true, err);
+}
+
 static tally_status write_payload(struct tl_drill *drill, const struct tl_keys *keys, uint64_t seq,
                                   const struct tl_control *control, struct tl_buf *bytes,
                                   struct tally_error *err)
