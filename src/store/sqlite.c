@@ -53,8 +53,9 @@ static int wait_a_millisecond(void *limit_ms, int times)
 
 void tl_sqlite_wait_at_most(sqlite3 *db, int limit_ms)
 {
-    (void)sqlite3_busy_handler(db, wait_a_millisecond,
-                               (void *)(intptr_t)limit_ms); /* cannot fail */
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): the handler gets a number, which outlives all */
+    void *limit = (void *)(intptr_t)limit_ms;
+    (void)sqlite3_busy_handler(db, wait_a_millisecond, limit); /* cannot fail */
 }
 
 tally_status tl_sqlite_exec(sqlite3 *db, const char *sql, struct tally_error *err)

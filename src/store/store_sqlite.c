@@ -461,7 +461,7 @@ static tally_status sqlite_self_check(struct tally_store *base,
 static tally_status write_cosigned(struct store_sqlite *store, uint64_t size, const char *note,
                                    size_t note_len, struct tally_error *err)
 {
-    struct tally_head head;
+    struct tally_head head = { .size = 0 };
     TL_TRY(tl_store_sqlite_head(store, &head, err));
     if (size > head.size) {
         return tl_fail(err, TALLY_EINVAL, "the ledger has no checkpoint of %llu leaves yet",

@@ -9,8 +9,8 @@ bool fuzz_one(const uint8_t *data, size_t len)
     static struct tl_schedule_state state;
     static struct tl_schedule_state again;
     if (tl_schedule_state_read(&state, (struct tl_str){ (const char *)data, len }) != TALLY_OK) {
-        static const struct tl_schedule_state zero;
-        tl_assert(memcmp(&state, &zero, sizeof(state)) == 0);
+        static const uint8_t zero[sizeof(state)];
+        tl_assert(memcmp((const uint8_t *)&state, zero, sizeof(zero)) == 0);
         return false;
     }
     struct tl_buf text;

@@ -18,7 +18,7 @@ static bool try_lines(struct tl_str answer)
     enum tl_note_verdict verdict = TL_NOTE_NO_LINE;
     tl_assert(tl_vkey_parse(&key, TL_STR(WITNESSED_VKEY), NULL) == TALLY_OK);
     tl_buf_init(&line, TL_NOTE_LEN_MAX);
-    tl_buf_init(&again, 2 * TL_NOTE_LEN_MAX);
+    tl_buf_init(&again, 2 * (size_t)TL_NOTE_LEN_MAX);
     tally_status status =
         tl_witness_read_line(&line, &time_s, TL_STR(WITNESSED_NOTE), answer, &key, NULL);
     tl_assert(status == TALLY_OK || (status == TALLY_ECORRUPT && line.len == 0));

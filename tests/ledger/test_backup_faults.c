@@ -153,7 +153,7 @@ static void each_failed_file_operation(void (*run)(void *ctx, const atomic_bool 
 {
     for (size_t i = 0; i < TL_ARRAY_LEN(kinds); i++) {
         struct kind kind = kinds[i];
-        assert_true(fault_each_io_by(APART, kind.kind, kind.os_errno, run, &kind) > 20);
+        assert_true(fault_each_io_by(fault_step(APART), kind.kind, kind.os_errno, run, &kind) > 20);
     }
 }
 
@@ -202,7 +202,7 @@ static void a_first_backup_killed_anywhere_is_made_again(void **state)
     while (dies(backup_once, n)) {
         check_backup(false);
         tl_remove_tree(backup_dir);
-        n += APART;
+        n += fault_step(APART);
     }
     assert_true(n > 20);
 }
@@ -214,7 +214,7 @@ static void a_later_backup_killed_anywhere_leaves_the_older_one(void **state)
     check_ok(backup_once());
     while (dies(backup_once, n)) {
         check_backup(true);
-        n += APART;
+        n += fault_step(APART);
     }
     assert_true(n > 20);
 }
@@ -226,7 +226,7 @@ static void a_restore_killed_anywhere_leaves_all_or_nothing(void **state)
     check_ok(backup_once());
     while (dies(restore_once, n)) {
         check_restore();
-        n += APART;
+        n += fault_step(APART);
     }
     check_restore();
     assert_true(n > 20);

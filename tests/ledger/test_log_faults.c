@@ -7,14 +7,12 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "base/parse.h"
 #include "check.h"
 #include "fault.h"
 #include "support/site.h"
@@ -234,17 +232,6 @@ static void log_with_fault(void *ctx, const atomic_bool *hit)
     (void)alarm(0);
 }
 
-/* FAULT_STEP=1 in the environment: each operation, not only some. */
-static size_t step_of(const struct kind *kind)
-{
-    const char *text = getenv("FAULT_STEP");
-    uint64_t step = kind->step;
-    if (text != NULL) {
-        check_ok(tl_parse_u64(text, strlen(text), 1000, &step));
-    }
-    return (size_t)step;
-}
-
 static void no_failed_file_operation_loses_an_event_in_silence(void **state)
 {
     for (size_t i = 0; i < TL_ARRAY_LEN(kinds); i++) {
@@ -256,8 +243,8 @@ static void no_failed_file_operation_loses_an_event_in_silence(void **state)
         assert_int_equal(mkdir(dir, 0700), 0);
         run = (struct run){ .number = 0 };
         site_init(&run.site, dir, settings, TL_ARRAY_LEN(settings));
-        size_t count =
-            fault_each_io_by(step_of(&kind), kind.kind, kind.os_errno, log_with_fault, &kind);
+        size_t count = fault_each_io_by(fault_step(kind.step), kind.kind, kind.os_errno,
+                                        log_with_fault, &kind);
         assert_true(count > 50);
         print_message(
             "kind %zu: %zu operations, %u runs, %llu losses declared, %llu of them twice\n", i,
