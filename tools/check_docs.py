@@ -9,7 +9,7 @@ usage: check_docs.py SOURCE_ROOT TALLY
 - each option of `tally help COMMAND` is in the page of that command, or in tally.1 or tally-find.1,
   and each option in a command line of an example is one of that command;
 - each code that input is refused with is in docs/errors.md;
-- each code of a finding is in docs/format.md, in both tables, with its weight;
+- each code of a finding is in docs/evidence.md, in both tables, with its weight;
 - each setting that the program knows is in docs/operating.md and man/tally.yaml.5.scd.
 """
 import os
@@ -194,10 +194,10 @@ def weights_of(text):
 
 def check_findings(root):
     """The codes in src/verify, with their weights; and what stores say about themselves."""
-    text = read(root / "docs/format.md")
+    text = read(root / "docs/evidence.md")
     weights = weights_of(text)
     described = set(re.findall(r"^\| `([A-Z_]+)` \|", text, re.M))
-    wrong = [f"docs/format.md: {code} is in one of its two tables only"
+    wrong = [f"docs/evidence.md: {code} is in one of its two tables only"
              for code in sorted(described ^ set(weights))]
     found = {}
     for folder in ("verify", "store"):
@@ -206,11 +206,11 @@ def check_findings(root):
             for code, weight in re.findall(r"\bCODE\(([A-Z_]+), ([A-Z]+)\)", source):
                 found[code] = path
                 if weights.get(code, weight[0]) != weight[0]:
-                    wrong.append(f"docs/format.md: {code} weighs {weight[0]} in the program")
+                    wrong.append(f"docs/evidence.md: {code} weighs {weight[0]} in the program")
             for code in STRING.findall(source):
                 if "_" in code and FINDING.fullmatch(code):
                     found[code] = path
-    wrong += [f"{path.relative_to(root)}: {code} is not in docs/format.md"
+    wrong += [f"{path.relative_to(root)}: {code} is not in docs/evidence.md"
               for code, path in sorted(found.items()) if code not in weights]
     return wrong if found else ["no finding was found in src/: this check looks for the wrong thing"]
 
@@ -235,7 +235,7 @@ def checks(root, program):
         ("options are in the pages of their commands", check_options(root, program, known)),
         ("functions are in libtally(3)", check_functions(root)),
         ("refusals are in docs/errors.md", check_refusals(root)),
-        ("findings are in docs/format.md", check_findings(root)),
+        ("findings are in docs/evidence.md", check_findings(root)),
         ("settings are in docs/operating.md and tally.yaml(5)", check_settings(root, program)),
     ]
 

@@ -2,7 +2,7 @@
  * tally/verify.h - check a ledger: findings, coverage, verdict.
  *
  * "Could not check" is never "fine": no key, no checkpoint, nothing checked, a part that cannot be
- * read: UNVERIFIABLE, with the reason. What the findings mean is in docs/format.md.
+ * read: UNVERIFIABLE, with the reason. What the findings mean is in docs/evidence.md.
  */
 #ifndef TALLY_VERIFY_H
 #define TALLY_VERIFY_H

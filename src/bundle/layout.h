@@ -1,5 +1,5 @@
 /*
- * bundle/layout.h - where the parts of an evidence bundle lie (docs/format.md, "Evidence bundle";
+ * bundle/layout.h - where the parts of an evidence bundle lie (docs/evidence.md, "Evidence bundle";
  * c2sp.org/tlog-tiles).
  */
 #ifndef TL_BUNDLE_LAYOUT_H

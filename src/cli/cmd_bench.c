@@ -24,11 +24,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         const char *name;
         enum tl_exit (*run)(struct tl_cli *cli, const struct tl_args *args);
     } kinds[] = {
-        { "ingest", tl_bench_ingest },
-        { "find", tl_bench_find },
-        { "life", tl_bench_life },
-        { "log", tl_bench_log },
-        { "verify", tl_bench_verify },
+        { "ingest", tl_bench_ingest }, { "find", tl_bench_find },     { "life", tl_bench_life },
+        { "log", tl_bench_log },       { "verify", tl_bench_verify },
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(kinds); i++) {
         if (strcmp(args->rest[0], kinds[i].name) == 0) {

@@ -1,7 +1,7 @@
 /*
  * codec/json.h - strict JSON (RFC 8259) in, canonical JSON (RFC 8785, JCS) out.
  *
- * The reader refuses what docs/format.md lists: duplicate names, invalid UTF-8, lone surrogates,
+ * The reader refuses what docs/evidence.md lists: duplicate names, invalid UTF-8, lone surrogates,
  * U+0000, numbers that cannot be kept, too much depth. Whatever it accepts, the writer can write,
  * and what the writer writes, the reader reads as the same value.
  */

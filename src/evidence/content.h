@@ -1,5 +1,5 @@
 /*
- * evidence/content.h - erasable members and the commitment to an event (docs/format.md).
+ * evidence/content.h - erasable members and the commitment to an event (docs/evidence.md).
  *
  * All functions work on the canonical bytes and never write JSON again.
  */
@@ -39,7 +39,7 @@ struct tl_erasable_set {
     uint8_t walk[TL_ERASABLE_MAX]; /* indexes into pointers, as canonical JSON orders the names */
 };
 
-/* The default set of docs/format.md. */
+/* The default set of docs/evidence.md. */
 extern const char *const tl_erasable_default[10];
 
 /* Adds to an empty or partial set, in order. Errors: TALLY_EINVAL with the rule that is broken. */

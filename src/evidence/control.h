@@ -1,5 +1,5 @@
 /*
- * evidence/control.h - payloads of control leaves (docs/format.md, "Control leaves").
+ * evidence/control.h - payloads of control leaves (docs/evidence.md, "Control leaves").
  *
  * Reading is strict: canonical JSON with exactly the members of its kind.
  */

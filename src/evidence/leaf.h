@@ -1,5 +1,5 @@
 /*
- * evidence/leaf.h - the 104 bytes that stand for a record in the tree (docs/format.md, "Leaf").
+ * evidence/leaf.h - the 104 bytes that stand for a record in the tree (docs/evidence.md, "Leaf").
  */
 #ifndef TL_EVIDENCE_LEAF_H
 #define TL_EVIDENCE_LEAF_H

@@ -1,5 +1,5 @@
 /*
- * evidence/note.h - C2SP signed notes, verifier keys and checkpoints (docs/format.md,
+ * evidence/note.h - C2SP signed notes, verifier keys and checkpoints (docs/evidence.md,
  * c2sp.org/signed-note, c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignature).
  */
 #ifndef TL_EVIDENCE_NOTE_H

@@ -1,6 +1,6 @@
 /*
  * evidence/opening.h - lines of openings.ndjson: what opens the commitment of one leaf to somebody
- * who has neither the ledger nor its seeds (docs/format.md, "Evidence bundle").
+ * who has neither the ledger nor its seeds (docs/evidence.md, "Evidence bundle").
  */
 #ifndef TL_EVIDENCE_OPENING_H
 #define TL_EVIDENCE_OPENING_H

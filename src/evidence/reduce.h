@@ -1,5 +1,5 @@
 /*
- * evidence/reduce.h - what is left of a record when members of it are erased (docs/format.md,
+ * evidence/reduce.h - what is left of a record when members of it are erased (docs/evidence.md,
  * "Erasable members"). Pure, and strict: nothing comes out that does not open the commitment.
  */
 #ifndef TL_EVIDENCE_REDUCE_H

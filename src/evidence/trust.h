@@ -1,5 +1,5 @@
 /*
- * evidence/trust.h - trust files: which keys an auditor believes (docs/format.md, c2sp.org
+ * evidence/trust.h - trust files: which keys an auditor believes (docs/evidence.md, c2sp.org
  * tlog-policy, with lines "#tally ..." that other tools read as comments).
  */
 #ifndef TL_EVIDENCE_TRUST_H

@@ -2,7 +2,7 @@
  * ledger/purge_archive.h - the insides of an archive of contents that are about to be purged: how it is
  * written and read, a line at a time.
  *
- * Lines of openings.ndjson (docs/format.md, "Evidence bundle"), and then what proves that their leaves
+ * Lines of openings.ndjson (docs/evidence.md, "Evidence bundle"), and then what proves that their leaves
  * are in the tree: {"checkpoint":…,"count":…,"format":"tallystick/v1 proofs","size":…} and a line
  * {"proof":[…],"seq":…} for each of them. All of it is one Zstandard frame.
  */

@@ -187,7 +187,7 @@ static tally_status seal_change(struct tl_sequencer *seq, const struct tl_contro
     return tl_seal_control_at(seq, &control, time_us, held, err);
 }
 
-/* The steps of docs/format.md, "Rotation": a crash between any two is finished or undone at start. */
+/* The steps of docs/evidence.md, "Rotation": a crash between any two is finished or undone at start. */
 static tally_status rotate(struct tl_sequencer *seq, const struct tl_act_request *act,
                            uint64_t *seq_out, struct tally_error *err)
 {

@@ -326,7 +326,7 @@ static tally_status undo_switch(struct tl_sequencer *seq, tally_status status,
     return status;
 }
 
-/* The steps of docs/format.md, "Switch": a crash between any two is finished or undone at start. */
+/* The steps of docs/evidence.md, "Switch": a crash between any two is finished or undone at start. */
 static tally_status switch_epoch(struct tl_sequencer *seq, uint32_t to, int64_t time_us,
                                  struct tally_error *err)
 {

@@ -1,6 +1,6 @@
 /*
  * verify/excuses.h - the PURGE, ERASE, HOLD and RELEASE leaves of a ledger, and which contents may
- * be gone because of them (docs/format.md, "Purge, erase, hold, restore").
+ * be gone because of them (docs/evidence.md, "Purge, erase, hold, restore").
  */
 #ifndef TL_VERIFY_EXCUSES_H
 #define TL_VERIFY_EXCUSES_H

@@ -12,7 +12,7 @@
 
 #include "base/base.h"
 
-/* The codes of docs/format.md that a ledger in a store can earn. */
+/* The codes of docs/evidence.md that a ledger in a store can earn. */
 enum tl_code {
     TL_CHECKPOINT_MALFORMED,
     TL_SIGNATURE_INVALID,

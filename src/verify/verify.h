@@ -1,5 +1,5 @@
 /*
- * verify/verify.h - checks a ledger against its evidence (docs/format.md) and reports what it found.
+ * verify/verify.h - checks a ledger against its evidence (docs/evidence.md) and reports what it found.
  *
  * The checker knows nothing of the writer: keys, expected origin and memory come in from outside,
  * everything else from the store, which is not believed. Memory is bounded at any size.

@@ -32,7 +32,7 @@ FORMAT = """### 13.1 Findings
 TREE = {
     "README.md": "[a](docs/errors.md#of-events)\n\n```\ntally find -n 3\ncat x | tally help\n```\n",
     "docs/errors.md": "# Codes\n## Of events\n`bad_utf8` `missing`\n",
-    "docs/format.md": FORMAT,
+    "docs/evidence.md": FORMAT,
     "docs/operating.md": "`store` `retention.by_severity.SEVERITY`\n",
     "include/tally/a.h": "TALLY_API int tally_a(void);\nTALLY_API const char *\ntally_b(int a);\n",
     "man/libtally.3.scd": "*tally_a*()\n\ta\n\n*tally_b*()\n\tb\n",
@@ -104,7 +104,7 @@ class CheckDocs(unittest.TestCase):
     def test_findings_are_listed_with_their_weight(self):
         self.assert_finds("src/store/b.c", 'fn(ctx, "TILE_LOST", 3);\n', "TILE_LOST")
         self.assert_finds("src/verify/a.c", "CODE(GAP, TAMPERED)\n", "GAP weighs T")
-        self.assert_finds("docs/format.md", FORMAT.replace("| `GAP` | d |\n", ""), "GAP")
+        self.assert_finds("docs/evidence.md", FORMAT.replace("| `GAP` | d |\n", ""), "GAP")
 
     def test_settings_are_listed(self):
         self.assert_finds("docs/operating.md", "`store`\n", "retention.by_severity is missing")

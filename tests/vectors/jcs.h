@@ -1,5 +1,5 @@
 /*
- * tests/vectors/jcs.h - what RFC 8785 and docs/format.md ask of JSON, as tables.
+ * tests/vectors/jcs.h - what RFC 8785 and docs/evidence.md ask of JSON, as tables.
  *
  * The numbers of RFC 8785, appendix B, and others at the edges; pairs of a text and its canonical
  * form; and texts that must be refused, each with the reason.
