@@ -318,11 +318,6 @@ tally_status tl_drill_forge(struct tl_drill *drill, uint64_t seq, const struct t
     return resign(drill, keys, seq, true, err);
 }
 
-tally_status tl_drill_rewrite(struct tl_drill *drill, uint64_t seq, struct tally_error *err)
-{
-    return rewrite_history(drill, seq, true, err);
-}
-
 tally_status tl_drill_sign_log_key(struct tl_drill *drill, const struct tl_attack *attack,
                                    struct tally_error *err)
 {
