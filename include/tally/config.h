@@ -69,10 +69,10 @@ TALLY_API tally_status tally_reindex(const struct tally_options *options,
 
 /* One attack of tally_drill(). Borrowed for the callback. */
 struct tally_drill_row {
-    const char *attack;   /* what was done: "edit the content of a record" */
-    const char *skipped;  /* why it was not made, what it needs not being there; NULL: it was */
-    int found;            /* 1 if the verdict was not VERIFIED and `expected` among the findings */
-    const char *codes;    /* the codes of the findings, comma-separated */
+    const char *attack;  /* what was done: "edit the content of a record" */
+    const char *skipped; /* why it was not made, or why nothing in a ledger can tell; or NULL */
+    int found;         /* 1 if `expected` is new, and the verdict not VERIFIED or that a warning */
+    const char *codes; /* the codes of the findings, comma-separated */
     const char *expected; /* the code that was to be among them */
     const char *told_by;  /* what told us: "commitment", "tree", "remembered checkpoint" */
 };

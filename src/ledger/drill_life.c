@@ -217,21 +217,21 @@ static tally_status anchor(struct life *life, struct tally_error *err)
     return TALLY_OK;
 }
 
-/* Keys first: what comes after them can be signed again by who steals the new ones. */
+/* Keys first: what comes after them can be signed again by who steals the new ones. Then the anchor: it
+ * fits no tree in which something before it was signed again. */
 static tally_status live(struct life *life, struct tally_error *err)
 {
-    static act_fn *const fns[] = {
-        rotate, erase, hold, hold_for_now, release_it, purge, purge_due
-    };
+    static act_fn *const fns[] = { erase, hold, hold_for_now, release_it, purge, purge_due };
+    TL_TRY(act(life, rotate, err));
+    TL_TRY(anchor(life, err));
     for (size_t i = 0; i < TL_ARRAY_LEN(fns); i++) {
         TL_TRY(act(life, fns[i], err));
     }
     struct tally_error why = TALLY_ERROR_INIT;
     tally_status status = act(life, erase_part, &why);
-    if (status != TALLY_OK && status != TALLY_EINVAL) { /* the policy may not set it apart */
-        return tl_fail_with(err, status, &why);
-    }
-    return anchor(life, err);
+    return status == TALLY_OK || status == TALLY_EINVAL /* the policy may not set it apart */
+               ? TALLY_OK
+               : tl_fail_with(err, status, &why);
 }
 
 /* An approver of the drill's own, whom the copy's trust file names. */
