@@ -355,7 +355,7 @@ static void an_idle_ledger_closes_its_epochs(void **state)
     assert_int_equal(size_of(ledger), size);
     fake_clock_pass(FAKE_SECOND);
     check_soon(epoch_of(ledger) == 1);
-    fake_clock_pass(600 * EPOCH_S * FAKE_SECOND); /* a long suspend is one step */
+    fake_clock_pass(EPOCH_S * FAKE_SECOND * 600); /* a long suspend is one step */
     check_soon(epoch_of(ledger) == 601);
     assert_int_equal(site_count_kind(ledger, "epoch", NULL, 0), 2);
     tally_close(ledger);
@@ -404,7 +404,7 @@ static void an_idle_ledger_in_memory_closes_its_epochs(void **state)
     options.settings = short_epochs;
     options.setting_count = TL_ARRAY_LEN(short_epochs);
     check_ok(tally_open(&ledger, &options, NULL));
-    fake_clock_pass(2 * EPOCH_S * FAKE_SECOND);
+    fake_clock_pass(EPOCH_S * FAKE_SECOND * 2);
     check_soon(epoch_of(ledger) == 2);
     (void)site_verify_open(ledger, NULL);
     tally_close(ledger);

@@ -32,7 +32,7 @@ static void purges_on_the_day_and_not_before(struct tally_ledger *ledger)
     assert_int_equal(purged.remaining, 0);
     assert_int_equal(purged.ranges, 1);
     assert_true(purged.seq != TALLY_SEQ_NONE);
-    assert_true(purged.bytes > 20 * 100);
+    assert_true(purged.bytes > 2000);
     assert_int_equal(purging_count(ledger, "default", 20), 0);
     assert_int_equal(purging_count(ledger, "critical", 5), 5);
     purging_verify(ledger);
@@ -41,6 +41,7 @@ static void purges_on_the_day_and_not_before(struct tally_ledger *ledger)
     (void)site_append(ledger, "wake-2", 1);
     fake_clock_pass(DAY);
     purged = purging_run(ledger);
+    assert_true(purged.purged >= 5);
     assert_int_equal(purging_count(ledger, "critical", 5), 0);
     assert_int_equal(purging_count(ledger, "low", 5), 5); /* 0 and less: for ever */
     assert_int_equal(purging_count(ledger, "high", 5), 5);

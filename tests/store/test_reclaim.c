@@ -57,7 +57,9 @@ static void append_marked(struct tally_store *store, struct tally_head *head, si
     uint8_t *leaves = tl_alloc_array(count, TALLY_LEAF_LEN);
     char *events = tl_alloc_array(count, event_len);
     uint8_t seed[TALLY_SEED_LEN] = { 7 };
-    assert_true(records != NULL && leaves != NULL && events != NULL);
+    assert_non_null(records);
+    assert_non_null(leaves);
+    assert_non_null(events);
     for (size_t i = 0; i < count; i++) {
         uint64_t seq = head->size + i;
         uint8_t *leaf = leaves + i * TALLY_LEAF_LEN;
