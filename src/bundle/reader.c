@@ -175,7 +175,7 @@ static tally_status read_tile(struct tl_bundle *bundle, const struct tl_bundle_t
     TL_TRY(status);
     /* A file of another length is no such tile. What is there is compared all the same. */
     memset(data_out, 0, (size_t)tile->width * TL_HASH_LEN);
-    if (len == (size_t)tile->width * TL_HASH_LEN) {
+    if (data != NULL && len == (size_t)tile->width * TL_HASH_LEN) {
         memcpy(data_out, data, len);
     }
     return TALLY_OK;
