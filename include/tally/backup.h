@@ -40,8 +40,9 @@ struct tally_restore_options {
     const char *origin;          /* of the new incarnation; NULL picks one */
     uint64_t lost_size;          /* largest size known to have been signed; 0: that of the backup */
     const char *lost_checkpoint; /* note text of that size, if it is at hand; NULL */
-    /* A bundle of the lost ledger, newer than the backup: its PURGE and ERASE records are applied
-     * again. NULL: none. Not in this version: TALLY_ENOTSUP. */
+    /* A bundle or tlog-tiles directory of the lost ledger, newer than the backup, which verifies by
+     * the backup's trust file: its PURGE, ERASE, HOLD and RELEASE records are sealed and applied
+     * again, and what it holds counts as signed. NULL: none. */
     const char *bundle_dir;
     int dry_run;
 };
@@ -53,7 +54,7 @@ struct tally_restore_options {
 struct tally_restored {
     uint64_t from_size;
     uint64_t lost;      /* leaves known to be lost: lost_size - from_size */
-    uint64_t reapplied; /* records purged or erased again */
+    uint64_t reapplied; /* records purged or erased again; 0 in a dry run */
     struct tally_init_result keys;
 };
 
@@ -62,8 +63,10 @@ struct tally_restored {
  * RESTORE record says where it comes from and what is lost. Auditors pin the new keys by hand. In place
  * of a backup `dir` can be a ledger in SQLite whose keys are lost, with keys/trust.txt in it.
  *
- * Errors: TALLY_ECONFLICT there is something at `uri`; TALLY_ECORRUPT the backup does not verify;
- *         TALLY_EDENIED the trust file asks for an approval of RESTORE; TALLY_EIO
+ * Errors: TALLY_ECONFLICT there is something at `uri`, or the bundle is older than the backup, or of
+ *         another history; TALLY_ECORRUPT the backup, or the bundle, does not verify;
+ *         TALLY_EDENIED the trust file asks for an approval of RESTORE, or of an act that is to be
+ *         done again, or that act is an early purge; TALLY_EIO
  */
 TALLY_API tally_status tally_restore(const char *dir, const char *uri,
                                      const struct tally_restore_options *options,

@@ -17,6 +17,8 @@ static const struct tl_opt opts[] = {
     { "lost-size", 0, "N",
       "how many records are known to have been signed; else as many as are here" },
     { "lost-checkpoint", 0, "FILE", "the newest checkpoint of the lost ledger that was kept" },
+    { "bundle", 0, "DIR",
+      "a bundle of the lost ledger: what was purged or erased since the backup stays so" },
     { "origin", 0, "NAME", "the new name of the ledger; else host, directory, random" },
     { "mac-key-file", 0, "FILE", "where to put the auditors' new secret, instead of printing it" },
     { "dry-run", 0, NULL, "verify the backup, and say what would be restored and what is lost" },
@@ -65,7 +67,7 @@ static tally_status print_json(const struct tl_cli *cli, const struct tally_rest
 }
 
 static void print_text(const struct tl_cli *cli, const struct tally_restored *restored,
-                       bool dry_run, const char *key_path)
+                       bool dry_run, bool has_bundle, const char *key_path)
 {
     printf("%s     ", dry_run ? "would be  " : "ledger    ");
     tl_print_text(stdout, tl_str_of(cli->ledger));
@@ -73,6 +75,9 @@ static void print_text(const struct tl_cli *cli, const struct tally_restored *re
            restored->lost);
     if (dry_run) {
         return;
+    }
+    if (has_bundle) {
+        printf("removed again  %" PRIu64 "\n", restored->reapplied);
     }
     printf("origin         ");
     tl_print_text(stdout, tl_str_of(restored->keys.origin));
@@ -122,6 +127,7 @@ static enum tl_exit read_options(const struct tl_cli *cli, const struct tl_args 
                                  "--reason TEXT");
     }
     options->origin = tl_args_value(args, "origin");
+    options->bundle_dir = tl_args_value(args, "bundle");
     options->dry_run = tl_args_has(args, "dry-run") ? 1 : 0;
     options->lost_size = tl_args_number(args, "lost-size", 0);
     return TL_EXIT_OK;
@@ -171,7 +177,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (status == TALLY_OK && as_json) {
         status = print_json(cli, &restored, dry_run, key_path, &err);
     } else if (status == TALLY_OK) {
-        print_text(cli, &restored, dry_run, key_path);
+        print_text(cli, &restored, dry_run, options.bundle_dir != NULL, key_path);
     }
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }

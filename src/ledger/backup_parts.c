@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "base/parse.h"
+#include "bundle/bundle.h"
 #include "codec/json.h"
 #include "ledger/ledger.h"
 #include "verify/verify.h"
@@ -198,7 +199,8 @@ tally_status tl_backup_newest_note(struct tally_store *store, struct tl_buf *out
     return status == TALLY_OK ? status : tl_fail(err, status, "there is no checkpoint to copy");
 }
 
-static tally_status judge(const struct tally_report *report, struct tally_error *err)
+static tally_status judge(const struct tally_report *report, const char *what,
+                          struct tally_error *err)
 {
     if (report->verdict == TALLY_VERDICT_VERIFIED) {
         return TALLY_OK;
@@ -209,15 +211,16 @@ static tally_status judge(const struct tally_report *report, struct tally_error 
     for (size_t i = 0; i < report->finding_count; i++) {
         const struct tally_finding *finding = &report->findings[i];
         if (finding->weight >= TALLY_WEIGHT_UNVERIFIABLE) {
-            return tl_fail(err, TALLY_ECORRUPT, "the copy is %s: %s: %s",
+            return tl_fail(err, TALLY_ECORRUPT, "the %s is %s: %s: %s", what,
                            tally_verdict_name(report->verdict), finding->code, finding->what);
         }
     }
-    return tl_fail(err, TALLY_ECORRUPT, "the copy is %s", tally_verdict_name(report->verdict));
+    return tl_fail(err, TALLY_ECORRUPT, "the %s is %s", what, tally_verdict_name(report->verdict));
 }
 
-tally_status tl_backup_verify(struct tally_store *store, const struct tl_trust *trust,
-                              tally_progress_fn *progress, void *ctx, struct tally_error *err)
+/* With all that `input` says, and the trust file but for its witnesses. */
+static tally_status verify(struct tl_verify_input *input, const struct tl_trust *trust,
+                           const char *what, struct tally_error *err)
 {
     TL_CLEANUP(tl_freep) struct tl_trust *pinned = tl_alloc_array(1, sizeof(*pinned));
     if (pinned == NULL) {
@@ -225,18 +228,30 @@ tally_status tl_backup_verify(struct tally_store *store, const struct tl_trust *
     }
     *pinned = *trust;
     pinned->has_quorum = false;
+    input->trust = pinned;
+    input->now_s = tl_clock->wall_us() / 1000000;
+    struct tally_report *report = NULL;
+    TL_TRY(tl_verify(input, &report, err));
+    tally_status status = judge(report, what, err);
+    tally_report_free(report);
+    return status;
+}
+
+tally_status tl_backup_verify(struct tally_store *store, const struct tl_trust *trust,
+                              tally_progress_fn *progress, void *ctx, struct tally_error *err)
+{
     struct tally_verify_options options = TALLY_VERIFY_OPTIONS_INIT;
     options.on_progress = progress;
     options.ctx = ctx;
-    const struct tl_verify_input input = {
-        .store = store,
-        .trust = pinned,
-        .now_s = tl_clock->wall_us() / 1000000,
-        .options = &options,
-    };
-    struct tally_report *report = NULL;
-    TL_TRY(tl_verify(&input, &report, err));
-    tally_status status = judge(report, err);
-    tally_report_free(report);
-    return status;
+    struct tl_verify_input input = { .store = store, .options = &options };
+    return verify(&input, trust, "copy", err);
+}
+
+tally_status tl_backup_verify_bundle(struct tally_store *store, const struct tl_trust *trust,
+                                     struct tally_error *err)
+{
+    struct tally_verify_options options = TALLY_VERIFY_OPTIONS_INIT;
+    const struct tl_handover handover = tl_bundle_handover(store);
+    struct tl_verify_input input = { .store = store, .handover = &handover, .options = &options };
+    return verify(&input, trust, "bundle", err);
 }

@@ -76,4 +76,8 @@ tally_status tl_backup_newest_note(struct tally_store *store, struct tl_buf *out
 tally_status tl_backup_verify(struct tally_store *store, const struct tl_trust *trust,
                               tally_progress_fn *progress, void *ctx, struct tally_error *err);
 
+/* The same for a bundle: a store of tl_bundle_open(). */
+tally_status tl_backup_verify_bundle(struct tally_store *store, const struct tl_trust *trust,
+                                     struct tally_error *err);
+
 #endif /* TL_LEDGER_BACKUP_PARTS_H */

@@ -8,6 +8,7 @@
 #include "codec/json.h"
 #include "ledger/backup_parts.h"
 #include "ledger/ledger.h"
+#include "ledger/reapply.h"
 #include "ledger/remove.h"
 #include "ledger/trust.h"
 #include "store/store_copy.h"
@@ -39,6 +40,7 @@ struct restore {
     uint64_t lost_size;
     uint8_t lost_root[TALLY_HASH_LEN];
     bool has_lost_root;
+    struct tl_reapply reapply; /* if there is a bundle */
     const struct tally_restore_options *options;
     const struct tally_actor *actor;
     int lock;
@@ -52,6 +54,7 @@ static void restore_freep(struct restore **restore)
         tl_config_release(&it->config);
         tl_free(it->trust);
         tl_io_closep(&it->lock);
+        tl_reapply_release(&it->reapply);
         explicit_bzero(&it->result, sizeof(it->result));
         tl_free(it);
         *restore = NULL;
@@ -265,8 +268,31 @@ static tally_status read_lost(struct restore *restore, struct tally_error *err)
         }
         TL_TRY(read_lost_note(restore, note, err));
     }
-    restore->result.from_size = restore->past.size;
-    restore->result.lost = restore->lost_size - restore->past.size;
+    return TALLY_OK;
+}
+
+/* What a verified bundle holds was signed, too. */
+static tally_status read_bundle(struct restore *restore, struct tally_error *err)
+{
+    const char *dir = restore->options->bundle_dir;
+    const struct tl_reapply *bundle = &restore->reapply;
+    const struct past *past = &restore->past;
+    bool same = true;
+    TL_TRY(tl_reapply_read(&restore->reapply, dir, restore->trust, past->size, past->root, err));
+    if (restore->has_lost_root && restore->lost_size <= bundle->size) {
+        TL_TRY(tl_reapply_has_root(dir, restore->lost_size, restore->lost_root, &same, err));
+    }
+    if (!same) {
+        return tl_fail(err, TALLY_ECONFLICT,
+                       "the lost checkpoint, of %llu records, is not of the same history as the "
+                       "bundle (FORK)",
+                       (unsigned long long)restore->lost_size);
+    }
+    if (bundle->size >= restore->lost_size) {
+        restore->lost_size = bundle->size;
+        restore->has_lost_root = true;
+        memcpy(restore->lost_root, bundle->root, sizeof(restore->lost_root));
+    }
     return TALLY_OK;
 }
 
@@ -292,7 +318,13 @@ static tally_status read_copy(struct restore *restore, struct tally_store *store
 {
     TL_TRY(read_past(&restore->past, store, err));
     TL_TRY(check_size(restore, err));
-    return read_lost(restore, err);
+    TL_TRY(read_lost(restore, err));
+    if (restore->options->bundle_dir != NULL) {
+        TL_TRY(read_bundle(restore, err));
+    }
+    restore->result.from_size = restore->past.size;
+    restore->result.lost = restore->lost_size - restore->past.size;
+    return TALLY_OK;
 }
 
 static tally_status open_backup(const struct restore *restore, struct tally_store **store_out,
@@ -459,8 +491,33 @@ static tally_status record_act(const struct restore *restore, struct tally_ledge
     return tally_record_act(ledger, "tally.restore", restore->actor->by, metadata, NULL, err);
 }
 
+/* Does what was lost of purges and erasures again, and records the restore. */
+static tally_status finish(struct restore *restore, struct tally_ledger *ledger,
+                           struct tally_error *err)
+{
+    if (restore->options->bundle_dir != NULL) {
+        TL_TRY(tl_reapply_run(&restore->reapply, ledger, restore->actor->by, restore->past.origin,
+                              &restore->result.reapplied, err));
+    }
+    return record_act(restore, ledger, err);
+}
+
+/* An index that was begun before contents were removed may know terms of them. It is made anew. */
+static tally_status drop_index(const struct restore *restore, struct tally_error *err)
+{
+    static const char *const names[] = { "index.db", "index.db-wal", "index.db-shm" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(names); i++) {
+        char path[TL_PATH_SIZE];
+        TL_TRY(tl_path_join(path, restore->stage.dir, names[i], err));
+        if (tl_io->unlink(path) != 0 && errno != ENOENT) {
+            return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", path);
+        }
+    }
+    return TALLY_OK;
+}
+
 /* The ledger is put to use before anybody else can: it opens, takes a record, and is verified. */
-static tally_status prove(const struct restore *restore, struct tally_error *err)
+static tally_status prove(struct restore *restore, struct tally_error *err)
 {
     struct tally_options options = TALLY_OPTIONS_INIT;
     struct tally_ledger *ledger = NULL;
@@ -468,9 +525,12 @@ static tally_status prove(const struct restore *restore, struct tally_error *err
     options.writable = 1;
     options.accept_clock = 1;
     TL_TRY(tally_open(&ledger, &options, err));
-    tally_status status = record_act(restore, ledger, err);
+    tally_status status = finish(restore, ledger, err);
     tally_close(ledger);
     TL_TRY(status);
+    if (restore->result.reapplied > 0) {
+        TL_TRY(drop_index(restore, err));
+    }
     TL_CLEANUP(store_closep) struct tally_store *store = NULL;
     TL_TRY(tl_store_open(&store, restore->stage.store, TALLY_STORE_READ, err));
     return tl_backup_verify(store, restore->trust, NULL, NULL, err);
@@ -525,9 +585,6 @@ static tally_status check_arguments(const struct tally_restore_options *options,
     if (actor == NULL || actor->by == NULL || actor->by[0] == '\0' || actor->reason == NULL ||
         actor->reason[0] == '\0') {
         return tl_fail(err, TALLY_EINVAL, "a restore says by whom it was made, and why");
-    }
-    if (options->bundle_dir != NULL) {
-        return tl_fail(err, TALLY_ENOTSUP, "purges and erasures are not taken from bundles");
     }
     return TALLY_OK;
 }
