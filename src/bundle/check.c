@@ -260,8 +260,9 @@ static tally_status check_lines(struct check *check)
         say(check, "RECORD_MALFORMED", TALLY_SEQ_NONE,
             "the last line of the openings is cut short");
     }
-    return status == TALLY_ENOTFOUND ? TALLY_OK
-                                     : tl_fail(check->err, status, "cannot read the openings");
+    return status == TALLY_ENOTFOUND /* who looks for records next finds them from the start */
+               ? tl_openings_rewind(openings, check->err)
+               : tl_fail(check->err, status, "cannot read the openings");
 }
 
 static tally_status check_openings(struct check *check)

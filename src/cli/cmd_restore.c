@@ -193,7 +193,8 @@ const struct tl_cmd tl_cmd_restore = {
     .examples = "tally restore /mnt/backup/audit --by ops@example.com --reason \"disk lost\" "
                 "--dry-run\n"
                 "tally restore /mnt/backup/audit --by ops@example.com --reason \"disk lost\" "
-                "--lost-checkpoint /mnt/safe/checkpoint --mac-key-file /mnt/safe/mac.key --yes\n",
+                "--bundle /mnt/safe/audit-tlog --lost-checkpoint /mnt/safe/checkpoint "
+                "--mac-key-file /mnt/safe/mac.key --yes\n",
     .opts = opts,
     .rest_min = 1,
     .rest_max = 1,

@@ -239,5 +239,42 @@ class Restore(Ledger):
         self.assertFalse(self.ledger.exists())
 
 
+class Reapply(Ledger):
+    """What was erased after the backup stays erased, if a bundle of the lost ledger says so."""
+
+    def setUp(self):
+        super().setUp()
+        self.tally("backup", "copy")
+        self.tally("export", "--bundle", "early")
+        self.tally("erase", "--id", "a3", "--by", "dpo", "--reason", "DSR", "--yes")
+        self.tally("export", "--bundle", "bundle")
+        self.keep("kept")
+        shutil.rmtree(self.ledger)
+
+    def test_with_the_bundle_it_stays_erased(self):
+        made = self.tally("restore", "copy", *WHO, "--bundle", "bundle", "--yes", "--json").json
+        self.assertEqual(made["reapplied"], 1)
+        self.assertGreater(made["lost"], 0)
+        self.assertEqual(self.tally("get", "a3", want=None).status, 1)
+        self.tally("get", "a4")
+        report = self.tally("verify", "--json").json
+        self.assertEqual((report["verdict"], "restored" in report["qualifiers"]), ("VERIFIED", True))
+        verdict, codes = self.findings("--against", "kept", want=1)  # export recorded itself after it
+        self.assertIn("ROLLBACK", codes)
+
+    def test_with_what_came_before_it_comes_back(self):
+        out = self.tally("restore", "copy", *WHO, "--bundle", "early", "--yes").out
+        self.assertIn("removed again  0", out)
+        self.tally("get", "a3")
+
+    def test_a_changed_bundle_is_refused(self):
+        path = self.dir / "bundle" / "openings.ndjson"
+        path.write_text(path.read_text().replace("a.b", "a.c", 1))
+        result = self.tally("restore", "copy", *WHO, "--bundle", "bundle", "--yes", want=5)
+        self.assertIn("the bundle is TAMPERED", result.err)
+        self.tally("restore", "copy", *WHO, "--bundle", "copy", "--yes", want=3)
+        self.assertFalse(self.ledger.exists())
+
+
 if __name__ == "__main__":
     main()
