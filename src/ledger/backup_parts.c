@@ -211,8 +211,9 @@ static tally_status judge(const struct tally_report *report, const char *what,
     for (size_t i = 0; i < report->finding_count; i++) {
         const struct tally_finding *finding = &report->findings[i];
         if (finding->weight >= TALLY_WEIGHT_UNVERIFIABLE) {
-            return tl_fail(err, TALLY_ECORRUPT, "the %s is %s: %s: %s", what,
-                           tally_verdict_name(report->verdict), finding->code, finding->what);
+            bool is_unread = strcmp(finding->code, "STORE_ERROR") == 0;
+            return tl_fail(err, is_unread ? TALLY_EIO : TALLY_ECORRUPT, "the %s is %s: %s: %s",
+                           what, tally_verdict_name(report->verdict), finding->code, finding->what);
         }
     }
     return tl_fail(err, TALLY_ECORRUPT, "the %s is %s", what, tally_verdict_name(report->verdict));

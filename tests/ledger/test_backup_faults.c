@@ -20,6 +20,7 @@ static const char *root_dir;
 static struct site site;
 static char backup_dir[SITE_PATH_SIZE];
 static char target[SITE_PATH_SIZE];
+static char bundle_dir[SITE_PATH_SIZE]; /* "" but where a test makes one */
 
 static int set_up(void **state)
 {
@@ -27,6 +28,7 @@ static int set_up(void **state)
         return -1;
     }
     root_dir = *state;
+    bundle_dir[0] = '\0';
     site_init(&site, *state, NULL, 0);
     struct tally_ledger *ledger = site_open(&site);
     for (unsigned i = 0; i < 20; i++) {
@@ -55,8 +57,9 @@ static tally_status backup_once(void)
 
 static tally_status restore_once(void)
 {
-    const struct tally_restore_options options = TALLY_RESTORE_OPTIONS_INIT;
+    struct tally_restore_options options = TALLY_RESTORE_OPTIONS_INIT;
     struct tally_restored restored;
+    options.bundle_dir = bundle_dir[0] == '\0' ? NULL : bundle_dir;
     return tally_restore(backup_dir, target, &options, &who, &restored, NULL, NULL);
 }
 
@@ -101,6 +104,8 @@ static void check_restore(void)
     memcpy(made.dir, target, sizeof(target));
     struct tally_ledger *ledger = site_open(&made);
     (void)site_append(ledger, "after", 1);
+    assert_true(site_has(ledger, "e4"));
+    assert_int_equal(site_has(ledger, "e3"), bundle_dir[0] == '\0');
     tally_close(ledger);
     check_verified(target, NULL);
     tl_remove_tree(target);
@@ -265,6 +270,40 @@ static void each_failed_allocation_is_told(void **state)
     check_restore();
 }
 
+/* Erases e3 after the backup, which a bundle then says. */
+static void erase_and_tell(void)
+{
+    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
+    const struct tally_bundle_options all = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_erased erased;
+    struct tally_bundle_result result;
+    options.id = "e3";
+    struct tally_ledger *ledger = site_open(&site);
+    check_ok(tally_erase(ledger, &options, &who, &erased, NULL, NULL));
+    check_path(bundle_dir, sizeof(bundle_dir), root_dir, "bundle");
+    check_ok(tally_bundle_write(ledger, bundle_dir, &all, &result, NULL));
+    tally_close(ledger);
+}
+
+static void what_was_erased_stays_so_whatever_fails(void **state)
+{
+    (void)state;
+    size_t n = 1;
+    check_ok(backup_once());
+    erase_and_tell();
+    each_failed_file_operation(restore_with_fault);
+    while (dies(restore_once, n)) {
+        check_restore();
+        n += fault_step(APART);
+    }
+    struct tl_io_ops quick = tl_io_posix;
+    quick.fsync = sync_nothing;
+    quick.fdatasync = sync_nothing;
+    tl_io = &quick;
+    assert_true(fault_each_alloc_or_ok(restore_without_memory, NULL) > 50);
+    check_restore();
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, check_rmdir)
 
 int main(void)
@@ -277,6 +316,7 @@ int main(void)
         CASE(a_later_backup_killed_anywhere_leaves_the_older_one),
         CASE(a_restore_killed_anywhere_leaves_all_or_nothing),
         CASE(each_failed_allocation_is_told),
+        CASE(what_was_erased_stays_so_whatever_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
