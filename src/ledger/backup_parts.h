@@ -72,7 +72,8 @@ tally_status tl_backup_newest_note(struct tally_store *store, struct tl_buf *out
                                    struct tally_error *err);
 
 /* The store must be VERIFIED. Witnesses are not asked for: a running ledger's newest checkpoint is
- * rarely witnessed yet. Errors: TALLY_ECORRUPT, with what was found; TALLY_EIO; TALLY_ECANCELED; TALLY_ENOMEM */
+ * rarely witnessed yet. Errors: TALLY_ECORRUPT, with what was found; TALLY_EIO a part cannot be read;
+ * TALLY_ECANCELED; TALLY_ENOMEM */
 tally_status tl_backup_verify(struct tally_store *store, const struct tl_trust *trust,
                               tally_progress_fn *progress, void *ctx, struct tally_error *err);
 
