@@ -192,7 +192,7 @@ tally_status tl_reapply_has_root(const char *dir, uint64_t size, const uint8_t r
                                  bool *has_out, struct tally_error *err)
 {
     TL_CLEANUP(store_closep) struct tally_store *store = NULL;
-    struct tally_head head;
+    struct tally_head head = { 0 };
     TL_TRY(open_bundle(dir, &store, &head, err));
     return has_root(store, &head, size, root, has_out, err);
 }
@@ -222,7 +222,7 @@ tally_status tl_reapply_read(struct tl_reapply *out, const char *dir, const stru
 {
     struct reading reading = { .reapply = out, .trust = trust, .err = err };
     TL_CLEANUP(store_closep) struct tally_store *store = NULL;
-    struct tally_head head;
+    struct tally_head head = { 0 };
     *out = (struct tl_reapply){ .from_size = from_size };
     tl_arena_init(&out->arena, ACT_BYTES_MAX);
     TL_TRY(open_bundle(dir, &store, &head, err));
