@@ -275,6 +275,10 @@ static void refuses_what_is_no_note(void **state)
     for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {
         check_status(tl_note_parse(&note, table[i], strlen(table[i]), NULL), TALLY_ECORRUPT);
     }
+    static const char second[] = "a\n\n\xe2\x80\x94 x " SIG64 "\n- x " SIG64 "\n";
+    struct tally_error error = TALLY_ERROR_INIT;
+    check_status(tl_note_parse(&note, second, sizeof(second) - 1, &error), TALLY_ECORRUPT);
+    assert_non_null(strstr(error.message, "line 2"));
 }
 
 static void bounds_lines_and_bytes(void **state)

@@ -75,7 +75,8 @@ void expect_among(const char *code, uint64_t seq)
     bool found = false;
     for (size_t i = 0; i < report->finding_count; i++) {
         const struct tally_finding *finding = &report->findings[i];
-        found = found || (strcmp(finding->code, code) == 0 && finding->seq == seq);
+        found = found || (strcmp(finding->code, code) == 0 &&
+                          (finding->has_seq != 0 ? finding->seq : NO_SEQ) == seq);
     }
     if (!found || report->verdict != TALLY_VERDICT_TAMPERED) {
         print_message("wants %s\n", code);

@@ -140,6 +140,7 @@ static size_t begin_note(struct mk *mk, const struct tl_frontier *frontier, stru
 {
     *body = (struct tl_checkpoint_body){ .origin = tl_str_of(mk->origin), .size = frontier->size };
     tl_frontier_root(frontier, body->root);
+    body->root[TL_HASH_LEN - 1] ^= mk->bad_root;
     tl_buf_init(note, NOTE_MAX);
     tl_checkpoint_format(note, body);
     size_t body_len = note->len;
@@ -197,6 +198,7 @@ void mk_checkpoint(struct mk *mk)
     mk->no_epoch_line = false;
     mk->bad_log_line = false;
     mk->bad_epoch_line = false;
+    mk->bad_root = false;
     mk->second_log = NULL;
 }
 

@@ -53,6 +53,7 @@ struct mk {
     bool no_epoch_line;
     bool bad_log_line;
     bool bad_epoch_line;
+    bool bad_root;                   /* its last bit */
     const struct mk_key *second_log; /* signs also: KEY */
     bool witnessed;
     int32_t class_days; /* of the class that events get, default 30 */

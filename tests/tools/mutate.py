@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Changes the verifier a little, again and again: do the tests notice?
 
-usage: mutate.py SOURCE [--count N] [--seed N] [--work DIR] [--minutes N] [--kind hand|rule]
+usage: mutate.py SOURCE [--count N] [--seed N] [--work DIR] [--skip N] [--minutes N] [--kind hand|rule]
                  [--only TEXT] [--slow] [--list] [--verbose]
 
 Each mutant is one changed place. Those of tests/tools/mutants_by_hand.py are checks that somebody
@@ -39,6 +39,12 @@ FILES = [
 SUITES = ["verify", "evidence", "tree", "bundle"]
 ALSO = ["tests/ledger/test_proof.c"]
 SLOW = ["tests/verify/test_tamper.c"]  # only with --slow: it takes longer than all others together
+USERS = {  # folders, and those of the tests that reach them
+    "bundle": ["bundle"],
+    "verify": ["verify", "bundle", "ledger"],
+    "evidence": ["evidence", "verify", "bundle", "ledger"],
+    "tree": ["tree", "verify", "bundle", "ledger"],
+}
 EQUIVALENT = pathlib.Path(__file__).with_name("mutants_equivalent.txt")
 NEED = 95
 HANG_S = 20
@@ -176,14 +182,17 @@ class Tree:
         try:
             return run.wait(limit) == 0
         except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
             return False
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGKILL)
+                run.wait()
 
     def order(self, path):
         """First what killed neighbours, then what is of the same folder and quick."""
         folder, noun = path.split("/")[1], pathlib.Path(path).stem
-        return sorted(self.tests, key=lambda t: (
+        users = [t for t in self.tests if any(t.startswith(f"tests/test_{f}_") for f in USERS[folder])]
+        return sorted(users, key=lambda t: (
             -self.kills[path][t], t != f"tests/test_{folder}_{noun}",
             not t.startswith(f"tests/test_{folder}_"), self.seconds[t]))
 
@@ -216,8 +225,8 @@ def difference(mutant, tree):
 def choose(tree, count, seed, known):
     every = [m for pattern in FILES for path in sorted(tree.glob(pattern))
              for m in generate(str(path.relative_to(tree)), path.read_text())]
+    random.Random(seed).shuffle(every)
     unknown = [m for m in every if (m.path, m.before, m.after) not in known]
-    random.Random(seed).shuffle(unknown)
     return unknown[:count], len(every) - len(unknown)
 
 
@@ -227,6 +236,7 @@ def run(args, work):
     by_rule, equivalent = choose(tree.tree, args.count, args.seed, known)
     jobs = [("hand", m) for m in made_by_hand(tree.tree)] + [("rule", m) for m in by_rule]
     jobs = [(kind, m) for kind, m in jobs if args.only in m.path and args.kind in ("both", kind)]
+    jobs = jobs[args.skip:]
     if args.list:
         for kind, m in jobs:
             print(f"{kind}\t{m.path}:{m.line}\t{m.rule}\t{m.before!r}\t{m.after!r}")
@@ -257,13 +267,19 @@ def run(args, work):
     return 0 if count["hand", "killed"] == by_hand and percent >= NEED else 1
 
 
+def stop(*_):
+    sys.exit("mutate.py: stopped")
+
+
 def main():
+    signal.signal(signal.SIGTERM, stop)
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SOURCE", help="the tree with the sources and tests")
     parser.add_argument("--count", type=int, default=100, help="mutants by rules (100)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", help="where the copy is, and stays")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first ones (to go on)")
     parser.add_argument("--minutes", type=float, help="begin no mutant after this time")
     parser.add_argument("--kind", choices=["both", "hand", "rule"], default="both")
     parser.add_argument("--only", default="", help="mutants of paths that contain this")

@@ -447,6 +447,33 @@ static void a_purge_does_not_excuse_a_lost_member(void **state)
     expect_among("MEMBER_MISSING", 2);
 }
 
+static bool yes_member(void *ctx, struct tl_str pointer)
+{
+    (void)ctx;
+    return tl_str_is(pointer, "/actor/name");
+}
+
+static void a_member_that_is_gone_is_only_called_erased_if_it_was(void **state)
+{
+    (void)state;
+    static const struct tl_handover handover = { .line = no_line,
+                                                 .absent = say_handed,
+                                                 .is_member_withheld = yes_member,
+                                                 .partial_tile = tile_of_the_tree };
+    mk_events(&expect_mk, 9);
+    mk_erase_member(&expect_mk, 2, "/actor/name");
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->verdict, TALLY_VERDICT_TAMPERED);
+    assert_int_equal(report->qualifiers & TALLY_QUALIFIER_ERASED, 0);
+    tally_report_free(report);
+    expect_input.handover = &handover;
+    expect_at("WITHHELD", 2, TALLY_VERDICT_VERIFIED, __LINE__);
+    report = expect_report();
+    assert_int_equal(report->qualifiers & TALLY_QUALIFIER_ERASED, 0);
+    tally_report_free(report);
+    expect_input.handover = NULL;
+}
+
 static void overrides_with_approval(void **state)
 {
     (void)state;
@@ -636,6 +663,18 @@ static void scopes(void **state)
     expect_verified();
     expect_options.id = "00000999-0000-7000-8000-0123456789ab";
     expect_unverifiable("CHECK_FAILED", NO_SEQ);
+    expect_record(7)->leaf.data[0] ^= 1; /* is checked where it is asked for, and there only */
+    expect_options.scope = TALLY_SCOPE_RANGE;
+    expect_options.first = 1;
+    expect_options.last = 3;
+    report = expect_report();
+    assert_int_equal(report->checked, 3);
+    tally_report_free(report);
+    expect_options.last = 8;
+    report = expect_report();
+    assert_int_equal(report->checked, 8);
+    tally_report_free(report);
+    expect_record(7)->leaf.data[0] ^= 1;
     expect_options.scope = TALLY_SCOPE_SINCE;
     struct tally_report *none = NULL;
     check_status(tl_verify(&expect_input, &none, NULL), TALLY_EINVAL);
@@ -744,6 +783,8 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(a_purge_does_not_excuse_a_lost_member, expect_set_up,
                                         expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_member_that_is_gone_is_only_called_erased_if_it_was,
+                                        expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(overrides_with_approval, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(erasures, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(members_that_the_policy_does_not_name, expect_set_up,

@@ -94,6 +94,19 @@ static void signatures(void **state)
     expect_verified();
 }
 
+/* Signed by the right keys, which no other log should have. */
+static void a_checkpoint_of_another_origin(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 5);
+    expect_mk.origin[0] ^= 1;
+    mk_rebuild(&expect_mk);
+    expect_unverifiable("ORIGIN_MISMATCH", 5);
+    expect_mk.origin[0] ^= 1;
+    mk_rebuild(&expect_mk);
+    expect_verified();
+}
+
 static void witnesses(void **state)
 {
     (void)state;
@@ -111,10 +124,38 @@ static void witnesses(void **state)
     tally_report_free(report);
     expect_mk.witness.seed[0] ^= 1; /* which signs badly from now on */
     mk_events(&expect_mk, 2);
-    expect_mk.trust->has_quorum = false; /* nobody needs the line, and it is bad all the same */
+    expect_among("WITNESS_QUORUM", NO_SEQ); /* a bad signature is no vote */
+    expect_mk.trust->has_quorum = false;    /* nobody needs the line, and it is bad all the same */
     expect_tampered("SIGNATURE_INVALID", 7);
     expect_mk.trust->witness_count = 0;
     expect_verified(); /* a key that nobody knows */
+}
+
+static void a_witness_does_not_sign_for_another(void **state)
+{
+    (void)state;
+    mk_key_make(&other.witness, "w.example.com/b", TL_NOTE_TYPE_COSIGNED, 9);
+    expect_mk.witnessed = true;
+    mk_events(&expect_mk, 5);
+    expect_mk.trust->witnesses[0].key = other.witness.key;
+    expect_mk.trust->witnesses[1].key = expect_mk.witness.key;
+    expect_mk.trust->witness_count = 2;
+    expect_mk.trust->has_quorum = true;
+    expect_mk.trust->quorum = 0;
+    expect_unverifiable("WITNESS_QUORUM", NO_SEQ);
+    expect_mk.trust->quorum = 1;
+    expect_verified();
+}
+
+static void the_last_bit_of_a_root_counts(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 5);
+    expect_mk.bad_root = true;
+    mk_rebuild(&expect_mk);
+    expect_tampered("ROOT_MISMATCH", 5);
+    mk_rebuild(&expect_mk);
+    expect_verified();
 }
 
 static void a_bad_line_of_any_key_that_is_known(void **state)
@@ -263,7 +304,10 @@ static void memory(void **state)
     expect_input.remembered_count = 0;
     expect_tampered("ROLLBACK", NO_SEQ);
     expect_input.store = &expect_mk.image.store;
-    mark.root[0] ^= 1;
+    mark.size++;
+    expect_tampered("ROLLBACK", NO_SEQ);
+    mark.size--;
+    mark.root[TL_HASH_LEN - 1] ^= 1;
     expect_tampered("FORK", 10);
     mark.size = 3;
     expect_tampered("HISTORY_REWRITTEN", 2);
@@ -351,7 +395,7 @@ static void tiles(void **state)
     image_release(&expect_mk.image);
     image_copy(&expect_mk.image, &sound);
     expect_mk.image.tiles[2].n = 7;
-    expect_among("TILE_MISMATCH", 0);
+    expect_among("TILE_MISMATCH", NO_SEQ);
     expect_mk.image.tile_count--;
     expect_unverifiable("TILE_MISSING", 512);
     image_release(&sound);
@@ -641,6 +685,12 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(checkpoints, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(signatures, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_witness_does_not_sign_for_another, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(the_last_bit_of_a_root_counts, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_checkpoint_of_another_origin, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(witnesses, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(a_bad_line_of_any_key_that_is_known, expect_set_up,
                                         expect_tear_down),
