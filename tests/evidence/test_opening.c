@@ -170,6 +170,44 @@ static void withholds_members_as_digests(void **state)
     tl_buf_release(&line);
 }
 
+/* What is left of an erased member is its digest, under which the line still is what was sealed. */
+static void fills_in_what_was_erased_before(void **state)
+{
+    (void)state;
+    static const uint8_t seed[TL_SEED_LEN] = { 9 };
+    static const char *const erasable[] = { "/a", "/b", NULL };
+    static struct tl_erasable_set gone;
+    uint8_t want[TL_COMMIT_LEN];
+    uint8_t got[TL_COMMIT_LEN];
+    struct tl_buf bufs[4]; /* rest, event, opened, scratch */
+    for (size_t i = 0; i < TL_ARRAY_LEN(bufs); i++) {
+        tl_buf_init(&bufs[i], 4096);
+    }
+    set_members(erasable);
+    const struct tl_opening_source whole = { .event = TL_STR("{\"a\":1,\"b\":2,\"c\":3}"),
+                                             .seed = seed,
+                                             .set = &set };
+    gone.count = 0;
+    check_ok(tl_erasable_add(&gone, TL_STR("/a"), NULL));
+    check_ok(tl_opening_fill(&opening, &whole, &gone, &split, &bufs[0], NULL));
+    check_ok(tl_split_event(&split, &set, whole.event.text, whole.event.len));
+    check_ok(tl_commit_event(want, &split, whole.event.text, whole.event.len, seed, &bufs[3]));
+    check_ok(tl_opening_join(&bufs[1], &bufs[2], &opening, &gone));
+    assert_true(tl_str_is(tl_buf_str(&bufs[1]), "{\"b\":2,\"c\":3}"));
+
+    const struct tl_opening_source left = { .event = tl_buf_str(&bufs[1]),
+                                            .opened = (const uint8_t *)bufs[2].data,
+                                            .opened_len = bufs[2].len,
+                                            .set = &set };
+    tl_buf_clear(&bufs[0]);
+    check_ok(tl_opening_fill(&again, &left, NULL, &split, &bufs[0], NULL));
+    tl_opening_commit(got, &again);
+    assert_memory_equal(got, want, sizeof(want));
+    for (size_t i = 0; i < TL_ARRAY_LEN(bufs); i++) {
+        tl_buf_release(&bufs[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +215,7 @@ int main(void)
         cmocka_unit_test(refuses_parts_that_have_no_place),
         cmocka_unit_test(keeps_every_byte_of_the_rest),
         cmocka_unit_test(withholds_members_as_digests),
+        cmocka_unit_test(fills_in_what_was_erased_before),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -207,6 +207,9 @@ static void an_empty_ledger_is_unverifiable(void **state)
     image_init(&empty);
     expect_input.store = &empty.store;
     expect_unverifiable("CHECKPOINT_MISSING", NO_SEQ);
+    struct tally_report *report = expect_report();
+    assert_string_equal(report->skipped_why, "there was nothing to check");
+    tally_report_free(report);
     image_release(&empty);
 }
 
