@@ -94,7 +94,10 @@ static void reads_again_what_it_writes(void **state)
                            "#tally approve PURGE ERASE\n#tally approve KEY\n# tally approve x\n"
                            "#tallyx\n#tally epoch ");
     add_vkey("o/epoch/0", TL_NOTE_TYPE_COSIGNED, 901);
+    tl_buf_add_text(&text, "\n#tally approver ");
+    add_vkey("a", TL_NOTE_TYPE_ED25519, 902);
     check_ok(parse());
+    assert_int_equal(trust.approver_count, 1);
     assert_int_equal(trust.approve_kinds, 1u << 3 | 1u << 4 | 1u << 7);
     assert_int_equal(trust.groups[2].threshold, 2);
 

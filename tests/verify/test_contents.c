@@ -68,7 +68,7 @@ static void set_seq(struct tl_leaf *leaf)
 }
 static void set_mac(uint8_t *leaf)
 {
-    leaf[TL_LEAF_MAC_AT] ^= 1;
+    leaf[TL_LEAF_LEN - 1] ^= 1; /* the last byte of it */
 }
 
 static void sealed_leaves_that_break_a_rule(void **state)
