@@ -384,9 +384,9 @@ static void tiles(void **state)
     expect_verified();
     struct image sound;
     image_copy(&sound, &expect_mk.image);
-    expect_mk.image.tiles[1].data[77] ^= 1;
+    expect_mk.image.tiles[1].data[TALLY_TILE_LEN - 1] ^= 1;
     expect_tampered("TILE_MISMATCH", 256);
-    expect_mk.image.tiles[1].data[77] ^= 1;
+    expect_mk.image.tiles[1].data[TALLY_TILE_LEN - 1] ^= 1;
     expect_record(400)->leaf.data[90] ^= 1; /* in the MAC */
     expect_tampered("LEAF_MODIFIED", 400);
     expect_record(400)->leaf.data[90] ^= 1;
@@ -402,6 +402,21 @@ static void tiles(void **state)
     expect_mk.image.tile_count--;
     expect_unverifiable("TILE_MISSING", 512);
     image_release(&sound);
+}
+
+static void tiles_of_tiles(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, (size_t)TL_TILE_WIDTH * TL_TILE_WIDTH);
+    struct image *image = &expect_mk.image;
+    struct image_tile *tile = &image->tiles[image->tile_count - 1];
+    assert_int_equal(tile->level, 1);
+    tile->data[TALLY_TILE_LEN - 1] ^= 1;
+    expect_tampered("TILE_MISMATCH", 0);
+    tile->data[TALLY_TILE_LEN - 1] ^= 1;
+    expect_verified();
+    image->tile_count--;
+    expect_unverifiable("TILE_MISSING", 0);
 }
 
 static void a_leaf_of_the_tail_without_mac_key(void **state)
@@ -713,6 +728,7 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(rows, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(tiles, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(tiles_of_tiles, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(a_leaf_of_the_tail_without_mac_key, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(epochs, expect_set_up, expect_tear_down),
