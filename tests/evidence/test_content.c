@@ -363,6 +363,18 @@ static void commits_to_nothing_without_memory(void **state)
     assert_int_equal(fault_each_alloc(commit_once, NULL), 1);
 }
 
+/* What follows a name is not of it. */
+static void compares_names_no_further_than_they_go(void **state)
+{
+    (void)state;
+    struct tl_str a = { .text = "ab\\\"c1234", .len = 5 };
+    struct tl_str b = { .text = "ab\\\"c9999", .len = 5 };
+    struct tl_str longer = { .text = b.text, .len = 6 };
+    assert_int_equal(tl_raw_name_compare(a, b), 0);
+    assert_true(tl_raw_name_compare(a, longer) < 0);
+    assert_true(tl_raw_name_compare(longer, a) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +389,7 @@ int main(void)
         cmocka_unit_test(bounds_pointers_and_sets),
         cmocka_unit_test(every_bit_of_opened_counts),
         cmocka_unit_test(commits_to_nothing_without_memory),
+        cmocka_unit_test(compares_names_no_further_than_they_go),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
