@@ -142,7 +142,9 @@ static void takes_64_witnesses_and_no_more(void **state)
     tl_buf_clear(&text);
     add_witnesses(TL_TRUST_KEYS_MAX + 1);
     tl_buf_add_text(&text, "quorum none\n");
-    check_status(parse(), TALLY_EINVAL);
+    struct tally_error error = TALLY_ERROR_INIT;
+    check_status(tl_trust_parse(&trust, text.data, text.len, &error), TALLY_EINVAL);
+    assert_non_null(strstr(error.message, "too many witnesses"));
 }
 
 #define A32 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"

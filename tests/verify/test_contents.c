@@ -56,7 +56,7 @@ static void set_generation(struct tl_leaf *leaf)
 }
 static void set_commit(struct tl_leaf *leaf)
 {
-    leaf->commit[7] ^= 1;
+    leaf->commit[TL_COMMIT_LEN - 1] ^= 1;
 }
 static void set_flag(struct tl_leaf *leaf)
 {
