@@ -106,6 +106,31 @@ static void what_was_remembered_anchors(void **state)
     tally_report_free(report);
 }
 
+static void an_override_covers_nothing_after_it(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 9);
+    mk_control(&expect_mk, TL_LEAF_PURGE, "{\"count\":9,\"override\":true,\"ranges\":[[1,20]]}");
+    mk_events(&expect_mk, 5);
+    mk_erase(&expect_mk, 12);
+    expect_among("CONTENT_MISSING", 12);
+}
+
+static void an_epoch_later(struct tl_leaf *leaf)
+{
+    leaf->time_us += (int64_t)MK_EPOCH_SECONDS * 1000000;
+}
+
+static void a_switch_to_another_epoch_than_that_of_its_time(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 3);
+    expect_mk.tweak = an_epoch_later;
+    expect_mk.checkpoint_time_s = MK_START_S + 2 * (int64_t)MK_EPOCH_SECONDS;
+    mk_switch(&expect_mk, 1);
+    expect_among("EPOCH_INVALID", 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +147,10 @@ int main(void)
                                         expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(what_was_remembered_anchors, expect_set_up,
                                         expect_tear_down),
+        cmocka_unit_test_setup_teardown(an_override_covers_nothing_after_it, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_switch_to_another_epoch_than_that_of_its_time,
+                                        expect_set_up, expect_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
