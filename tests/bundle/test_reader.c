@@ -383,6 +383,16 @@ static void finds_openings_that_are_edited(void **state)
         expect(TALLY_VERDICT_TAMPERED, rows[i].code, rows[i].to);
         check_ok(tl_io_replace_file(path, sound, len, 0600, NULL));
     }
+    const char *last = memrchr(sound, '\n', len - 1);
+    struct tl_buf twice;
+    tl_buf_init(&twice, (size_t)1 << 20);
+    tl_buf_add(&twice, sound, len);
+    tl_buf_add(&twice, last + 1, len - (size_t)(last + 1 - sound));
+    check_ok(tl_io_replace_file(path, twice.data, twice.len, 0600, NULL));
+    edit("openings.ndjson", "\"count\":42", "\"count\":43");
+    expect(TALLY_VERDICT_TAMPERED, "RECORD_MALFORMED", "a line that is there twice");
+    check_ok(tl_io_replace_file(path, sound, len, 0600, NULL));
+    tl_buf_release(&twice);
     tl_free(sound);
     expect(TALLY_VERDICT_VERIFIED, NULL, "all is as it was");
     assert_int_equal(truncate(path, (off_t)len - 1), 0);
