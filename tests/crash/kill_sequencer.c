@@ -132,7 +132,7 @@ static bool kill_the_sequencer(struct crowd *crowd)
     }
     int64_t took = wait_for_recording(crowd, oracle_now_us());
     crowd->takeover_us[crowd->kills++] = took;
-    crowd->slow += took > TAKEOVER_US ? 1 : 0;
+    crowd->slow += took > TAKEOVER_US * rig_patience() ? 1 : 0;
     if (took < 0 || crowd->slow > 1 + crowd->kills / 100) {
         (void)fprintf(stderr, "kill_sequencer: takeover took %lld us\n", (long long)took);
         return false;

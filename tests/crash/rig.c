@@ -42,6 +42,11 @@ uint64_t rig_number(const char *variable, const char *text)
     return tl_parse_u64(text, strlen(text), UINT64_MAX, &value) == TALLY_OK ? value : 0;
 }
 
+int64_t rig_patience(void)
+{
+    return (int64_t)rig_number("CRASH_PATIENCE", "1");
+}
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
@@ -389,8 +394,8 @@ bool rig_check(const struct rig *rig, struct rig_found *found_out)
     found_out->epoch = info.epoch;
     tally_logger_close(logger, FLUSH_MS, NULL);
     tally_close(ledger);
-    if (found_out->restart_ms > RESTART_MS) {
-        return rig_complain("open", "took longer than 2 s");
+    if (found_out->restart_ms > RESTART_MS * rig_patience()) {
+        return rig_complain("open", "took too long");
     }
     return good && check_account(rig, found_out) && check_verdict(rig);
 }

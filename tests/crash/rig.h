@@ -89,4 +89,7 @@ void rig_sleep_us(uint64_t us);
 /* A number from the environment, or else from `text`. */
 uint64_t rig_number(const char *variable, const char *text);
 
+/* How many times as slow as usual this build may be: bounds of time are as many times as long. */
+int64_t rig_patience(void);
+
 #endif /* TESTS_RIG_H */

@@ -79,7 +79,7 @@ static bool take_over(struct rig *rig, unsigned slot)
     bool good = embed_log(&app, 'r', slot, 1, 1);
     int64_t took = oracle_now_us() - start;
     good = embed_log(&app, 'q', slot, 2, 50) && embed_close(&app) && good;
-    return good && (took < TAKEOVER_US || rig_complain("takeover", "later than 1 s"));
+    return good && (took < TAKEOVER_US * rig_patience() || rig_complain("takeover", "too late"));
 }
 
 /* A child that never uses the library keeps nothing of its parent: not its lock, not its segments. */
