@@ -419,7 +419,7 @@ static tally_status attack_all(struct tl_drill *drill, tally_drill_fn *fn, void 
 {
     uint64_t missed = 0;
     TL_TRY(make_sound(drill, err));
-    for (size_t i = 0; i < drill->list_count; i++) {
+    for (size_t i = 0; drill->lists[i].count > 0; i++) {
         const struct tl_attack_list *list = &drill->lists[i];
         for (size_t k = 0; k < list->count; k++) {
             TL_TRY(attack_once(drill, &list->attacks[k], fn, ctx, &missed, err));
@@ -482,15 +482,14 @@ static tally_status drill_in(struct tl_drill *drill, const char *work_dir, tally
 }
 
 tally_status tl_drill_run(const struct tally_options *options, const char *work_dir,
-                          const struct tl_attack_list *lists, size_t list_count, tally_drill_fn *fn,
-                          void *ctx, uint64_t *missed_out, struct tally_error *err)
+                          const struct tl_attack_list *lists, tally_drill_fn *fn, void *ctx,
+                          uint64_t *missed_out, struct tally_error *err)
 {
     TL_CLEANUP(tl_freep) struct tl_drill *drill = tl_alloc_array(1, sizeof(*drill));
     if (drill == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a drill");
     }
     drill->lists = lists;
-    drill->list_count = list_count;
     TL_TRY(tl_options_read(options, &drill->live, &drill->config, err));
     tally_status status = set_up(drill, options, work_dir, err);
     if (status == TALLY_OK) {
@@ -510,6 +509,6 @@ tally_status tally_drill(const struct tally_options *options, const char *work_d
                          tally_drill_fn *fn, void *ctx, uint64_t *missed_out,
                          struct tally_error *err)
 {
-    const struct tl_attack_list lists[] = { tl_attacks_on_files, tl_attacks_on_acts };
-    return tl_drill_run(options, work_dir, lists, TL_ARRAY_LEN(lists), fn, ctx, missed_out, err);
+    const struct tl_attack_list lists[] = { tl_attacks_on_files, tl_attacks_on_acts, { 0 } };
+    return tl_drill_run(options, work_dir, lists, fn, ctx, missed_out, err);
 }

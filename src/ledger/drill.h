@@ -65,8 +65,7 @@ struct tl_drill {
     char *approver;              /* secret of the one whom the copies' trust file names */
     struct tally_report *usual;  /* what is found in `sound`: warnings and notes */
 
-    const struct tl_attack_list *lists;
-    size_t list_count;
+    const struct tl_attack_list *lists; /* the last one is empty */
 
     /* Of the attack at hand. */
     struct tl_tamper *db; /* the store of `damaged`; NULL until tl_drill_open() */
@@ -104,10 +103,10 @@ struct tl_attack_list {
 extern const struct tl_attack_list tl_attacks_on_files;
 extern const struct tl_attack_list tl_attacks_on_acts;
 
-/* tally_drill() with attacks of the caller's choice. */
+/* tally_drill() with attacks of the caller's choice; an empty list ends them. */
 tally_status tl_drill_run(const struct tally_options *options, const char *work_dir,
-                          const struct tl_attack_list *lists, size_t list_count, tally_drill_fn *fn,
-                          void *ctx, uint64_t *missed_out, struct tally_error *err);
+                          const struct tl_attack_list *lists, tally_drill_fn *fn, void *ctx,
+                          uint64_t *missed_out, struct tally_error *err);
 
 /* The file of the store. */
 const char *tl_drill_db(const struct tl_paths *paths);

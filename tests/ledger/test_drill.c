@@ -346,15 +346,14 @@ static tally_status drill_with(void *const *state, const struct tl_attack *attac
 {
     char dir[256];
     char work[256];
-    const struct tl_attack_list list = { attacks, count };
+    const struct tl_attack_list lists[] = { { attacks, count }, { 0 } };
     struct tally_options options = TALLY_OPTIONS_INIT;
     struct stat st;
     check_path(dir, sizeof(dir), *state, "ledger");
     check_path(work, sizeof(work), *state, "work");
     make_ledger(dir, 3);
     options.uri = dir;
-    tally_status status =
-        tl_drill_run(&options, work, &list, 1, take_outcome, outcomes, missed, NULL);
+    tally_status status = tl_drill_run(&options, work, lists, take_outcome, outcomes, missed, NULL);
     assert_int_not_equal(stat(work, &st), 0);
     return status;
 }
