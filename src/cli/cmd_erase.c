@@ -1,28 +1,21 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/io.h"
 #include "base/limits.h"
-#include "base/parse.h"
+#include "cli/act_args.h"
 #include "cli/ask.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "codec/time.h"
 
-#define RANGES_MAX         1000u
-#define MEMBERS_MAX        64u
-#define APPROVAL_BYTES_MAX ((size_t)1 << 20)
+#define MEMBERS_MAX 64u
 
 static const struct tl_opt opts[] = {
     { "member", 0, "POINTER", "erase this member alone: /actor/name; may be given again" },
     { "subject", 0, "SUBJECT", "actor:ID or target:TYPE:ID: all records that name it" },
-    { "range", 0, "A-B", "these positions, both included; may be given again" },
+    TL_ACT_RANGE_OPT,
     { "dry-run", 0, NULL, "say what would go, and change nothing" },
-    { "reason", 0, "TEXT", "what the erasure rests on; sealed for ever" },
-    { "by", 0, "WHO", "who asks for it; sealed for ever" },
-    { "ticket", 0, "NUMBER", "the request's number elsewhere; sealed for ever" },
-    { "request", 0, "FILE", "where to write what a second person has to sign" },
-    { "approval", 0, "FILE", "what 'tally approve' made of the request" },
+    TL_ACT_OPTS,
     { "yes", 0, NULL, "do not ask" },
     { 0 },
 };
@@ -38,12 +31,8 @@ static const char *const not_reached[] = {
 /* A command line that was read, and what it asks for. */
 struct request {
     struct tally_erase_options options;
-    struct tally_actor actor;
-    struct tl_query_args filters;
-    struct tally_query query;
-    struct tally_range ranges[RANGES_MAX];
+    struct tl_act_args *act; /* owned */
     const char *members[MEMBERS_MAX];
-    char *approval;
     struct tl_progress progress;
     const struct tl_cli *cli;
 };
@@ -51,47 +40,27 @@ struct request {
 static void request_free(struct request **request)
 {
     if (*request != NULL) {
-        tl_query_args_release(&(*request)->filters);
-        tl_free((*request)->approval);
+        tl_act_args_free(&(*request)->act);
         tl_free(*request);
     }
     *request = NULL;
 }
 
-static tally_status read_range(struct tally_range *out, const char *text, struct tally_error *err)
-{
-    const char *dash = strchr(text, '-');
-    size_t len = dash == NULL ? strlen(text) : (size_t)(dash - text);
-    const char *second = dash == NULL ? text : dash + 1;
-    if (tl_parse_u64(text, len, UINT64_MAX - 1, &out->first) != TALLY_OK ||
-        tl_parse_u64(second, strlen(second), UINT64_MAX - 1, &out->last) != TALLY_OK ||
-        out->first > out->last) {
-        return tl_fail(err, TALLY_EINVAL, "option '--range' takes two positions, as in 100-199");
-    }
-    return TALLY_OK;
-}
-
-static tally_status read_lists(struct request *request, const struct tl_args *args,
-                               struct tally_error *err)
+static tally_status read_members(struct request *request, const struct tl_args *args,
+                                 struct tally_error *err)
 {
     struct tally_erase_options *options = &request->options;
     for (size_t i = 0; i < args->given_count; i++) {
         const struct tl_given *given = &args->given[i];
-        if (strcmp(given->opt->name, "member") == 0) {
-            if (options->member_count == MEMBERS_MAX) {
-                return tl_fail(err, TALLY_EINVAL, "more than %u members", MEMBERS_MAX);
-            }
-            request->members[options->member_count++] = given->value;
-        } else if (strcmp(given->opt->name, "range") == 0) {
-            if (options->selection.range_count == RANGES_MAX) {
-                return tl_fail(err, TALLY_EINVAL, "more than %u ranges", RANGES_MAX);
-            }
-            TL_TRY(
-                read_range(&request->ranges[options->selection.range_count++], given->value, err));
+        if (strcmp(given->opt->name, "member") != 0) {
+            continue;
         }
+        if (options->member_count == MEMBERS_MAX) {
+            return tl_fail(err, TALLY_EINVAL, "more than %u members", MEMBERS_MAX);
+        }
+        request->members[options->member_count++] = given->value;
     }
     options->members = request->members;
-    options->selection.ranges = request->ranges;
     return TALLY_OK;
 }
 
@@ -107,30 +76,22 @@ static tally_status read_request(struct request *request, const struct tl_args *
 {
     struct tally_erase_options *options = &request->options;
     *options = (struct tally_erase_options)TALLY_ERASE_OPTIONS_INIT;
-    request->query = (struct tally_query)TALLY_QUERY_INIT;
-    TL_TRY(read_lists(request, args, err));
-    TL_TRY(tl_query_args_read(&request->filters, args, err));
+    request->act = tl_alloc_array(1, sizeof(*request->act));
+    if (request->act == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    TL_TRY(read_members(request, args, err));
+    TL_TRY(tl_act_args_read(request->act, args, err));
     options->subject = tl_args_value(args, "subject");
     options->progress = show_progress;
     options->ctx = request;
     /* An id alone also finds the record whose content is gone. */
-    if (request->filters.count == 1 && tl_args_has(args, "id") && options->subject == NULL &&
-        options->selection.range_count == 0) {
+    if (request->act->filters.count == 1 && tl_args_has(args, "id") && options->subject == NULL &&
+        request->act->range_count == 0) {
         options->id = tl_args_value(args, "id");
-    } else if (request->filters.count > 0) {
-        request->query.conditions = request->filters.conditions;
-        request->query.condition_count = request->filters.count;
-        options->selection.query = &request->query;
+    } else {
+        options->selection = tl_act_args_selection(request->act);
     }
-    const char *approval = tl_args_value(args, "approval");
-    size_t len = 0;
-    if (approval != NULL) {
-        TL_TRY(tl_file_read(approval, APPROVAL_BYTES_MAX, &request->approval, &len, err));
-    }
-    request->actor = (struct tally_actor){ .by = tl_args_value(args, "by"),
-                                           .reason = tl_args_value(args, "reason"),
-                                           .ticket = tl_args_value(args, "ticket"),
-                                           .approval = request->approval };
     return TALLY_OK;
 }
 
@@ -170,9 +131,9 @@ static tally_status print_json(struct tally_ledger *ledger, const struct request
     } else {
         tl_js_time(&js, "sealed_at", at_us);
     }
-    tl_js_text(&js, "by", request->actor.by);
-    tl_js_text(&js, "reason", request->actor.reason);
-    tl_js_text(&js, "ticket", request->actor.ticket);
+    tl_js_text(&js, "by", request->act->actor.by);
+    tl_js_text(&js, "reason", request->act->actor.reason);
+    tl_js_text(&js, "ticket", request->act->actor.ticket);
     tl_js_open(&js, "pointers", '[');
     for (size_t i = 0; i < request->options.member_count; i++) {
         tl_js_text(&js, NULL, request->members[i]);
@@ -223,9 +184,9 @@ static void print_text(struct tally_ledger *ledger, const struct request *reques
     printf("%-12s%" PRIu64 ", kept as they are\n", "on hold", erased->held);
     printf("%-12s%" PRIu64 ", nothing left to erase\n", "gone", erased->gone);
     print_sealed(ledger, erased);
-    print_line("by", request->actor.by);
-    print_line("basis", request->actor.reason);
-    print_line("ticket", request->actor.ticket);
+    print_line("by", request->act->actor.by);
+    print_line("basis", request->act->actor.reason);
+    print_line("ticket", request->act->actor.ticket);
     printf("\nNot reached:\n");
     for (size_t i = 0; i < TL_ARRAY_LEN(not_reached); i++) {
         printf("- %s\n", not_reached[i]);
@@ -245,27 +206,6 @@ static enum tl_exit print(struct tally_ledger *ledger, const struct request *req
     return TL_EXIT_OK;
 }
 
-/* Somebody else has to sign first: hands out what. */
-static enum tl_exit hand_out(const struct tl_cli *cli, const struct tl_args *args, const char *text,
-                             const struct tally_error *why)
-{
-    const char *path = tl_args_value(args, "request");
-    struct tally_error err = TALLY_ERROR_INIT;
-    if (path != NULL && tl_io_replace_file(path, text, strlen(text), 0600, &err) != TALLY_OK) {
-        return tl_cli_fail(cli, &err);
-    }
-    enum tl_exit exit_status = tl_cli_fail(cli, why);
-    if (path == NULL) {
-        tl_cli_note(cli, "'--request FILE' writes down what has to be signed");
-    } else {
-        tl_cli_note(cli,
-                    "the request is in '%s': 'tally approve --key KEY --output APPROVAL %s' signs "
-                    "it; then repeat this command with '--approval APPROVAL'",
-                    path, path);
-    }
-    return exit_status;
-}
-
 /* Shows what would go, and asks. */
 static enum tl_exit preview(const struct tl_cli *cli, const struct tl_args *args,
                             struct tally_ledger *ledger, struct request *request)
@@ -277,7 +217,7 @@ static enum tl_exit preview(const struct tl_cli *cli, const struct tl_args *args
     struct tally_erased erased = { .seq = TALLY_SEQ_NONE };
     request->options.dry_run = 1;
     tally_status status =
-        tally_erase(ledger, &request->options, &request->actor, &erased, NULL, &err);
+        tally_erase(ledger, &request->options, &request->act->actor, &erased, NULL, &err);
     request->options.dry_run = 0;
     if (status != TALLY_OK) {
         return tl_cli_fail(cli, &err);
@@ -297,10 +237,10 @@ static enum tl_exit erase(const struct tl_cli *cli, const struct tl_args *args,
     TL_CLEANUP(tl_public_freep) char *text = NULL;
     tl_stop_install();
     tally_status status =
-        tally_erase(ledger, &request->options, &request->actor, &erased, &text, &err);
+        tally_erase(ledger, &request->options, &request->act->actor, &erased, &text, &err);
     tl_progress_end(&request->progress);
     if (text != NULL) {
-        return hand_out(cli, args, text, &err);
+        return tl_act_fail(cli, args, text, &err);
     }
     if (status != TALLY_OK && erased.acts == 0) {
         return tl_cli_fail(cli, &err);
@@ -322,7 +262,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         return tl_cli_fail(cli, &err);
     }
     bool dry = tl_args_has(args, "dry-run");
-    if (!dry && (request->actor.by == NULL || request->actor.reason == NULL)) {
+    if (!dry && (request->act->actor.by == NULL || request->act->actor.reason == NULL)) {
         return tl_cli_usage(cli, "an erasure needs '--reason TEXT' and '--by WHO'");
     }
     TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
