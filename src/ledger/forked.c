@@ -62,6 +62,8 @@ static void in_child(void *ctx) TL_NO_ANALYSIS
     ledger->readers.base = NULL;
     ledger->readers.count = 0;
     tl_losses_forget(&ledger->losses);
+    /* Nobody here looks at the disk again: a level kept from the parent would refuse events for ever. */
+    tl_counter_set(&ledger->disk.level, TL_DISK_ROOM);
 }
 
 void tl_ledger_watch_forks(struct tally_ledger *ledger)
