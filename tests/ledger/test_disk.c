@@ -5,6 +5,7 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -138,12 +139,35 @@ static void drops_by_class_declares_it_and_resumes(void **state)
     (void)site_verify(&site);
 }
 
+/* Nobody looks at the disk in the child: it finds out by writing. */
+static void a_forked_child_does_not_keep_the_level_of_its_parent(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    struct tally_logger *logger = NULL;
+    check_ok(tally_logger_open(&logger, ledger, NULL, NULL));
+    atomic_store(&free_bytes, 10 * MIB);
+    await(logger, TALLY_DELIVERY_DURABLE, TALLY_EIO);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        _exit(put(logger, TALLY_DELIVERY_DURABLE) == TALLY_OK ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    tally_logger_close(logger, 10000, NULL);
+    tally_close(ledger);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(goes_down_at_each_bound_and_up_with_room_to_spare),
         cmocka_unit_test(keeps_a_small_part_of_a_small_disk),
         cmocka_unit_test_setup_teardown(drops_by_class_declares_it_and_resumes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_forked_child_does_not_keep_the_level_of_its_parent,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
