@@ -3,7 +3,8 @@
  *
  * Each thread logs EVENTS events, in ways that differ from thread to thread, while others read how
  * the logger does. At the end each event is in the ledger once, and in the order in which its thread
- * logged them; none is declared as lost. With "step" the wall clock of each process steps an hour
+ * logged them, which holds within a segment of the spool: those here take all that a process logs.
+ * None is declared as lost. With "step" the wall clock of each process steps an hour
  * back and forth meanwhile. One line of JSON says what was done. Meant for ThreadSanitizer.
  */
 #include <pthread.h>
@@ -20,6 +21,9 @@
 #define STEP_US  3000u
 #define CLOSE_MS 30000u
 #define LIFE_S   240u
+
+#define SEGMENT_BYTES  "32MiB"
+#define SEGMENT_EVENTS (((uint64_t)32 << 20) / 1024) /* so many fit */
 
 static const char kinds[] = "qqbqsqqr";
 
@@ -149,7 +153,9 @@ int main(int argc, char **argv)
     uint64_t events = rig_number("LOG_EVENTS", argv[3]);
     bool steps = argc > 4;
     rig.logs = true;
-    if (processes * threads > ORACLE_SLOTS || !rig_set_up(&rig, "threads") || !rig_make(&rig)) {
+    rig.segment_bytes = SEGMENT_BYTES;
+    if (processes * threads > ORACLE_SLOTS || threads * events > SEGMENT_EVENTS ||
+        !rig_set_up(&rig, "threads") || !rig_make(&rig)) {
         return 70;
     }
     if (steps) {

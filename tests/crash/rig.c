@@ -17,10 +17,14 @@
 #define FLUSH_MS   10000u
 #define LOG_MS     20000u
 
-static const struct tally_setting settings[] = {
-    { "epoch.seconds", "60", "test" },
-    { "spool.segment_bytes", "65536", "test" },
-};
+#define SETTINGS 2u
+
+static void put_settings(const struct rig *rig, struct tally_setting settings[SETTINGS])
+{
+    const char *bytes = rig->segment_bytes == NULL ? "65536" : rig->segment_bytes;
+    settings[0] = (struct tally_setting){ "epoch.seconds", "60", "test" };
+    settings[1] = (struct tally_setting){ "spool.segment_bytes", bytes, "test" };
+}
 
 bool rig_complain(const char *what, const char *why)
 {
@@ -97,8 +101,10 @@ bool rig_make(struct rig *rig)
     (void)nftw(rig->ledger, remove_entry, 8, FTW_DEPTH | FTW_PHYS); /* need not be there */
     memset(rig->oracle, 0, sizeof(*rig->oracle));
     options.uri = rig->ledger;
+    struct tally_setting settings[SETTINGS];
+    put_settings(rig, settings);
     options.settings = settings;
-    options.setting_count = TL_ARRAY_LEN(settings);
+    options.setting_count = SETTINGS;
     if (tally_init(&options, "test.example/crash", &made, &error) != TALLY_OK) {
         return rig_complain("init", error.message);
     }
@@ -114,8 +120,10 @@ bool rig_open(const struct rig *rig, struct tally_ledger **ledger_out,
     struct tally_options options = TALLY_OPTIONS_INIT;
     struct tally_error error = TALLY_ERROR_INIT;
     options.uri = rig->ledger;
+    struct tally_setting settings[SETTINGS];
+    put_settings(rig, settings);
     options.settings = settings;
-    options.setting_count = TL_ARRAY_LEN(settings);
+    options.setting_count = SETTINGS;
     options.writable = 1;
     options.unattended = 1;
     if (tally_open(ledger_out, &options, &error) != TALLY_OK) {

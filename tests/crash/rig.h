@@ -21,9 +21,10 @@ struct rig {
     char mac_key[RIG_PATH_SIZE + 16];
     char oracle_path[RIG_PATH_SIZE];
     struct oracle *oracle;
-    bool logs;         /* else its writers append, and the events of a slot lie in their order */
-    bool may_be_torn;  /* the machine failed, not just the process: segments may be damaged */
-    uint64_t gaps_max; /* so many events may be declared as lost, at most */
+    bool logs;        /* else its writers append, and the events of a slot lie in their order */
+    bool may_be_torn; /* the machine failed, not just the process: segments may be damaged */
+    const char *segment_bytes; /* of the spool; NULL: the least there is */
+    uint64_t gaps_max;         /* so many events may be declared as lost, at most */
 };
 
 /* What a check found. */
@@ -49,7 +50,7 @@ bool rig_set_up(struct rig *rig, const char *name);
 /* Removes it, but keeps the ledger of a run that failed. */
 void rig_tear_down(const struct rig *rig, bool good);
 
-/* A new ledger in the place of the old one, and nothing promised. Segments and epochs are small. */
+/* A new ledger in the place of the old one, and nothing promised. Epochs are short. */
 bool rig_make(struct rig *rig);
 
 /* Opens it for writing, unattended, with a logger. The logger may be NULL for none. */
