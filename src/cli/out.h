@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "codec/js.h"
 
 /*
  * Appends `text` with everything a terminal might act upon made visible: control characters (C0,
@@ -75,36 +76,8 @@ void tl_table_time(struct tl_table *table, int64_t us); /* microseconds since 19
  * TALLY_ENOMEM if a cell found no memory */
 tally_status tl_table_print(struct tl_table *table, struct tally_error *err);
 
-/* JSON that is put together member by member. Confined to one thread. */
-struct tl_js {
-    struct tl_buf buf;
-    bool comma; /* the next member needs one before it */
-};
-
-void tl_js_init(struct tl_js *js);
-void tl_js_release(struct tl_js *js);
-
-/* `key` is NULL in arrays and for the outermost value. */
-void tl_js_open(struct tl_js *js, const char *key, char bracket);
-void tl_js_close(struct tl_js *js, char bracket);
-void tl_js_str(struct tl_js *js, const char *key, struct tl_str value); /* absent: null */
-void tl_js_text(struct tl_js *js, const char *key, const char *value);  /* NULL: null */
-void tl_js_u64(struct tl_js *js, const char *key, uint64_t value);
-void tl_js_bool(struct tl_js *js, const char *key, bool value);
-void tl_js_null(struct tl_js *js, const char *key);
-void tl_js_raw(struct tl_js *js, const char *key, struct tl_str json);      /* JSON as it is */
-void tl_js_member(struct tl_js *js, struct tl_str key, struct tl_str json); /* the same */
-void tl_js_time(struct tl_js *js, const char *key, int64_t us);
-void tl_js_hex(struct tl_js *js, const char *key, const uint8_t *bytes, size_t len);
-
 /* Prints what there is and a newline to `to`, and empties it. TALLY_ENOMEM */
 tally_status tl_js_print(struct tl_js *js, FILE *to, struct tally_error *err);
-
-/*
- * Appends `text` as a JSON string, with U+FFFD for bytes that are no UTF-8: for names of files and
- * input that was refused.
- */
-void tl_json_lossy(struct tl_buf *out, struct tl_str text);
 
 /* A line on stderr that is written over, with share, rate and remaining time; nothing if stderr is
  * no terminal. Zeroed to begin with. */

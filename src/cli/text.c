@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "cli/out.h"
-#include "codec/json.h"
 #include "codec/utf8.h"
 
 /* The character at the start of `text`, which takes `len` valid bytes. */
@@ -101,24 +100,4 @@ void tl_print_text(FILE *to, struct tl_str text)
     tl_buf_init(&buf, SIZE_MAX / 8);
     tl_text_escape(&buf, text);
     (void)fwrite(buf.data, 1, buf.len, to); /* main() looks at ferror() */
-}
-
-void tl_json_lossy(struct tl_buf *out, struct tl_str text)
-{
-    TL_CLEANUP(tl_buf_release) struct tl_buf valid = { 0 };
-    tl_buf_init(&valid, SIZE_MAX / 8);
-    for (size_t at = 0; at < text.len;) {
-        size_t len = tl_utf8_valid_len(text.text + at, text.len - at);
-        tl_buf_add(&valid, text.text + at, len);
-        at += len;
-        if (at < text.len) {
-            tl_buf_add_text(&valid, "\xEF\xBF\xBD");
-            at++;
-        }
-    }
-    if (tl_buf_status(&valid) != TALLY_OK) {
-        out->status = tl_buf_status(&valid);
-        return;
-    }
-    tl_json_write_string(out, (struct tl_str){ valid.len == 0 ? "" : valid.data, valid.len });
 }

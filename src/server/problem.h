@@ -1,0 +1,40 @@
+/* server/problem.h - failures as problem documents (RFC 9457), with stable codes. */
+#ifndef TL_SERVER_PROBLEM_H
+#define TL_SERVER_PROBLEM_H
+
+#include "server/request.h"
+
+/* What a code means. Static. */
+struct tl_problem {
+    const char *code;
+    unsigned status;
+    const char *title;
+    const char *advice; /* for /problems/{code} */
+};
+
+extern const struct tl_problem tl_problems[];
+extern const size_t tl_problem_count;
+
+/* NULL if there is none. */
+const struct tl_problem *tl_problem_find(const char *code);
+
+/* Makes the reply a problem. `code` is one of tl_problems. */
+void tl_reply_problem(struct tl_request *request, const char *code, const char *fmt, ...)
+    TL_PRINTF(3, 4);
+
+/* The same for a failure of the library. */
+void tl_reply_error(struct tl_request *request, const struct tally_error *err);
+
+/* One of several things that are wrong with a body. */
+struct tl_problem_item {
+    size_t index;
+    struct tally_error err;
+};
+void tl_reply_problem_items(struct tl_request *request, const char *code,
+                            const struct tl_problem_item *items, size_t count, size_t total,
+                            const char *detail);
+
+/* The code of a failure. */
+const char *tl_problem_code(const struct tally_error *err);
+
+#endif /* TL_SERVER_PROBLEM_H */

@@ -1,0 +1,73 @@
+/*
+ * server/server.h - a ledger behind HTTP: docs/http-api.md.
+ *
+ * The only header of this folder that others include.
+ */
+#ifndef TL_SERVER_SERVER_H
+#define TL_SERVER_SERVER_H
+
+#include <tally/tally.h>
+
+#include "base/base.h"
+
+/* Borrowed until the server has stopped, the ledger included. */
+struct tl_server_options {
+    struct tally_ledger *ledger;          /* open for writing */
+    const struct tally_options *location; /* what it was opened with */
+    const char *const *listen;            /* "127.0.0.1:8080", "[::1]:0", "unix:/run/tally.sock" */
+    size_t listen_count;
+    const int *sockets; /* listening already, from the service manager */
+    size_t socket_count;
+    const char *tls_cert_path; /* PEM, chain included; NULL: plain HTTP, on loopback alone */
+    const char *tls_key_path;
+    const char *token_path;                    /* the file of tokens; made when the first one is */
+    bool allows_plain;                         /* plain HTTP beyond loopback: a proxy does TLS */
+    void (*log)(void *ctx, const char *line); /* a line about what happened; any thread; never NULL */
+    void *log_ctx;
+};
+
+struct tl_server;
+
+/*
+ * Listens, and answers until tl_server_stop().
+ * Errors: TALLY_EINVAL an address or a file is wrong; TALLY_EIO it cannot listen; TALLY_ENOMEM
+ */
+tally_status tl_server_start(struct tl_server **server_out, const struct tl_server_options *options,
+                             struct tally_error *err);
+
+/* Refuses new requests, finishes those that were accepted, and frees everything. NULL is allowed. */
+void tl_server_stop(struct tl_server *server);
+
+/* Reads certificate, key and tokens again. The old ones stay if the new ones are wrong. */
+tally_status tl_server_reload(struct tl_server *server, struct tally_error *err);
+
+/* Where it listens, "http://127.0.0.1:8080"; NULL beyond the last. */
+const char *tl_server_address(const struct tl_server *server, size_t index);
+
+/* Who may what; one name for each, the same everywhere. */
+enum tl_role { TL_ROLE_WRITER = 1, TL_ROLE_READER, TL_ROLE_AUDITOR, TL_ROLE_ADMIN };
+
+#define TL_TOKEN_TEXT_SIZE 64u
+#define TL_TOKEN_ID_SIZE   9u
+
+/* What a token is made from. Borrowed. */
+struct tl_token_request {
+    const char *name; /* 1 to 100 bytes: whose it is */
+    enum tl_role role;
+    const char *const *tenants;
+    size_t tenant_count; /* 0: all */
+    int64_t expires_us;  /* 0: never */
+};
+
+/*
+ * Adds a token to the file at `path`, which is made if it is not there, and gives its text, which is
+ * kept nowhere. Wipe it. Errors: TALLY_EINVAL; TALLY_ECORRUPT the file; TALLY_EIO, ENOMEM
+ */
+tally_status tl_token_create(const char *path, const struct tl_token_request *request,
+                             char text_out[TL_TOKEN_TEXT_SIZE], char id_out[TL_TOKEN_ID_SIZE],
+                             struct tally_error *err);
+
+/* Whether the file has a token of the role admin that is in force. Errors as above. */
+tally_status tl_token_has_admin(const char *path, bool *has_out, struct tally_error *err);
+
+#endif /* TL_SERVER_SERVER_H */

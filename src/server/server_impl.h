@@ -1,0 +1,191 @@
+/*
+ * server/server_impl.h - what the files of the server share.
+ *
+ *   http_mhd.c    the adapter: connections, framing, bodies; the only one that knows libmicrohttpd
+ *   server.c      start, stop, the threads that work
+ *   routes.c      the table of paths, and who may call them
+ *   ingest.c      the thread that appends what was posted, many requests at a time
+ *   tail.c        the thread that feeds those who follow
+ *   jobs.c        long work
+ *   api_*.c       handlers
+ *
+ * A request is handed from the thread of its connection to one that works, and back: it has one
+ * owner at a time.
+ */
+#ifndef TL_SERVER_SERVER_IMPL_H
+#define TL_SERVER_SERVER_IMPL_H
+
+#include <stdatomic.h>
+
+#include "base/thread.h"
+#include "server/problem.h"
+#include "server/request.h"
+
+enum tl_lane {
+    TL_LANE_WORK = 0, /* on a thread that may wait for the ledger */
+    TL_LANE_INLINE,   /* at once: it neither waits nor works */
+    TL_LANE_INGEST,   /* on the thread that appends */
+};
+
+/* Immutable. */
+struct tl_route {
+    const char *method;
+    const char *path;   /* "/v1/events/{id}" */
+    enum tl_role least; /* 0: anybody */
+    bool is_whole;      /* about the ledger as a whole: not for tokens with tenants */
+    enum tl_lane lane;
+    const char *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
+    size_t body_max;
+    const char *params; /* names, each between commas: ",limit,cursor,"; "" for none; "*" filters too */
+    void (*handle)(struct tl_request *request);
+    const char *summary;
+};
+
+extern const struct tl_route tl_routes[];
+extern const size_t tl_route_count;
+
+/* Finds the route, and sets request->route and args. A problem is the reply if there is none. */
+bool tl_route_find(struct tl_request *request);
+/* Whether the role of `who` allows it; else a problem is the reply. */
+bool tl_route_allows(struct tl_request *request);
+
+struct tl_counters {
+    _Atomic uint64_t requests, refused, failed, events, duplicates, conflicts;
+    _Atomic uint64_t by_status[6];
+    _Atomic uint64_t latency[24]; /* replies that took less than 2^n microseconds */
+    _Atomic uint64_t latency_sum_us;
+};
+
+struct tl_queue {
+    struct tl_mutex mu;
+    struct tl_cond filled;
+    struct tl_request *first, **last;
+    size_t count;
+    bool is_closed;
+};
+
+#define TL_WORKERS 4u
+
+struct tl_http;
+struct tl_jobs;
+struct tl_tail;
+struct tl_ingest;
+
+struct tl_server {
+    struct tl_server_options options;
+    struct tally_ledger *ledger;
+    char origin[208];
+    struct tl_tokens *tokens;
+    struct tl_http *http;
+    struct tl_jobs *jobs;
+    struct tl_tail *tail;
+    struct tl_ingest *ingest;
+    struct tl_queue work;
+    pthread_t workers[TL_WORKERS];
+    size_t worker_count;
+    struct tl_counters counters;
+    atomic_bool is_stopping;
+    int64_t started_us;
+};
+
+tally_status tl_queue_init(struct tl_queue *queue);
+void tl_queue_release(struct tl_queue *queue);
+void tl_queue_put(struct tl_queue *queue, struct tl_request *request);
+/* Waits; NULL when it was closed and is empty. */
+struct tl_request *tl_queue_take(struct tl_queue *queue);
+/* All that is there, as a list; waits for one. */
+struct tl_request *tl_queue_take_all(struct tl_queue *queue);
+void tl_queue_close(struct tl_queue *queue);
+
+void tl_server_log(const struct tl_server *server, const char *fmt, ...) TL_PRINTF(2, 3);
+
+/* server.c: a request is there as a whole, allowed, and its connection waits. */
+void tl_server_dispatch(struct tl_request *request);
+/* Its reply is filled in: counts it and wakes the connection. */
+void tl_server_answer(struct tl_request *request);
+/* Records what a request is about to do, or was refused, as an act. False, with a problem as reply,
+ * if that cannot be done: what cannot be recorded is not done. */
+bool tl_server_record(struct tl_request *request, const char *action);
+
+/* http_mhd.c */
+tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
+                           struct tally_error *err);
+void tl_http_refuse_new(struct tl_http *http);
+void tl_http_stop(struct tl_http *http);
+void tl_http_resume(struct tl_request *request);
+const char *tl_http_address(const struct tl_http *http, size_t index);
+tally_status tl_http_reload(struct tl_http *http, struct tally_error *err);
+uint64_t tl_http_connections(const struct tl_http *http);
+
+/* ingest.c */
+tally_status tl_ingest_start(struct tl_ingest **ingest_out, struct tl_server *server,
+                             struct tally_error *err);
+void tl_ingest_stop(struct tl_ingest *ingest);
+void tl_ingest_put(struct tl_ingest *ingest, struct tl_request *request);
+
+/* tail.c */
+tally_status tl_tail_start(struct tl_tail **tail_out, struct tl_server *server,
+                           struct tally_error *err);
+void tl_tail_stop(struct tl_tail *tail);
+void tl_api_tail(struct tl_request *request);
+
+/* jobs.c */
+tally_status tl_jobs_start(struct tl_jobs **jobs_out, struct tl_server *server,
+                           struct tally_error *err);
+void tl_jobs_stop(struct tl_jobs *jobs);
+uint64_t tl_jobs_running(struct tl_jobs *jobs);
+void tl_api_jobs(struct tl_request *request);
+void tl_api_job(struct tl_request *request);
+void tl_api_job_cancel(struct tl_request *request);
+void tl_api_verify(struct tl_request *request);
+void tl_api_verify_last(struct tl_request *request);
+void tl_api_purge(struct tl_request *request);
+void tl_api_erase(struct tl_request *request);
+
+/* api_read.c */
+void tl_api_find(struct tl_request *request);
+void tl_api_get(struct tl_request *request);
+void tl_api_record(struct tl_request *request);
+void tl_api_count(struct tl_request *request);
+void tl_api_stats(struct tl_request *request);
+void tl_api_export(struct tl_request *request);
+void tl_api_proof_id(struct tl_request *request);
+void tl_api_proof_seq(struct tl_request *request);
+void tl_api_checkpoint(struct tl_request *request);
+void tl_api_consistency(struct tl_request *request);
+void tl_api_trust(struct tl_request *request);
+
+/* The conditions of a request's parameters, with those of its tenants. In the arena; NULL: the reply
+ * is a problem. `from` an object {field: value or values} if it is not NULL, else the parameters. */
+bool tl_api_conditions(struct tl_request *request, const struct tl_json *from,
+                       struct tally_query *query_out);
+
+/* api_life.c */
+void tl_api_retention(struct tl_request *request);
+void tl_api_retention_test(struct tl_request *request);
+void tl_api_holds(struct tl_request *request);
+void tl_api_hold_add(struct tl_request *request);
+void tl_api_hold_release(struct tl_request *request);
+/* An actor from the members reason, ticket and approval of a body. */
+bool tl_api_actor(struct tl_request *request, const struct tl_json *body,
+                  struct tally_actor *actor_out);
+/* The reply if an act failed: `act` what must be signed, if anything; freed. */
+void tl_api_act_failed(struct tl_request *request, char *act, const struct tally_error *err);
+
+/* api_admin.c */
+void tl_api_tokens(struct tl_request *request);
+void tl_api_token_add(struct tl_request *request);
+void tl_api_token_revoke(struct tl_request *request);
+void tl_api_whoami(struct tl_request *request);
+void tl_api_status(struct tl_request *request);
+void tl_api_schedules(struct tl_request *request);
+void tl_api_keys(struct tl_request *request);
+void tl_api_healthz(struct tl_request *request);
+void tl_api_readyz(struct tl_request *request);
+void tl_api_version(struct tl_request *request);
+void tl_api_metrics(struct tl_request *request);
+void tl_api_problem(struct tl_request *request);
+void tl_api_openapi(struct tl_request *request);
+void tl_api_ui(struct tl_request *request);
+
+#endif /* TL_SERVER_SERVER_IMPL_H */
