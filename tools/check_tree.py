@@ -29,9 +29,10 @@ MAY_INCLUDE = {
     "retain": "base crypto codec model tree evidence store",
     "project": "base crypto codec model tree evidence store",
     "ledger": "base crypto codec model tree evidence spool schedule store verify bundle retain project",
-    "server": "base crypto codec",  # anything about ledgers through <tally/...> alone
+    "show": "base codec",
+    "server": "base crypto codec show",  # anything about ledgers through <tally/...> alone
     # Likewise; lexigram_rows.h knows nothing of ledgers, and has to live where sqlite3.h may be used.
-    "cli": "base codec server/server.h store/lexigram_rows.h",
+    "cli": "base codec show server/server.h store/lexigram_rows.h",
 }
 
 # These folders compute over bytes: time, randomness and files come in as arguments.

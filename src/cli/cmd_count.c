@@ -2,6 +2,7 @@
 
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "show/show.h"
 
 static const struct tl_opt opts[] = {
     { "exact", 0, NULL, "count to the end; otherwise counting stops at 10000" },
@@ -17,10 +18,7 @@ static tally_status print(const struct tl_cli *cli, uint64_t count, bool exact,
     }
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_u64(&js, "count", count);
-    tl_js_bool(&js, "exact", exact);
-    tl_js_close(&js, '}');
+    tl_show_count(&js, NULL, count, exact);
     return tl_js_print(&js, stdout, err);
 }
 

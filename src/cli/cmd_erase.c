@@ -7,6 +7,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "codec/time.h"
+#include "show/show.h"
 
 #define MEMBERS_MAX 64u
 
@@ -18,14 +19,6 @@ static const struct tl_opt opts[] = {
     TL_ACT_OPTS,
     { "yes", 0, NULL, "do not ask" },
     { 0 },
-};
-
-/* What an erasure does not reach. */
-static const char *const not_reached[] = {
-    "exports, backups and archives that were made before",
-    "copies of the events that others keep, also where they came from",
-    "blocks that the disk itself has put aside (worn flash cells, snapshots)",
-    "segments of the spool that another process still writes to, for spool.segment_age_s",
 };
 
 /* A command line that was read, and what it asks for. */
@@ -95,56 +88,13 @@ static tally_status read_request(struct request *request, const struct tl_args *
     return TALLY_OK;
 }
 
-/* When the first leaf was sealed; 0 if nothing was. */
-static int64_t sealed_at(struct tally_ledger *ledger, const struct tally_erased *erased)
-{
-    TL_CLEANUP(tl_page_freep) struct tally_page *page = NULL;
-    if (erased->seq == TALLY_SEQ_NONE ||
-        tally_get_by_seq(ledger, erased->seq, &page, NULL) != TALLY_OK || page->count == 0) {
-        return 0;
-    }
-    return page->items[0].recorded_us;
-}
-
 static tally_status print_json(struct tally_ledger *ledger, const struct request *request,
                                const struct tally_erased *erased, struct tally_error *err)
 {
-    int64_t at_us = sealed_at(ledger, erased);
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_bool(&js, "dry_run", request->options.dry_run != 0);
-    tl_js_u64(&js, "matched", erased->matched);
-    tl_js_u64(&js, "held", erased->held);
-    tl_js_u64(&js, "gone", erased->gone);
-    tl_js_u64(&js, "erased", erased->erased);
-    tl_js_u64(&js, "members", erased->members);
-    tl_js_u64(&js, "bytes", erased->bytes);
-    tl_js_u64(&js, "acts", erased->acts);
-    if (erased->seq == TALLY_SEQ_NONE) {
-        tl_js_null(&js, "seq");
-    } else {
-        tl_js_u64(&js, "seq", erased->seq);
-    }
-    if (at_us == 0) {
-        tl_js_null(&js, "sealed_at");
-    } else {
-        tl_js_time(&js, "sealed_at", at_us);
-    }
-    tl_js_text(&js, "by", request->act->actor.by);
-    tl_js_text(&js, "reason", request->act->actor.reason);
-    tl_js_text(&js, "ticket", request->act->actor.ticket);
-    tl_js_open(&js, "pointers", '[');
-    for (size_t i = 0; i < request->options.member_count; i++) {
-        tl_js_text(&js, NULL, request->members[i]);
-    }
-    tl_js_close(&js, ']');
-    tl_js_open(&js, "not_reached", '[');
-    for (size_t i = 0; i < TL_ARRAY_LEN(not_reached); i++) {
-        tl_js_text(&js, NULL, not_reached[i]);
-    }
-    tl_js_close(&js, ']');
-    tl_js_close(&js, '}');
+    tl_show_erased(&js, NULL, &request->options, &request->act->actor, erased,
+                   tl_erased_at(ledger, erased));
     return tl_js_print(&js, stdout, err);
 }
 
@@ -163,7 +113,7 @@ static void print_sealed(struct tally_ledger *ledger, const struct tally_erased 
     if (erased->seq == TALLY_SEQ_NONE) {
         return;
     }
-    (void)tl_time_format(text, sealed_at(ledger, erased)); /* the length is that of the text */
+    (void)tl_time_format(text, tl_erased_at(ledger, erased)); /* the length is that of the text */
     printf("%-12s%s, record %" PRIu64, "sealed", text, erased->seq);
     if (erased->acts > 1) {
         printf(" and %" PRIu64 " more", erased->acts - 1);
@@ -188,8 +138,8 @@ static void print_text(struct tally_ledger *ledger, const struct request *reques
     print_line("basis", request->act->actor.reason);
     print_line("ticket", request->act->actor.ticket);
     printf("\nNot reached:\n");
-    for (size_t i = 0; i < TL_ARRAY_LEN(not_reached); i++) {
-        printf("- %s\n", not_reached[i]);
+    for (size_t i = 0; tl_erase_not_reached[i] != NULL; i++) {
+        printf("- %s\n", tl_erase_not_reached[i]);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "codec/time.h"
+#include "show/show.h"
 
 static const struct tl_opt opts[] = {
     TL_ACT_RANGE_OPT,
@@ -37,17 +38,7 @@ static enum tl_exit print_held(const struct tl_cli *cli, const char *id, bool dr
     }
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_text(&js, "hold", id);
-    tl_js_bool(&js, "dry_run", dry);
-    tl_js_u64(&js, "records", held->records);
-    tl_js_u64(&js, "ranges", held->ranges);
-    if (held->seq == TALLY_SEQ_NONE) {
-        tl_js_null(&js, "seq");
-    } else {
-        tl_js_u64(&js, "seq", held->seq);
-    }
-    tl_js_close(&js, '}');
+    tl_show_held(&js, NULL, id, dry, held);
     return print_js(cli, &js);
 }
 
@@ -97,10 +88,7 @@ static enum tl_exit release(struct tl_cli *cli, const struct tl_args *args, stru
     }
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_text(&js, "hold", id);
-    tl_js_bool(&js, "released", true);
-    tl_js_close(&js, '}');
+    tl_show_released(&js, NULL, id);
     return print_js(cli, &js);
 }
 
@@ -108,43 +96,6 @@ struct list {
     struct tl_table table;
     struct tl_js js;
 };
-
-static void add_time(struct tl_js *js, const char *key, int64_t us)
-{
-    if (us == 0) {
-        tl_js_null(js, key);
-    } else {
-        tl_js_time(js, key, us);
-    }
-}
-
-static void add_json(struct tl_js *js, const struct tally_hold *hold)
-{
-    tl_js_open(js, NULL, '{');
-    tl_js_text(js, "hold", hold->id);
-    tl_js_bool(js, "active", hold->is_active != 0);
-    tl_js_u64(js, "records", hold->records);
-    tl_js_text(js, "by", hold->by);
-    tl_js_text(js, "reason", hold->reason[0] == '\0' ? NULL : hold->reason);
-    tl_js_u64(js, "set_seq", hold->set_seq);
-    tl_js_time(js, "set_at", hold->set_us);
-    add_time(js, "expires_at", hold->expires_us);
-    if (hold->released_seq == TALLY_SEQ_NONE) {
-        tl_js_null(js, "released_seq");
-    } else {
-        tl_js_u64(js, "released_seq", hold->released_seq);
-    }
-    add_time(js, "released_at", hold->released_us);
-    tl_js_open(js, "ranges", '[');
-    for (size_t i = 0; i < hold->range_count; i++) {
-        tl_js_open(js, NULL, '[');
-        tl_js_u64(js, NULL, hold->ranges[i].first);
-        tl_js_u64(js, NULL, hold->ranges[i].last);
-        tl_js_close(js, ']');
-    }
-    tl_js_close(js, ']');
-    tl_js_close(js, '}');
-}
 
 static int add_hold(void *ctx, const struct tally_hold *hold)
 {
@@ -155,7 +106,7 @@ static int add_hold(void *ctx, const struct tally_hold *hold)
     if (hold->expires_us != 0) {
         (void)tl_time_format(expires, hold->expires_us);
     }
-    add_json(&list->js, hold);
+    tl_show_hold(&list->js, NULL, hold);
     tl_table_text(&list->table, hold->id);
     tl_table_text(&list->table, hold->is_active ? "active" : "released");
     tl_table_u64(&list->table, hold->records);

@@ -5,6 +5,7 @@
 #include "cli/ask.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "show/show.h"
 
 static const struct tl_opt opts[] = {
     { "by", 0, "WHO", "rotate: who asks for it; required" },
@@ -44,20 +45,7 @@ static int add_row(void *ctx, const struct tally_key *key)
 
 static int add_object(void *ctx, const struct tally_key *key)
 {
-    struct tl_js *js = &((struct listing *)ctx)->js;
-    tl_js_open(js, NULL, '{');
-    tl_js_text(js, "kind", key->kind);
-    tl_js_text(js, "key", key->vkey);
-    tl_js_u64(js, "epoch", key->epoch);
-    if (key->seq != TALLY_SEQ_NONE) {
-        tl_js_u64(js, "seq", key->seq);
-        tl_js_time(js, "since", key->since_us);
-    }
-    if (key->until_us != 0) {
-        tl_js_time(js, "until", key->until_us);
-    }
-    tl_js_bool(js, "secret_is_here", key->is_here != 0);
-    tl_js_close(js, '}');
+    tl_show_key(&((struct listing *)ctx)->js, NULL, key);
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "codec/time.h"
+#include "show/show.h"
 
 #define DAY_US INT64_C(86400000000)
 
@@ -78,30 +79,9 @@ static void day_text(char out[TL_TIME_SIZE], uint32_t day)
 
 static tally_status print_json(const struct purge *purge, struct tally_error *err)
 {
-    const struct tally_purged *purged = &purge->purged;
-    char cutoff[TL_TIME_SIZE];
-    day_text(cutoff, purged->cutoff_day);
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_bool(&js, "dry_run", purge->options.dry_run != 0);
-    tl_js_u64(&js, "evaluated", purged->evaluated);
-    tl_js_u64(&js, "due", purged->due);
-    tl_js_u64(&js, "held", purged->held);
-    tl_js_u64(&js, "purged", purged->purged);
-    tl_js_u64(&js, "remaining", purged->remaining);
-    tl_js_u64(&js, "bytes", purged->bytes);
-    tl_js_u64(&js, "freed", purged->freed);
-    tl_js_u64(&js, "ranges", purged->ranges);
-    tl_js_u64(&js, "cutoff_day", purged->cutoff_day);
-    tl_js_text(&js, "cutoff", cutoff);
-    if (purged->seq == TALLY_SEQ_NONE) {
-        tl_js_null(&js, "seq");
-    } else {
-        tl_js_u64(&js, "seq", purged->seq);
-    }
-    tl_js_text(&js, "archive", purged->archive[0] == '\0' ? NULL : purged->archive);
-    tl_js_close(&js, '}');
+    tl_show_purged(&js, NULL, purge->options.dry_run != 0, &purge->purged);
     return tl_js_print(&js, stdout, err);
 }
 

@@ -1,7 +1,9 @@
+#include <inttypes.h>
 #include <string.h>
 
 #include "cli/cmd.h"
 #include "cli/out.h"
+#include "show/show.h"
 
 #define SETTINGS_MAX 64u
 
@@ -104,16 +106,7 @@ static void add_rule(void *ctx, const struct tally_retention_rule *rule)
     struct listing *listing = ctx;
     char days[24];
     print_days(days, sizeof(days), rule->days);
-    tl_js_open(&listing->js, NULL, '{');
-    tl_js_text(&listing->js, "kind", rule->kind);
-    tl_js_text(&listing->js, "match", rule->match);
-    if (rule->days > 0) {
-        tl_js_u64(&listing->js, "days", (uint64_t)rule->days);
-    } else {
-        tl_js_null(&listing->js, "days");
-    }
-    tl_js_text(&listing->js, "origin", rule->origin);
-    tl_js_close(&listing->js, '}');
+    tl_show_rule(&listing->js, NULL, rule);
     tl_table_text(&listing->table, rule->kind);
     tl_table_text(&listing->table, rule->match);
     tl_table_text(&listing->table, days);
@@ -205,22 +198,20 @@ static enum tl_exit show(struct tl_cli *cli, const struct tl_args *args)
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
 
-/* What the rules would do, for people and programs. */
-static const struct {
-    const char *name;
-    size_t offset;
-    const char *words;
-} effects[] = {
-    { "records", offsetof(struct tally_retention_effect, records), "records have contents" },
-    { "longer", offsetof(struct tally_retention_effect, longer),
-      "would be kept for longer than was sealed: at once, nothing else is needed" },
-    { "shorter", offsetof(struct tally_retention_effect, shorter),
-      "are sealed for longer than these rules ask: they stay until then, unless they are purged "
-      "early, which a second person must sign ('tally purge --help')" },
-    { "due_now", offsetof(struct tally_retention_effect, due_now), "would be due today" },
-    { "due_30", offsetof(struct tally_retention_effect, due_30), "more within 30 days" },
-    { "held", offsetof(struct tally_retention_effect, held), "are on hold, and stay in any case" },
-};
+/* What the rules would do, for people. */
+static void print_effect(const struct tally_retention_effect *effect)
+{
+    printf("%" PRIu64 " records have contents\n", effect->records);
+    printf("%" PRIu64
+           " would be kept for longer than was sealed: at once, nothing else is needed\n",
+           effect->longer);
+    printf("%" PRIu64 " are sealed for longer than these rules ask: they stay until then, unless "
+           "they are purged early, which a second person must sign ('tally purge --help')\n",
+           effect->shorter);
+    printf("%" PRIu64 " would be due today\n", effect->due_now);
+    printf("%" PRIu64 " more within 30 days\n", effect->due_30);
+    printf("%" PRIu64 " are on hold, and stay in any case\n", effect->held);
+}
 
 static enum tl_exit test(struct tl_cli *cli, const struct wanted *wanted)
 {
@@ -236,20 +227,14 @@ static enum tl_exit test(struct tl_cli *cli, const struct wanted *wanted)
     if (status != TALLY_OK) {
         return tl_cli_fail(cli, &err);
     }
+    if (!is_json(cli)) {
+        print_effect(&effect);
+        return TL_EXIT_OK;
+    }
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    for (size_t i = 0; i < TL_ARRAY_LEN(effects); i++) {
-        uint64_t value = 0;
-        memcpy(&value, (const char *)&effect + effects[i].offset, sizeof(value));
-        tl_js_u64(&js, effects[i].name, value);
-        if (!is_json(cli)) {
-            printf("%llu %s\n", (unsigned long long)value, effects[i].words);
-        }
-    }
-    tl_js_close(&js, '}');
-    status = is_json(cli) ? tl_js_print(&js, stdout, &err) : TALLY_OK;
-    return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
+    tl_show_effect(&js, NULL, &effect);
+    return tl_js_print(&js, stdout, &err) == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
 
 static enum tl_exit set(struct tl_cli *cli, const struct tl_args *args, const struct wanted *wanted)

@@ -5,6 +5,7 @@
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "codec/time.h"
+#include "show/show.h"
 
 #define WAIT_MS 200
 
@@ -26,15 +27,6 @@ static bool is_json(const struct tl_cli *cli)
     return cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON;
 }
 
-static void add_time(struct tl_js *js, const char *name, int64_t us)
-{
-    if (us > 0) {
-        tl_js_time(js, name, us);
-    } else {
-        tl_js_null(js, name);
-    }
-}
-
 static void add_time_cell(struct tl_table *table, int64_t us)
 {
     char text[TL_TIME_SIZE] = "never";
@@ -47,24 +39,7 @@ static void add_time_cell(struct tl_table *table, int64_t us)
 static int add_job(void *ctx, const struct tally_job *job)
 {
     struct listing *listing = ctx;
-    struct tl_js *js = &listing->js;
-    bool verifies = strcmp(job->name, "verify") == 0;
-    tl_js_open(js, NULL, '{');
-    tl_js_text(js, "name", job->name);
-    tl_js_text(js, "when", job->when);
-    add_time(js, "last", job->last_us);
-    add_time(js, "next", job->next_us);
-    tl_js_u64(js, "took_ms", (uint64_t)job->took_us / 1000);
-    tl_js_text(js, "status", job->runs == 0 ? "" : tally_status_name(job->status));
-    tl_js_u64(js, "runs", job->runs);
-    tl_js_u64(js, "missed", job->missed);
-    tl_js_text(js, "detail", job->detail);
-    if (verifies) {
-        tl_js_text(js, "verdict", tally_verdict_name(job->verdict));
-        tl_js_u64(js, "verified_to", job->verified_to);
-        add_time(js, "full_pass", job->full_pass_us);
-    }
-    tl_js_close(js, '}');
+    tl_show_schedule(&listing->js, NULL, job);
     struct tl_table *table = &listing->table;
     tl_table_text(table, job->name);
     tl_table_text(table, job->when);

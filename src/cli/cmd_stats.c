@@ -2,7 +2,7 @@
 
 #include "cli/cmd.h"
 #include "cli/out.h"
-#include "codec/time.h"
+#include "show/show.h"
 
 static const struct tl_opt opts[] = {
     { "by", 0, "FIELD", "day, action (the default), actor_id, outcome, severity, ..." },
@@ -10,39 +10,12 @@ static const struct tl_opt opts[] = {
     { 0 },
 };
 
-/* "2026-03-14", or "" if the row belongs to no day. */
-static void format_day(char out[TL_TIME_SIZE], int64_t day_us)
-{
-    out[0] = '\0';
-    if (day_us != 0) {
-        (void)tl_time_format(out, day_us); /* "" if it has no text */
-        out[out[0] == '\0' ? 0 : sizeof("2026-03-14") - 1] = '\0';
-    }
-}
-
 static tally_status print_json(const struct tally_stats *stats, const char *by,
                                struct tally_error *err)
 {
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_text(&js, "by", by);
-    tl_js_u64(&js, "total", stats->total);
-    tl_js_u64(&js, "others", stats->others);
-    tl_js_open(&js, "rows", '[');
-    for (size_t i = 0; i < stats->count; i++) {
-        char day[TL_TIME_SIZE];
-        format_day(day, stats->rows[i].day_us);
-        tl_js_open(&js, NULL, '{');
-        if (day[0] != '\0') {
-            tl_js_text(&js, "day", day);
-        }
-        tl_js_text(&js, "key", stats->rows[i].key);
-        tl_js_u64(&js, "count", stats->rows[i].count);
-        tl_js_close(&js, '}');
-    }
-    tl_js_close(&js, ']');
-    tl_js_close(&js, '}');
+    tl_show_stats(&js, NULL, by, stats);
     return tl_js_print(&js, stdout, err);
 }
 
@@ -60,7 +33,7 @@ static tally_status print_table(const struct tl_cli *cli, const struct tally_sta
     tl_table_init(&table, cli, columns, count);
     for (size_t i = 0; i < stats->count; i++) {
         char day[TL_TIME_SIZE];
-        format_day(day, stats->rows[i].day_us);
+        tl_show_day(day, stats->rows[i].day_us);
         if (by_day || per_day) {
             tl_table_text(&table, day);
         }

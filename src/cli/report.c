@@ -5,31 +5,28 @@
 
 #include "cli/out.h"
 #include "codec/time.h"
+#include "show/show.h"
 
 /* Rows of findings that a person is shown; --json has them all. */
 #define FINDINGS_SHOWN 50u
 
-struct qualifier {
+static const struct {
     enum tally_qualifier bit;
-    const char *name;
     const char *meaning;
-};
-
-static const struct qualifier qualifiers[] = {
-    { TALLY_QUALIFIER_UNANCHORED, "unanchored",
+} qualifiers[] = {
+    { TALLY_QUALIFIER_UNANCHORED,
       "nothing remembered elsewhere was compared: the newest records could have been cut off, or "
       "the whole ledger replaced. Keep checkpoints elsewhere and give one with --against." },
-    { TALLY_QUALIFIER_MAC_UNCHECKED, "mac_unchecked",
+    { TALLY_QUALIFIER_MAC_UNCHECKED,
       "the MACs were not checked: give the secret of 'tally init' with --mac-key." },
-    { TALLY_QUALIFIER_CONTENT_PART, "content_part",
-      "only part of the contents was compared with the evidence." },
-    { TALLY_QUALIFIER_PURGED, "purged", "contents were purged, and that is on record." },
-    { TALLY_QUALIFIER_ERASED, "erased", "contents were erased, and that is on record." },
-    { TALLY_QUALIFIER_WITHHELD, "withheld", "contents are not here to be compared." },
-    { TALLY_QUALIFIER_GAPS, "gaps", "the ledger itself declares that events were lost." },
-    { TALLY_QUALIFIER_RESTORED, "restored", "the ledger was restored from a copy." },
-    { TALLY_QUALIFIER_VOLATILE, "volatile", "the ledger is in memory and ends with its process." },
-    { TALLY_QUALIFIER_INDEX_UNCHECKED, "index_unchecked",
+    { TALLY_QUALIFIER_CONTENT_PART, "only part of the contents was compared with the evidence." },
+    { TALLY_QUALIFIER_PURGED, "contents were purged, and that is on record." },
+    { TALLY_QUALIFIER_ERASED, "contents were erased, and that is on record." },
+    { TALLY_QUALIFIER_WITHHELD, "contents are not here to be compared." },
+    { TALLY_QUALIFIER_GAPS, "the ledger itself declares that events were lost." },
+    { TALLY_QUALIFIER_RESTORED, "the ledger was restored from a copy." },
+    { TALLY_QUALIFIER_VOLATILE, "the ledger is in memory and ends with its process." },
+    { TALLY_QUALIFIER_INDEX_UNCHECKED,
       "the search index was not compared, or not all of it: a search could leave records out." },
 };
 
@@ -149,68 +146,10 @@ tally_status tl_report_print(const struct tl_cli *cli, const struct tally_report
     return TALLY_OK;
 }
 
-static void add_findings(struct tl_js *js, const struct tally_report *report)
-{
-    tl_js_open(js, "findings", '[');
-    for (size_t i = 0; i < report->finding_count; i++) {
-        const struct tally_finding *finding = &report->findings[i];
-        tl_js_open(js, NULL, '{');
-        tl_js_text(js, "code", finding->code);
-        tl_js_text(js, "weight", tally_weight_name(finding->weight));
-        if (finding->has_seq) {
-            tl_js_u64(js, "seq", finding->seq);
-        }
-        if (finding->id[0] != '\0') {
-            tl_js_text(js, "id", finding->id);
-        }
-        tl_js_text(js, "what", finding->what);
-        if (finding->expected[0] != '\0' || finding->actual[0] != '\0') {
-            tl_js_text(js, "expected", finding->expected);
-            tl_js_text(js, "actual", finding->actual);
-        }
-        tl_js_close(js, '}');
-    }
-    tl_js_close(js, ']');
-}
-
 tally_status tl_report_print_json(const struct tally_report *report, struct tally_error *err)
 {
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     tl_js_init(&js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_text(&js, "verdict", tally_verdict_name(report->verdict));
-    tl_js_u64(&js, "checked", report->checked);
-    tl_js_u64(&js, "expected", report->expected);
-    tl_js_u64(&js, "skipped", report->skipped);
-    if (report->skipped > 0) {
-        tl_js_text(&js, "skipped_why", report->skipped_why);
-    }
-    add_findings(&js, report);
-    tl_js_open(&js, "qualifiers", '[');
-    for (size_t i = 0; i < TL_ARRAY_LEN(qualifiers); i++) {
-        if ((report->qualifiers & (uint32_t)qualifiers[i].bit) != 0) {
-            tl_js_text(&js, NULL, qualifiers[i].name);
-        }
-    }
-    tl_js_close(&js, ']');
-    if (report->size > 0) {
-        tl_js_open(&js, "checkpoint", '{');
-        tl_js_text(&js, "origin", report->origin);
-        tl_js_u64(&js, "size", report->size);
-        tl_js_time(&js, "time", report->sealed_s * 1000000);
-        tl_js_close(&js, '}');
-    } else {
-        tl_js_null(&js, "checkpoint");
-    }
-    tl_js_u64(&js, "leaves", report->leaves);
-    tl_js_u64(&js, "contents", report->contents);
-    tl_js_open(&js, "counts", '{');
-    tl_js_u64(&js, "tampered", report->tampered);
-    tl_js_u64(&js, "unverifiable", report->unverifiable);
-    tl_js_u64(&js, "warnings", report->warnings);
-    tl_js_u64(&js, "notes", report->notes);
-    tl_js_close(&js, '}');
-    tl_js_bool(&js, "canceled", report->canceled != 0);
-    tl_js_close(&js, '}');
+    tl_show_report(&js, NULL, report);
     return tl_js_print(&js, stdout, err);
 }

@@ -1,0 +1,32 @@
+#include "show/show.h"
+
+void tl_show_count(struct tl_js *js, const char *key, uint64_t count, bool is_exact)
+{
+    tl_js_open(js, key, '{');
+    tl_js_u64(js, "count", count);
+    tl_js_bool(js, "exact", is_exact);
+    tl_js_close(js, '}');
+}
+
+void tl_show_stats(struct tl_js *js, const char *key, const char *by,
+                   const struct tally_stats *stats)
+{
+    tl_js_open(js, key, '{');
+    tl_js_text(js, "by", by);
+    tl_js_u64(js, "total", stats->total);
+    tl_js_u64(js, "others", stats->others);
+    tl_js_open(js, "rows", '[');
+    for (size_t i = 0; i < stats->count; i++) {
+        char day[TL_TIME_SIZE];
+        tl_show_day(day, stats->rows[i].day_us);
+        tl_js_open(js, NULL, '{');
+        if (day[0] != '\0') {
+            tl_js_text(js, "day", day);
+        }
+        tl_js_text(js, "key", stats->rows[i].key);
+        tl_js_u64(js, "count", stats->rows[i].count);
+        tl_js_close(js, '}');
+    }
+    tl_js_close(js, ']');
+    tl_js_close(js, '}');
+}
