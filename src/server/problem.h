@@ -34,6 +34,9 @@ void tl_reply_problem_items(struct tl_request *request, const char *code,
                             const struct tl_problem_item *items, size_t count, size_t total,
                             const char *detail);
 
+/* server.c: for the log, with the request's id. */
+void tl_request_log(const struct tl_request *request, const struct tally_error *err);
+
 /* The code of a failure. */
 const char *tl_problem_code(const struct tally_error *err);
 

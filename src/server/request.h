@@ -55,8 +55,11 @@ struct tl_request {
     struct tl_buf body;
     const char *content_type, *accept, *idempotency_key, *last_event_id; /* NULL: none */
     char id[TL_REQUEST_ID_SIZE];
-    char peer[64]; /* the address, for events */
+    char peer[64];    /* the address, for events */
+    bool is_loopback; /* from this machine */
     struct tl_identity who;
+    bool has_bad_token; /* one was sent that is not in force */
+    size_t body_len;    /* bytes that came, even if that is too many */
     struct tl_reply reply;
     struct tl_request *next; /* in a queue */
     void *connection;

@@ -47,8 +47,12 @@ const char *tl_server_address(const struct tl_server *server, size_t index);
 /* Who may what; one name for each, the same everywhere. */
 enum tl_role { TL_ROLE_WRITER = 1, TL_ROLE_READER, TL_ROLE_AUDITOR, TL_ROLE_ADMIN };
 
+const char *tl_role_name(enum tl_role role);
+enum tl_role tl_role_of(const char *name); /* 0: none of this name */
+
 #define TL_TOKEN_TEXT_SIZE 64u
 #define TL_TOKEN_ID_SIZE   9u
+#define TL_TENANTS_MAX     16u
 
 /* What a token is made from. Borrowed. */
 struct tl_token_request {
@@ -69,5 +73,24 @@ tally_status tl_token_create(const char *path, const struct tl_token_request *re
 
 /* Whether the file has a token of the role admin that is in force. Errors as above. */
 tally_status tl_token_has_admin(const char *path, bool *has_out, struct tally_error *err);
+
+/* Ends a token; a server that uses the file hears of it within a second. TALLY_ENOTFOUND */
+tally_status tl_token_revoke(const char *path, const char *id, struct tally_error *err);
+
+/* What anyone may see of a token. Borrowed. */
+struct tl_token_info {
+    const char *id;
+    const char *name;
+    enum tl_role role;
+    const char *tenants[TL_TENANTS_MAX];
+    size_t tenant_count;
+    int64_t created_us;
+    int64_t expires_us;   /* 0: never */
+    int64_t last_used_us; /* 0: never */
+};
+
+/* Calls `fn` with each, the oldest first, until it fails. Errors: those of fn; as above */
+typedef tally_status tl_token_fn(void *ctx, const struct tl_token_info *token);
+tally_status tl_token_each(const char *path, tl_token_fn *fn, void *ctx, struct tally_error *err);
 
 #endif /* TL_SERVER_SERVER_H */

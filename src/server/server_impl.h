@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "server/problem.h"
 #include "server/request.h"
+#include "show/show.h"
 
 enum tl_lane {
     TL_LANE_WORK = 0, /* on a thread that may wait for the ledger */
@@ -33,6 +34,7 @@ struct tl_route {
     const char *path;   /* "/v1/events/{id}" */
     enum tl_role least; /* 0: anybody */
     bool is_whole;      /* about the ledger as a whole: not for tokens with tenants */
+    bool is_open_here; /* to anybody on this machine */
     enum tl_lane lane;
     const char *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
     size_t body_max;
@@ -60,8 +62,8 @@ struct tl_queue {
     struct tl_mutex mu;
     struct tl_cond filled;
     struct tl_request *first, **last;
-    size_t count;
     bool is_closed;
+    bool is_there; /* it was initialised */
 };
 
 #define TL_WORKERS 4u
@@ -86,6 +88,9 @@ struct tl_server {
     struct tl_counters counters;
     atomic_bool is_stopping;
     int64_t started_us;
+    struct tl_mutex mu;
+    struct tl_cond export_ended;
+    size_t exports; /* guarded by mu */
 };
 
 tally_status tl_queue_init(struct tl_queue *queue);
@@ -101,11 +106,18 @@ void tl_server_log(const struct tl_server *server, const char *fmt, ...) TL_PRIN
 
 /* server.c: a request is there as a whole, allowed, and its connection waits. */
 void tl_server_dispatch(struct tl_request *request);
-/* Its reply is filled in: counts it and wakes the connection. */
+/* Its reply is filled in: wakes the connection. */
 void tl_server_answer(struct tl_request *request);
+/* A reply is out, or its connection gone. */
+void tl_server_count(const struct tl_request *request);
 /* Records what a request is about to do, or was refused, as an act. False, with a problem as reply,
  * if that cannot be done: what cannot be recorded is not done. */
 bool tl_server_record(struct tl_request *request, const char *action);
+
+/* server.c: a thread for an export; there are few at a time. False: too many, or no thread. The
+ * thread says when it is about to end. */
+bool tl_server_start_export(struct tl_server *server, void *(*run)(void *ctx), void *ctx);
+void tl_server_export_ended(struct tl_server *server);
 
 /* http_mhd.c */
 tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
@@ -115,7 +127,9 @@ void tl_http_stop(struct tl_http *http);
 void tl_http_resume(struct tl_request *request);
 const char *tl_http_address(const struct tl_http *http, size_t index);
 tally_status tl_http_reload(struct tl_http *http, struct tally_error *err);
-uint64_t tl_http_connections(const struct tl_http *http);
+uint64_t tl_http_connections(struct tl_http *http);
+/* Decodes %XX in place. False: half an escape, or a NUL. */
+bool tl_http_decode(char *text);
 
 /* ingest.c */
 tally_status tl_ingest_start(struct tl_ingest **ingest_out, struct tl_server *server,
@@ -126,7 +140,9 @@ void tl_ingest_put(struct tl_ingest *ingest, struct tl_request *request);
 /* tail.c */
 tally_status tl_tail_start(struct tl_tail **tail_out, struct tl_server *server,
                            struct tally_error *err);
+/* Ends all streams; who comes later is refused. */
 void tl_tail_stop(struct tl_tail *tail);
+void tl_tail_free(struct tl_tail *tail);
 void tl_api_tail(struct tl_request *request);
 
 /* jobs.c */

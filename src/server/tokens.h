@@ -10,17 +10,16 @@
 #include "codec/js.h"
 #include "server/server.h"
 
-#define TL_TENANTS_MAX  16u
-#define TL_TENANT_SIZE  257u
-#define TL_NAME_SIZE    101u
-#define TL_WHO_SIZE     160u
+#define TL_TENANT_SIZE 257u
+#define TL_NAME_SIZE   101u
+#define TL_WHO_SIZE    160u
 
 /* Whoever makes a request. */
 struct tl_identity {
     enum tl_role role; /* 0: nobody */
     char id[TL_TOKEN_ID_SIZE];
     char name[TL_NAME_SIZE];
-    size_t tenant_count; /* 0: all */
+    size_t tenant_count;             /* 0: all */
     char (*tenants)[TL_TENANT_SIZE]; /* owned: tl_identity_release() */
 };
 void tl_identity_release(struct tl_identity *who);
@@ -28,26 +27,30 @@ void tl_identity_release(struct tl_identity *who);
 /* For records of what they did: "token:ab12cd34 (Ada)". */
 void tl_identity_text(const struct tl_identity *who, char out[TL_WHO_SIZE]);
 
-const char *tl_role_name(enum tl_role role);
-enum tl_role tl_role_of(const char *name); /* 0: none of this name */
-
 struct tl_tokens;
 
-/* Errors: TALLY_ECORRUPT the file is none of ours; TALLY_EIO; TALLY_ENOMEM */
+/*
+ * What others change in the file counts within a second; a file that cannot be read any more changes
+ * nothing. Errors: TALLY_ECORRUPT the file is none of ours; TALLY_EINVAL others can read it;
+ * TALLY_EIO; TALLY_ENOMEM
+ */
 tally_status tl_tokens_open(struct tl_tokens **tokens_out, const char *path,
                             struct tally_error *err);
 void tl_tokens_close(struct tl_tokens *tokens); /* writes when each was used last */
 tally_status tl_tokens_reload(struct tl_tokens *tokens, struct tally_error *err);
 
-/* TALLY_ENOTFOUND: unknown, revoked or expired. */
+/* Errors: TALLY_ENOTFOUND unknown, revoked or expired; TALLY_ENOMEM */
 tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
                              struct tl_identity *who_out);
+
+/* Errors: TALLY_EINVAL; TALLY_ELIMIT there are 1,000; TALLY_ENOTFOUND no such id; those of open */
 tally_status tl_tokens_add(struct tl_tokens *tokens, const struct tl_token_request *request,
                            char text_out[TL_TOKEN_TEXT_SIZE], char id_out[TL_TOKEN_ID_SIZE],
                            struct tally_error *err);
 tally_status tl_tokens_revoke(struct tl_tokens *tokens, const char *id, struct tally_error *err);
 
-/* Adds the members of one, or of all to an array; *count_out how many. Never secrets. */
+/* Adds the members of one to an object, or all (`id` NULL) to an array. Never secrets.
+ * TALLY_ENOTFOUND: no such id. */
 tally_status tl_tokens_show(struct tl_tokens *tokens, const char *id, struct tl_js *js);
 
 #endif /* TL_SERVER_TOKENS_H */

@@ -1,0 +1,568 @@
+/*
+ * One thread appends what was posted: all single events that wait together, so that they share one
+ * commit of the store, and each request of many events by itself. A request is all or nothing as far
+ * as rules go: it is checked as a whole before anything of it is appended.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "codec/json.h"
+#include "server/server_impl.h"
+
+#define EVENTS_MAX  4096u
+#define LINE_MAX    ((size_t)1 << 20)
+#define ERRORS_MAX  100u
+#define KEY_MAX     100u
+
+struct tl_ingest {
+    struct tl_server *server;
+    struct tally_logger *logger;
+    struct tl_queue queue;
+    pthread_t thread;
+    bool has_thread;
+    struct tally_events *events;
+    struct tally_receipt *receipts;   /* EVENTS_MAX */
+    struct tl_request **singles;      /* EVENTS_MAX: whose events are in `events`, in this order */
+    struct tl_str *pieces;            /* EVENTS_MAX: texts that are to become events */
+    struct tl_problem_item *problems; /* ERRORS_MAX */
+};
+
+static bool is_type(const struct tl_request *request, const char *type)
+{
+    const char *given = request->content_type;
+    size_t len = strlen(type);
+    return given != NULL && strncasecmp(given, type, len) == 0 &&
+           (given[len] == '\0' || given[len] == ';' || given[len] == ' ');
+}
+
+static bool too_many(struct tl_request *request)
+{
+    tl_reply_problem(request, "too_large", "one request takes at most %u events", EVENTS_MAX);
+    return false;
+}
+
+static bool split_lines(struct tl_request *request, struct tl_str *pieces, size_t *count)
+{
+    struct tl_str rest = tl_buf_str(&request->body);
+    while (rest.len > 0) {
+        const char *end = memchr(rest.text, '\n', rest.len);
+        size_t len = end == NULL ? rest.len : (size_t)(end - rest.text);
+        struct tl_str line = { rest.text, len };
+        if (line.len > 0 && line.text[line.len - 1] == '\r') {
+            line.len--;
+        }
+        rest.text += end == NULL ? len : len + 1;
+        rest.len -= end == NULL ? len : len + 1;
+        if (line.len == 0) {
+            continue;
+        }
+        if (*count == EVENTS_MAX) {
+            return too_many(request);
+        }
+        pieces[(*count)++] = line;
+    }
+    return true;
+}
+
+static size_t skip_space(struct tl_str text, size_t at)
+{
+    while (at < text.len && strchr(" \t\r\n", text.text[at]) != NULL) {
+        at++;
+    }
+    return at;
+}
+
+/* The elements of an array: each is read once here, and again as an event, which is cheap beside what
+ * it would cost to have a second form of the event's reader. */
+static bool split_array(struct tl_request *request, struct tl_str *pieces, size_t *count)
+{
+    static const struct tl_json_limits limits = {
+        .bytes_max = 16u << 20, .depth_max = 64, .members_max = 4096, .elements_max = 65536,
+        .keep_integers = true, .keep_floats = true
+    };
+    struct tl_str text = tl_buf_str(&request->body);
+    size_t at = skip_space(text, skip_space(text, 0) + 1);
+    struct tl_arena arena;
+    tl_arena_init(&arena, (size_t)256 << 20);
+    struct tally_error err = TALLY_ERROR_INIT;
+    tally_status status = TALLY_OK;
+    bool is_end = at < text.len && text.text[at] == ']';
+    while (!is_end && status == TALLY_OK && *count < EVENTS_MAX) {
+        const struct tl_json *value = NULL;
+        size_t used = 0;
+        status = tl_json_read_prefix(&arena, text.text + at, text.len - at, &limits, &value, &used,
+                                     &err);
+        if (status != TALLY_OK) {
+            break;
+        }
+        pieces[(*count)++] = (struct tl_str){ text.text + at, used };
+        tl_arena_reset(&arena);
+        at = skip_space(text, at + used);
+        is_end = at < text.len && text.text[at] == ']';
+        if (!is_end && (at >= text.len || text.text[at] != ',')) {
+            status = tl_refuse_at(&err, "bad_json", at, "an array goes on with ',' or ends");
+        }
+        at += is_end ? 0 : 1;
+    }
+    tl_arena_release(&arena);
+    if (status != TALLY_OK) {
+        err.offset = (int64_t)at;
+        tl_reply_error(request, &err);
+        return false;
+    }
+    if (!is_end) {
+        return too_many(request);
+    }
+    if (skip_space(text, at + 1) != text.len) {
+        tl_reply_problem(request, "bad_json", "there is something after the array");
+        return false;
+    }
+    return true;
+}
+
+static bool split(struct tl_request *request, struct tl_str *pieces, size_t *count, bool *is_many)
+{
+    struct tl_str text = tl_buf_str(&request->body);
+    if (is_type(request, "application/x-ndjson")) {
+        *is_many = true;
+        return split_lines(request, pieces, count);
+    }
+    if (!is_type(request, "application/json")) {
+        tl_reply_problem(request, "media_type",
+                         "events come as application/json or application/x-ndjson");
+        return false;
+    }
+    size_t at = skip_space(text, 0);
+    *is_many = at < text.len && text.text[at] == '[';
+    if (*is_many) {
+        return split_array(request, pieces, count);
+    }
+    pieces[(*count)++] = text;
+    return true;
+}
+
+static const struct tl_json *read_event(struct tl_request *request, struct tl_str json)
+{
+    static const struct tl_json_limits limits = {
+        .bytes_max = 16u << 20, .depth_max = 64, .members_max = 4096, .elements_max = 65536,
+        .keep_integers = true, .keep_floats = true
+    };
+    const struct tl_json *root = NULL;
+    return tl_json_read(&request->arena, json.text, json.len, &limits, &root, NULL) == TALLY_OK &&
+                   root->type == TL_JSON_OBJECT
+               ? root
+               : NULL; /* it is refused later, with the reason */
+}
+
+/* Puts a member in front of those that are there. */
+static bool put_member(struct tl_request *request, struct tl_str *json, const char *name,
+                       const char *value)
+{
+    struct tl_buf out;
+    tl_buf_init(&out, SIZE_MAX / 8);
+    size_t at = skip_space(*json, 0) + 1; /* behind the brace */
+    bool is_empty = skip_space(*json, at) < json->len && json->text[skip_space(*json, at)] == '}';
+    tl_buf_add_char(&out, '{');
+    tl_json_lossy(&out, tl_str_of(name));
+    tl_buf_add_char(&out, ':');
+    tl_json_lossy(&out, tl_str_of(value));
+    tl_buf_add_text(&out, is_empty ? "" : ",");
+    tl_buf_add(&out, json->text + at, json->len - at);
+    char *copy = tl_buf_status(&out) == TALLY_OK ? tl_request_copy(request, tl_buf_str(&out)) : NULL;
+    *json = copy == NULL ? *json : (struct tl_str){ copy, out.len };
+    tl_buf_release(&out);
+    return copy != NULL;
+}
+
+static bool is_empty_member(const struct tl_json *member)
+{
+    return member == NULL || member->type == TL_JSON_NULL ||
+           (member->type == TL_JSON_STRING && member->text.len == 0);
+}
+
+/* A writer with tenants writes for these alone; the only one is filled in. */
+static bool check_tenant(struct tl_request *request, struct tl_str *json,
+                         const struct tl_json *event, size_t index)
+{
+    const struct tl_identity *who = &request->who;
+    const struct tl_json *tenant = tl_json_member(event, "tenant_id");
+    if (is_empty_member(tenant) && who->tenant_count == 1) {
+        if (tenant != NULL) {
+            tl_reply_problem(request, "policy", "event %zu: leave tenant_id out, or name it", index);
+            return false;
+        }
+        return put_member(request, json, "tenant_id", who->tenants[0]);
+    }
+    for (size_t i = 0; i < who->tenant_count; i++) {
+        if (tenant != NULL && tenant->type == TL_JSON_STRING &&
+            tl_str_is(tenant->text, who->tenants[i])) {
+            return true;
+        }
+    }
+    tl_reply_problem(request, "policy", "event %zu: the token may not write for this tenant", index);
+    return false;
+}
+
+/* Adds what the request says of all its events: the tenant, and ids made from Idempotency-Key. */
+static bool complete(struct tl_request *request, struct tl_str *json, size_t index, bool is_many)
+{
+    const char *key = request->idempotency_key;
+    if (request->who.tenant_count == 0 && key == NULL) {
+        return true;
+    }
+    const struct tl_json *event = read_event(request, *json);
+    if (event == NULL) {
+        return true;
+    }
+    if (request->who.tenant_count > 0 && !check_tenant(request, json, event, index)) {
+        return false;
+    }
+    if (key != NULL && tl_json_member(event, "id") == NULL) {
+        char id[KEY_MAX + 24];
+        (void)snprintf(id, sizeof(id), is_many ? "%s/%zu" : "%s", key, index);
+        return put_member(request, json, "id", id);
+    }
+    return true;
+}
+
+static bool check_key(struct tl_request *request)
+{
+    const char *key = request->idempotency_key;
+    if (key != NULL && (key[0] == '\0' || strlen(key) > KEY_MAX)) {
+        tl_reply_problem(request, "bad_parameter", "Idempotency-Key has 1 to %u characters", KEY_MAX);
+        return false;
+    }
+    return true;
+}
+
+/* Checks one event, and adds it to those that will be appended. */
+static tally_status add(struct tl_ingest *ingest, struct tl_str json, struct tally_error *err)
+{
+    if (json.len > LINE_MAX) {
+        return tl_refuse(err, "too_large", "", "an event has at most 1 MiB");
+    }
+    return tally_events_add(ingest->events, json.text, json.len, 0, err);
+}
+
+static bool add_all(struct tl_ingest *ingest, struct tl_request *request, size_t count)
+{
+    size_t bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct tally_error err = TALLY_ERROR_INIT;
+        if (!complete(request, &ingest->pieces[i], i, true)) {
+            return false;
+        }
+        tally_status status = add(ingest, ingest->pieces[i], &err);
+        if (status != TALLY_OK && status != TALLY_EREFUSED && status != TALLY_EDISABLED) {
+            tl_reply_error(request, &err);
+            return false;
+        }
+        if (status != TALLY_OK && bad++ < ERRORS_MAX) {
+            ingest->problems[bad - 1] = (struct tl_problem_item){ i, err };
+        }
+    }
+    if (bad > 0) {
+        tl_reply_problem_items(request, tl_problem_code(&ingest->problems[0].err), ingest->problems,
+                               bad < ERRORS_MAX ? bad : ERRORS_MAX, bad,
+                               "events break rules: nothing of the request was recorded");
+    }
+    return bad == 0;
+}
+
+static void show_receipt(struct tl_js *js, const char *origin, const struct tally_receipt *receipt)
+{
+    tl_js_open(js, NULL, '{');
+    tl_js_text(js, "id", receipt->id);
+    tl_js_text(js, "level", "RECORDED");
+    tl_js_u64(js, "seq", receipt->seq);
+    tl_js_text(js, "origin", origin);
+    tl_js_time(js, "recorded_at", receipt->recorded_us);
+    tl_js_hex(js, "leaf_hash", receipt->leaf_hash, sizeof(receipt->leaf_hash));
+    tl_js_bool(js, "duplicate", (receipt->flags & TALLY_RECEIPT_DUPLICATE) != 0);
+    if ((receipt->flags & TALLY_RECEIPT_ID_GENERATED) != 0) {
+        tl_js_bool(js, "id_generated", true);
+    }
+    if ((receipt->flags & TALLY_RECEIPT_TRIMMED) != 0) {
+        tl_js_bool(js, "trimmed", true);
+    }
+    tl_js_close(js, '}');
+}
+
+/* The id is taken: says by which record, so that a person can compare. */
+static void set_conflict(struct tally_error *err, const struct tally_receipt *receipt)
+{
+    err->status = TALLY_EREFUSED;
+    (void)snprintf(err->code, sizeof(err->code), "id_conflict");
+    (void)snprintf(err->pointer, sizeof(err->pointer), "/id");
+    (void)snprintf(err->message, sizeof(err->message),
+                   "the id is that of another event, record %llu",
+                   (unsigned long long)receipt->seq);
+}
+
+static void answer_one(struct tl_ingest *ingest, struct tl_request *request,
+                       const struct tally_receipt *receipt)
+{
+    struct tl_counters *counters = &ingest->server->counters;
+    if (receipt->status != TALLY_OK) {
+        struct tally_error err = TALLY_ERROR_INIT;
+        set_conflict(&err, receipt);
+        atomic_fetch_add(&counters->conflicts, 1);
+        tl_reply_error(request, &err);
+        return;
+    }
+    bool is_known = (receipt->flags & TALLY_RECEIPT_DUPLICATE) != 0;
+    struct tl_js js;
+    atomic_fetch_add(is_known ? &counters->duplicates : &counters->events, 1);
+    tl_reply_begin(request, is_known ? 200 : 201, &js);
+    show_receipt(&js, ingest->server->origin, receipt);
+    tl_reply_end(request, &js);
+}
+
+static void answer_many(struct tl_ingest *ingest, struct tl_request *request, size_t count)
+{
+    struct tl_counters *counters = &ingest->server->counters;
+    size_t duplicates = 0;
+    size_t conflicts = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct tally_receipt *receipt = &ingest->receipts[i];
+        duplicates += (receipt->flags & TALLY_RECEIPT_DUPLICATE) != 0;
+        if (receipt->status != TALLY_OK && conflicts++ < ERRORS_MAX) {
+            ingest->problems[conflicts - 1].index = i;
+            ingest->problems[conflicts - 1].err = (struct tally_error)TALLY_ERROR_INIT;
+            set_conflict(&ingest->problems[conflicts - 1].err, receipt);
+        }
+    }
+    atomic_fetch_add(&counters->duplicates, duplicates);
+    atomic_fetch_add(&counters->conflicts, conflicts);
+    atomic_fetch_add(&counters->events, count - duplicates - conflicts);
+    if (conflicts > 0) {
+        tl_reply_problem_items(request, "id_conflict", ingest->problems,
+                               conflicts < ERRORS_MAX ? conflicts : ERRORS_MAX, conflicts,
+                               "ids are those of other events; all other events are recorded");
+        return;
+    }
+    struct tl_js js;
+    tl_reply_begin(request, duplicates == count ? 200 : 201, &js);
+    tl_js_open(&js, NULL, '{');
+    tl_js_text(&js, "level", "RECORDED");
+    tl_js_u64(&js, "count", count);
+    tl_js_u64(&js, "duplicates", duplicates);
+    tl_js_open(&js, "receipts", '[');
+    for (size_t i = 0; i < count; i++) {
+        show_receipt(&js, ingest->server->origin, &ingest->receipts[i]);
+    }
+    tl_js_close(&js, ']');
+    tl_js_close(&js, '}');
+    tl_reply_end(request, &js);
+}
+
+static void answer_failed(struct tl_ingest *ingest, struct tl_request *request,
+                          const struct tally_error *err)
+{
+    atomic_fetch_add(&ingest->server->counters.failed, 1);
+    tl_reply_error(request, err);
+}
+
+static void append_singles(struct tl_ingest *ingest)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    size_t count = tally_events_count(ingest->events);
+    if (count == 0) {
+        return;
+    }
+    tally_status status =
+        tally_append_events(ingest->server->ledger, ingest->events, ingest->receipts, &err);
+    for (size_t i = 0; i < count; i++) {
+        if (status == TALLY_OK) {
+            answer_one(ingest, ingest->singles[i], &ingest->receipts[i]);
+        } else {
+            answer_failed(ingest, ingest->singles[i], &err);
+        }
+        tl_server_answer(ingest->singles[i]);
+    }
+    tally_events_clear(ingest->events);
+}
+
+static void append_many(struct tl_ingest *ingest, struct tl_request *request, size_t count)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (count == 0) {
+        tl_reply_problem(request, "missing", "there is no event in the body");
+    } else if (add_all(ingest, request, count)) {
+        if (tally_append_events(ingest->server->ledger, ingest->events, ingest->receipts, &err) ==
+            TALLY_OK) {
+            answer_many(ingest, request, count);
+        } else {
+            answer_failed(ingest, request, &err);
+        }
+    }
+    tally_events_clear(ingest->events);
+    tl_server_answer(request);
+}
+
+static void show_queued(struct tl_js *js, const struct tally_receipt *receipt)
+{
+    tl_js_open(js, NULL, '{');
+    tl_js_text(js, "id", receipt->id);
+    tl_js_text(js, "level", "QUEUED");
+    tl_js_close(js, '}');
+}
+
+/* Into the spool, where it survives this process. All are checked first. */
+static void queue(struct tl_ingest *ingest, struct tl_request *request, size_t count, bool is_many)
+{
+    if (!add_all(ingest, request, count)) {
+        tally_events_clear(ingest->events);
+        return;
+    }
+    struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tl_js js;
+    tally_status status = TALLY_OK;
+    tl_reply_begin(request, 202, &js);
+    if (is_many) {
+        tl_js_open(&js, NULL, '{');
+        tl_js_text(&js, "level", "QUEUED");
+        tl_js_u64(&js, "count", count);
+        tl_js_open(&js, "receipts", '[');
+    }
+    for (size_t i = 0; i < count && status == TALLY_OK; i++) {
+        struct tally_receipt receipt = { 0 };
+        size_t len = 0;
+        const char *text = tally_events_text(ingest->events, i, &len);
+        status = tally_log_text(ingest->logger, text, len, &options, &receipt, &err);
+        show_queued(&js, &receipt);
+    }
+    if (is_many) {
+        tl_js_close(&js, ']');
+        tl_js_close(&js, '}');
+    }
+    if (status == TALLY_OK) {
+        tl_reply_end(request, &js);
+    } else {
+        tl_js_release(&js);
+        answer_failed(ingest, request, &err);
+    }
+    tally_events_clear(ingest->events);
+}
+
+/* Whether the request takes part in the next append together with others. */
+static bool take(struct tl_ingest *ingest, struct tl_request *request)
+{
+    const char *ack = tl_request_param(request, "ack");
+    size_t count = 0;
+    bool is_many = false;
+    bool is_queued = ack != NULL && strcmp(ack, "queued") == 0;
+    if (ack != NULL && !is_queued && strcmp(ack, "recorded") != 0) {
+        tl_reply_problem(request, "bad_parameter", "'ack' is recorded or queued");
+    }
+    if (request->reply.status != 0 || !check_key(request) ||
+        !split(request, ingest->pieces, &count, &is_many)) {
+        tl_server_answer(request);
+        return false;
+    }
+    if (is_many || is_queued) {
+        append_singles(ingest); /* they came first, and the events are in use */
+        if (is_queued) {
+            queue(ingest, request, count, is_many);
+            tl_server_answer(request);
+        } else {
+            append_many(ingest, request, count);
+        }
+        return false;
+    }
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (!complete(request, &ingest->pieces[0], 0, false)) {
+        tl_server_answer(request);
+        return false;
+    }
+    tally_status status = add(ingest, ingest->pieces[0], &err);
+    if (status == TALLY_ELIMIT) {
+        err = (struct tally_error)TALLY_ERROR_INIT;
+        append_singles(ingest);
+        status = add(ingest, ingest->pieces[0], &err);
+    }
+    if (status != TALLY_OK) {
+        tl_reply_error(request, &err);
+        tl_server_answer(request);
+    }
+    return status == TALLY_OK;
+}
+
+static void *run(void *ctx)
+{
+    struct tl_ingest *ingest = ctx;
+    for (;;) {
+        struct tl_request *request = tl_queue_take_all(&ingest->queue);
+        if (request == NULL) {
+            return NULL;
+        }
+        while (request != NULL) {
+            struct tl_request *next = request->next;
+            if (take(ingest, request)) {
+                ingest->singles[tally_events_count(ingest->events) - 1] = request;
+            }
+            request = next;
+        }
+        append_singles(ingest);
+    }
+}
+
+void tl_ingest_put(struct tl_ingest *ingest, struct tl_request *request)
+{
+    tl_queue_put(&ingest->queue, request);
+}
+
+static tally_status start(struct tl_ingest *ingest, struct tally_error *err)
+{
+    ingest->receipts = tl_alloc_array(EVENTS_MAX, sizeof(*ingest->receipts));
+    ingest->singles = tl_alloc_array(EVENTS_MAX, sizeof(*ingest->singles));
+    ingest->pieces = tl_alloc_array(EVENTS_MAX, sizeof(*ingest->pieces));
+    ingest->problems = tl_alloc_array(ERRORS_MAX, sizeof(*ingest->problems));
+    if (ingest->receipts == NULL || ingest->singles == NULL || ingest->pieces == NULL ||
+        ingest->problems == NULL || tl_queue_init(&ingest->queue) != TALLY_OK) {
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    TL_TRY(tally_events_new(&ingest->events, ingest->server->ledger, err));
+    TL_TRY(tally_logger_open(&ingest->logger, ingest->server->ledger, NULL, err));
+    tally_status status = tl_thread_start(&ingest->thread, "tally-ingest", run, ingest);
+    ingest->has_thread = status == TALLY_OK;
+    return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "cannot start a thread");
+}
+
+tally_status tl_ingest_start(struct tl_ingest **ingest_out, struct tl_server *server,
+                             struct tally_error *err)
+{
+    struct tl_ingest *ingest = tl_alloc_array(1, sizeof(*ingest));
+    if (ingest == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    ingest->server = server;
+    tally_status status = start(ingest, err);
+    if (status != TALLY_OK) {
+        tl_ingest_stop(ingest);
+        return status;
+    }
+    *ingest_out = ingest;
+    return TALLY_OK;
+}
+
+void tl_ingest_stop(struct tl_ingest *ingest)
+{
+    if (ingest == NULL) {
+        return;
+    }
+    if (ingest->has_thread) {
+        tl_queue_close(&ingest->queue);
+        tl_thread_join(ingest->thread);
+    }
+    tl_queue_release(&ingest->queue);
+    tally_logger_close(ingest->logger, 10000, NULL);
+    tally_events_free(ingest->events);
+    tl_free(ingest->problems);
+    tl_free(ingest->pieces);
+    tl_free(ingest->singles);
+    tl_free(ingest->receipts);
+    tl_free(ingest);
+}

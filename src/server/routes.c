@@ -1,0 +1,213 @@
+#include <string.h>
+
+#include "server/server_impl.h"
+
+#define KIB ((size_t)1 << 10)
+#define MIB ((size_t)1 << 20)
+
+#define PAGE ",limit,offset,cursor,order,dir,count,"
+
+const struct tl_route tl_routes[] = {
+    { .method = "POST", .path = "/v1/events", .least = TL_ROLE_WRITER, .lane = TL_LANE_INGEST,
+      .body_max = 16 * MIB, .params = ",ack,", .handle = NULL,
+      .summary = "Record events" },
+    { .method = "GET", .path = "/v1/events", .least = TL_ROLE_READER, .records = "tally.read",
+      .params = "*" PAGE, .handle = tl_api_find, .summary = "Find records" },
+    { .method = "GET", .path = "/v1/events/{id}", .least = TL_ROLE_READER, .records = "tally.read",
+      .params = "", .handle = tl_api_get, .summary = "One record, by the id of its event" },
+    { .method = "GET", .path = "/v1/events/{id}/proof", .least = TL_ROLE_READER,
+      .records = "tally.read", .params = "", .handle = tl_api_proof_id,
+      .summary = "The inclusion proof of one record" },
+    { .method = "GET", .path = "/v1/records/{seq}", .least = TL_ROLE_READER,
+      .records = "tally.read", .params = "", .handle = tl_api_record,
+      .summary = "One record, by its position" },
+    { .method = "GET", .path = "/v1/records/{seq}/proof", .least = TL_ROLE_READER,
+      .records = "tally.read", .params = "", .handle = tl_api_proof_seq,
+      .summary = "The inclusion proof of one record" },
+    { .method = "GET", .path = "/v1/count", .least = TL_ROLE_READER, .records = "tally.read",
+      .params = "*,exact,", .handle = tl_api_count, .summary = "Count records" },
+    { .method = "GET", .path = "/v1/stats", .least = TL_ROLE_READER, .records = "tally.read",
+      .params = "*,by,by_day,", .handle = tl_api_stats, .summary = "Summarise records" },
+    { .method = "GET", .path = "/v1/tail", .least = TL_ROLE_READER, .records = "tally.read",
+      .params = "*,after,", .handle = tl_api_tail, .summary = "Follow new records" },
+    { .method = "GET", .path = "/v1/exports", .least = TL_ROLE_AUDITOR, .records = "tally.export",
+      .params = "*,format,", .handle = tl_api_export, .summary = "Download what fits" },
+    { .method = "GET", .path = "/v1/checkpoint", .least = TL_ROLE_READER, .is_whole = true,
+      .params = ",size,", .handle = tl_api_checkpoint, .summary = "A signed checkpoint" },
+    { .method = "GET", .path = "/v1/consistency", .least = TL_ROLE_READER, .is_whole = true,
+      .params = ",from,", .handle = tl_api_consistency, .summary = "A consistency proof" },
+    { .method = "GET", .path = "/v1/trust", .least = TL_ROLE_READER, .is_whole = true,
+      .params = "", .handle = tl_api_trust, .summary = "The public keys" },
+    { .method = "POST", .path = "/v1/verify", .least = TL_ROLE_AUDITOR, .is_whole = true,
+      .body_max = 64 * KIB, .params = "", .handle = tl_api_verify,
+      .summary = "Start a verification" },
+    { .method = "GET", .path = "/v1/verify/last", .least = TL_ROLE_AUDITOR, .is_whole = true,
+      .params = "", .handle = tl_api_verify_last, .summary = "The last reports" },
+    { .method = "GET", .path = "/v1/jobs", .least = TL_ROLE_AUDITOR, .is_whole = true,
+      .params = "", .handle = tl_api_jobs, .summary = "Long work" },
+    { .method = "GET", .path = "/v1/jobs/{id}", .least = TL_ROLE_AUDITOR, .is_whole = true,
+      .params = "", .handle = tl_api_job, .summary = "One piece of long work" },
+    { .method = "DELETE", .path = "/v1/jobs/{id}", .least = TL_ROLE_AUDITOR, .is_whole = true,
+      .body_max = KIB, .params = "", .handle = tl_api_job_cancel, .summary = "Ask it to stop" },
+    { .method = "GET", .path = "/v1/retention", .least = TL_ROLE_READER, .is_whole = true,
+      .params = "", .handle = tl_api_retention, .summary = "The rules of retention in force" },
+    { .method = "POST", .path = "/v1/retention/test", .least = TL_ROLE_READER, .is_whole = true,
+      .body_max = 64 * KIB, .params = "", .handle = tl_api_retention_test,
+      .summary = "What other rules would do" },
+    { .method = "POST", .path = "/v1/purges", .least = TL_ROLE_ADMIN, .is_whole = true,
+      .body_max = MIB, .params = "", .handle = tl_api_purge, .summary = "Purge, or preview it" },
+    { .method = "GET", .path = "/v1/holds", .least = TL_ROLE_READER, .is_whole = true,
+      .params = "", .handle = tl_api_holds, .summary = "Legal holds" },
+    { .method = "POST", .path = "/v1/holds", .least = TL_ROLE_ADMIN, .is_whole = true,
+      .body_max = MIB, .params = "", .handle = tl_api_hold_add, .summary = "Put records on hold" },
+    { .method = "DELETE", .path = "/v1/holds/{hold}", .least = TL_ROLE_ADMIN, .is_whole = true,
+      .body_max = MIB, .params = "", .handle = tl_api_hold_release, .summary = "End a hold" },
+    { .method = "POST", .path = "/v1/erasures", .least = TL_ROLE_ADMIN, .is_whole = true,
+      .body_max = MIB, .params = "", .handle = tl_api_erase, .summary = "Erase, or preview it" },
+    { .method = "GET", .path = "/v1/tokens", .least = TL_ROLE_ADMIN, .is_whole = true,
+      .params = "", .handle = tl_api_tokens, .summary = "Tokens, without their secrets" },
+    { .method = "POST", .path = "/v1/tokens", .least = TL_ROLE_ADMIN, .is_whole = true,
+      .body_max = 64 * KIB, .params = "", .handle = tl_api_token_add, .summary = "Make a token" },
+    { .method = "DELETE", .path = "/v1/tokens/{id}", .least = TL_ROLE_ADMIN, .is_whole = true,
+      .body_max = KIB, .params = "", .handle = tl_api_token_revoke, .summary = "End a token" },
+    { .method = "GET", .path = "/v1/whoami", .least = TL_ROLE_WRITER, .lane = TL_LANE_INLINE,
+      .params = "", .handle = tl_api_whoami, .summary = "Who the caller is" },
+    { .method = "GET", .path = "/v1/status", .least = TL_ROLE_READER, .is_whole = true,
+      .params = "", .handle = tl_api_status, .summary = "How ledger and server stand" },
+    { .method = "GET", .path = "/v1/schedules", .least = TL_ROLE_READER, .is_whole = true,
+      .params = "", .handle = tl_api_schedules, .summary = "Scheduled work" },
+    { .method = "GET", .path = "/v1/keys", .least = TL_ROLE_READER, .is_whole = true,
+      .params = "", .handle = tl_api_keys, .summary = "Public keys and their times" },
+    { .method = "GET", .path = "/healthz", .lane = TL_LANE_INLINE, .params = "",
+      .handle = tl_api_healthz, .summary = "Whether it answers" },
+    { .method = "GET", .path = "/readyz", .params = "", .handle = tl_api_readyz,
+      .summary = "Whether events can be recorded" },
+    { .method = "GET", .path = "/version", .lane = TL_LANE_INLINE, .params = "",
+      .handle = tl_api_version, .summary = "The version" },
+    { .method = "GET", .path = "/metrics", .least = TL_ROLE_READER, .is_whole = true,
+      .is_open_here = true, .params = "", .handle = tl_api_metrics, .summary = "Prometheus text" },
+    { .method = "GET", .path = "/openapi.json", .lane = TL_LANE_INLINE, .params = "",
+      .handle = tl_api_openapi, .summary = "This interface" },
+    { .method = "GET", .path = "/problems/{code}", .lane = TL_LANE_INLINE, .params = "",
+      .handle = tl_api_problem, .summary = "What a problem means" },
+    { .method = "GET", .path = "/", .lane = TL_LANE_INLINE, .params = "", .handle = tl_api_ui,
+      .summary = "The web page" },
+    { .method = "GET", .path = "/ui/{file}", .lane = TL_LANE_INLINE, .params = "",
+      .handle = tl_api_ui, .summary = "The web page" },
+};
+const size_t tl_route_count = TL_ARRAY_LEN(tl_routes);
+
+/* Compares part by part; what stands for {…} goes into `args`. */
+static bool fits(const char *pattern, const char *path, struct tl_str args[2])
+{
+    size_t count = 0;
+    while (*pattern != '\0' && *path != '\0') {
+        if (*pattern == '{') {
+            size_t len = strcspn(path, "/");
+            tl_assert(count < 2);
+            args[count++] = (struct tl_str){ path, len };
+            path += len;
+            pattern += strcspn(pattern, "}") + 1;
+        } else if (*pattern++ != *path++) {
+            return false;
+        }
+    }
+    return *path == '\0' && (*pattern == '\0' || strcmp(pattern, "{file}") == 0);
+}
+
+static bool take_args(struct tl_request *request, const struct tl_str args[2])
+{
+    for (size_t i = 0; i < 2 && args[i].text != NULL; i++) {
+        request->args[i] = tl_request_copy(request, args[i]);
+        if (request->args[i] == NULL) {
+            return false;
+        }
+        if (!tl_http_decode(request->args[i])) {
+            tl_reply_problem(request, "bad_request", "the path has an escape that is none");
+            return false;
+        }
+    }
+    return true;
+}
+
+bool tl_route_find(struct tl_request *request)
+{
+    bool has_path = false;
+    for (size_t i = 0; i < tl_route_count; i++) {
+        struct tl_str args[2] = { { 0 } };
+        if (!fits(tl_routes[i].path, request->path, args)) {
+            continue;
+        }
+        has_path = true;
+        if (strcmp(tl_routes[i].method, request->method) == 0) {
+            request->route = &tl_routes[i];
+            return take_args(request, args);
+        }
+    }
+    tl_reply_problem(request, has_path ? "method" : "not_found",
+                     has_path ? "this path does not take the method"
+                              : "there is nothing at this path");
+    return false;
+}
+
+/* A writer only writes; from reader on, who may do more may do less. */
+static bool may(enum tl_role role, enum tl_role least, const struct tl_route *route)
+{
+    if (least == TL_ROLE_WRITER) {
+        return role == TL_ROLE_WRITER || role == TL_ROLE_ADMIN ||
+               (route->lane == TL_LANE_INLINE && role != 0);
+    }
+    return role != TL_ROLE_WRITER && role >= least;
+}
+
+static bool refuse(struct tl_request *request, const char *code, const char *why)
+{
+    tl_reply_problem(request, code, "%s", why);
+    atomic_fetch_add(&request->server->counters.refused, 1);
+    (void)tl_server_record(request, "tally.refused"); /* it stays refused if that fails */
+    return false;
+}
+
+static bool is_known(const struct tl_route *route, struct tl_str name)
+{
+    char word[68];
+    if (route->params[0] == '*') {
+        return true; /* what is no parameter is a filter, or else refused as one */
+    }
+    if (name.len == 0 || name.len > 64 || memchr(name.text, ',', name.len) != NULL) {
+        return false;
+    }
+    word[0] = ',';
+    memcpy(word + 1, name.text, name.len);
+    word[name.len + 1] = ',';
+    word[name.len + 2] = '\0';
+    return strstr(route->params, word) != NULL;
+}
+
+bool tl_route_allows(struct tl_request *request)
+{
+    const struct tl_route *route = request->route;
+    const struct tl_identity *who = &request->who;
+    bool is_open = route->least == 0 || (route->is_open_here && request->is_loopback);
+    if (request->has_bad_token) {
+        return refuse(request, "unauthenticated", "this token is not in force");
+    }
+    if (!is_open && who->role == 0) {
+        return refuse(request, "unauthenticated", "this needs a token");
+    }
+    if (!is_open && !may(who->role, route->least, route)) {
+        return refuse(request, "forbidden", "the role of this token does not allow it");
+    }
+    if (!is_open && route->is_whole && who->tenant_count > 0) {
+        return refuse(request, "forbidden",
+                      "this is about the ledger as a whole: not for a token with tenants");
+    }
+    for (size_t i = 0; i < request->param_count; i++) {
+        if (!is_known(route, request->params[i].name)) {
+            tl_reply_problem(request, "unknown_parameter", "there is no parameter '%.40s'",
+                             request->params[i].name.text);
+            return false;
+        }
+    }
+    return true;
+}
