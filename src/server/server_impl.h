@@ -149,7 +149,7 @@ void tl_api_tail(struct tl_request *request);
 tally_status tl_jobs_start(struct tl_jobs **jobs_out, struct tl_server *server,
                            struct tally_error *err);
 void tl_jobs_stop(struct tl_jobs *jobs);
-uint64_t tl_jobs_running(struct tl_jobs *jobs);
+uint64_t tl_jobs_running(struct tl_jobs *jobs); /* those that wait included */
 void tl_api_jobs(struct tl_request *request);
 void tl_api_job(struct tl_request *request);
 void tl_api_job_cancel(struct tl_request *request);
@@ -187,6 +187,9 @@ bool tl_api_actor(struct tl_request *request, const struct tl_json *body,
                   struct tally_actor *actor_out);
 /* The reply if an act failed: `act` what must be signed, if anything; freed. */
 void tl_api_act_failed(struct tl_request *request, char *act, const struct tally_error *err);
+/* The same as JSON; `instance` is the id of a request, or NULL. */
+void tl_show_act_problem(struct tl_js *js, const char *key, const char *instance, const char *act,
+                         const struct tally_error *err);
 
 /* api_admin.c */
 void tl_api_tokens(struct tl_request *request);
