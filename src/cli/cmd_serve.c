@@ -221,9 +221,11 @@ const struct tl_cmd tl_cmd_serve = {
     .summary = "put the ledger behind HTTP, with a web page",
     .arguments = "",
     .about =
-        "Answers until SIGTERM or SIGINT, then finishes what it accepted. SIGHUP reads certificate\n"
+        "Answers until SIGTERM or SIGINT, then finishes what it accepted. SIGHUP reads "
+        "certificate\n"
         "and tokens again. Runs what is scheduled. The first start prints an admin token, once;\n"
-        "'tally token' makes others. Plain HTTP is for this machine alone, unless a proxy in front\n"
+        "'tally token' makes others. Plain HTTP is for this machine alone, unless a proxy in "
+        "front\n"
         "does TLS. docs/http-api.md has the interface.\n",
     .examples = "tally serve\n"
                 "tally serve --listen 127.0.0.1:0 --listen unix:/run/tally.sock\n"
