@@ -196,6 +196,12 @@ TALLY_API tally_status tally_record_act(struct tally_ledger *ledger, const char 
                                         const char *by, const char *metadata,
                                         struct tally_receipt *receipt_out, struct tally_error *err);
 
+/* The same, but returns once it is in the spool, where it survives the process. Errors: TALLY_EINVAL,
+ * TALLY_ELIMIT the spool is full; TALLY_EIO, TALLY_ENOMEM */
+TALLY_API tally_status tally_queue_act(struct tally_ledger *ledger, const char *action,
+                                       const char *by, const char *metadata,
+                                       struct tally_error *err);
+
 /*
  * Declares in the ledger that `count` events were lost between two times, and why; `exact` 0 means
  * at least so many. The record is a GAP leaf. Returns once it is recorded or, if another process is

@@ -141,16 +141,30 @@ static tally_status spool_act(struct tally_ledger *ledger, const struct tl_buf *
     return tl_follow_spool(ledger, &entry, err);
 }
 
-tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const char *metadata,
-                          struct tally_error *err)
+static tally_status queue_act(struct tally_ledger *ledger, const char *action, const char *by,
+                              const char *metadata, struct tally_error *err)
 {
     struct tl_buf json;
-    tally_status status = tl_act_write(&json, ledger, action, NULL, metadata);
+    tally_status status = tl_act_write(&json, ledger, action, by, metadata);
     if (status == TALLY_OK) {
         status = spool_act(ledger, &json, err);
     }
     tl_buf_release(&json);
     return status;
+}
+
+tally_status tl_act_spool(struct tally_ledger *ledger, const char *action, const char *metadata,
+                          struct tally_error *err)
+{
+    return queue_act(ledger, action, NULL, metadata, err);
+}
+
+tally_status tally_queue_act(struct tally_ledger *ledger, const char *action, const char *by,
+                             const char *metadata, struct tally_error *err)
+{
+    TL_TRY(refuse_reader(ledger, err));
+    return ledger->spool == NULL ? tally_record_act(ledger, action, by, metadata, NULL, err)
+                                 : queue_act(ledger, action, by, metadata, err);
 }
 
 tally_status tally_declare_gap(struct tally_ledger *ledger, uint64_t count, int exact,

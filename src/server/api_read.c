@@ -313,12 +313,13 @@ static void get(struct tl_request *request, bool by_id)
         return;
     }
     const struct tally_item *item = &page->items[0];
-    bool wants_bytes = request->accept != NULL &&
-                       strcmp(request->accept, "application/vnd.tally.canonical") == 0;
+    bool wants_bytes =
+        request->accept != NULL && strcmp(request->accept, "application/vnd.tally.canonical") == 0;
     if (wants_bytes && item->event == NULL) {
         reply_gone(request, item);
     } else if (wants_bytes) {
-        tl_reply_text(request, 200, "application/vnd.tally.canonical", item->event, item->event_len);
+        tl_reply_text(request, 200, "application/vnd.tally.canonical", item->event,
+                      item->event_len);
     } else {
         tl_reply_text(request, 200, "application/json", item->line, item->line_len);
     }
@@ -358,8 +359,8 @@ static void prove(struct tl_request *request, bool by_id)
     uint64_t seq = page->items[0].seq;
     tally_page_free(page);
     tally_status status = tally_proof_make(request->server->ledger, seq, &text, &err);
-    tl_reply_header(request, "Content-Disposition", "attachment; filename=\"%" PRIu64 ".tlog-proof\"",
-                    seq);
+    tl_reply_header(request, "Content-Disposition",
+                    "attachment; filename=\"%" PRIu64 ".tlog-proof\"", seq);
     reply_public(request, status, text, &err);
 }
 
@@ -439,7 +440,8 @@ void tl_api_stats(struct tl_request *request)
         tl_reply_problem(request, "bad_parameter", "'by' is needed: day, action, actor_id, ...");
         return;
     }
-    if (!read_word(request, "by_day", words, &by_day) || !tl_api_conditions(request, NULL, &query)) {
+    if (!read_word(request, "by_day", words, &by_day) ||
+        !tl_api_conditions(request, NULL, &query)) {
         return;
     }
     if (tally_stats(request->server->ledger, &query, by, by_day == 1, &stats, &err) != TALLY_OK) {
@@ -456,7 +458,8 @@ void tl_api_stats(struct tl_request *request)
 /* ---- exports ---------------------------------------------------------------------------------- */
 
 /* An export goes on after its handler has returned, on a thread of its own. */
-struct export {
+struct export
+{
     struct tally_ledger *ledger;
     struct tl_server *server;
     struct tl_stream *stream;

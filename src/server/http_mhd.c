@@ -44,8 +44,8 @@ struct connection {
     uint32_t uid; /* of the other end of a Unix socket */
     bool has_uid;
     bool is_loopback;
-    bool is_reading;      /* header or body are not there yet */
-    int64_t until_us;     /* for what is to come; with a body, more for every KiB that has come */
+    bool is_reading;  /* header or body are not there yet */
+    int64_t until_us; /* for what is to come; with a body, more for every KiB that has come */
     char peer[64];
 };
 
@@ -61,7 +61,8 @@ struct tl_http {
     struct tl_server *server;
     struct listener listeners[ADDRESSES_MAX];
     size_t count;
-    struct MHD_Daemon *retired[RETIRED_MAX]; /* they finish what was begun with an old certificate */
+    struct MHD_Daemon
+        *retired[RETIRED_MAX]; /* they finish what was begun with an old certificate */
     size_t retired_count;
     char *cert, *key;
     unsigned threads;
@@ -240,16 +241,18 @@ static void identify(struct tl_request *request, struct MHD_Connection *connecti
 
 /* ---- a request -------------------------------------------------------------------------------- */
 
+/* NULL: there was no memory for it. */
 static struct connection *socket_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    tl_assert(info != NULL && info->socket_context != NULL);
-    return info->socket_context;
+    return info == NULL ? NULL : info->socket_context;
 }
 
-static void expect(struct tl_http *http, struct connection *socket, bool is_reading, int64_t time_us)
+static void expect(struct tl_http *http, struct connection *socket, bool is_reading,
+                   int64_t time_us)
 {
+    tl_assert(socket != NULL);
     tl_mutex_lock(&http->mu);
     socket->is_reading = is_reading;
     socket->until_us = tl_clock->steady_us() + time_us;
@@ -329,7 +332,7 @@ static void begin(struct tl_request *request, struct MHD_Connection *connection,
                          request->route->body_max);
         return;
     }
-    tl_buf_init(&request->body, request->route->body_max);
+    tl_buf_init(&request->body, request->route->body_max + 1);
 }
 
 static ssize_t send_stream(void *ctx, uint64_t position, char *out, size_t size)
@@ -384,8 +387,8 @@ static enum MHD_Result send_reply(struct tl_request *request)
                 (reply->content_type == NULL ||
                  MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES);
     for (size_t i = 0; i < reply->header_count && good; i++) {
-        good = MHD_add_response_header(response, reply->headers[i].name,
-                                       reply->headers[i].value) == MHD_YES;
+        good = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) ==
+               MHD_YES;
     }
     if (good && (reply->status == 400 || reply->status == 431 || reply->status == 503)) {
         good = MHD_add_response_header(response, "Connection", "close") == MHD_YES;
@@ -441,7 +444,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
     struct connection *socket = socket_of(connection);
     struct tl_request *request = *state;
     if (request == NULL) {
-        request = new_request(http, connection, socket);
+        request = socket == NULL ? NULL : new_request(http, connection, socket);
         if (request == NULL) {
             return MHD_NO;
         }
@@ -497,11 +500,12 @@ static void name_peer(struct connection *connection)
     if (getpeername(connection->fd, (struct sockaddr *)&address, &len) != 0) {
         return;
     }
-    connection->is_loopback = address.ss_family == AF_UNIX ||
-                              tl_net_place((const struct sockaddr *)&address, len) ==
-                                  TL_NET_LOOPBACK;
+    connection->is_loopback =
+        address.ss_family == AF_UNIX ||
+        tl_net_place((const struct sockaddr *)&address, len) == TL_NET_LOOPBACK;
     if (address.ss_family == AF_UNIX) {
-        if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_len) == 0) {
+        if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_len) ==
+            0) {
             connection->has_uid = true;
             connection->uid = credentials.uid;
         }
@@ -519,7 +523,7 @@ static void open_connection(struct tl_http *http, struct MHD_Connection *mhd, vo
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct connection *connection = tl_alloc_array(1, sizeof(*connection));
     if (connection == NULL) {
-        abort(); /* a connection without a deadline could stay for ever; see tl_alloc's own bound */
+        return; /* without a deadline it could stay for ever: it is closed at its first request */
     }
     connection->fd = info->connect_fd;
     connection->is_reading = true;
@@ -558,7 +562,7 @@ static void notify_connection(void *ctx, struct MHD_Connection *mhd, void **cont
     struct tl_http *http = ctx;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         open_connection(http, mhd, context);
-    } else {
+    } else if (*context != NULL) {
         close_connection(http, *context); /* before its descriptor is closed */
         *context = NULL;
     }
@@ -609,7 +613,8 @@ static void *watch(void *ctx)
 
 /* ---- listening -------------------------------------------------------------------------------- */
 
-static tally_status listen_unix(struct listener *listener, const char *path, struct tally_error *err)
+static tally_status listen_unix(struct listener *listener, const char *path,
+                                struct tally_error *err)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     if (strlen(path) >= sizeof(address.sun_path)) {
@@ -631,9 +636,9 @@ static tally_status listen_unix(struct listener *listener, const char *path, str
     (void)close(listener->fd);
     listener->fd = tl_net_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     mode_t before = umask(0117); /* the owner and his group */
-    int rc = listener->fd < 0 ? -1
-                              : bind(listener->fd, (const struct sockaddr *)&address,
-                                     sizeof(address));
+    int rc = listener->fd < 0
+                 ? -1
+                 : bind(listener->fd, (const struct sockaddr *)&address, sizeof(address));
     (void)umask(before);
     if (rc != 0 || listen(listener->fd, BACKLOG) != 0) {
         return tl_fail_errno(err, TALLY_EIO, errno, "cannot listen at '%s'", path);
@@ -656,8 +661,8 @@ static tally_status split_address(const char *text, char host[64], char port[8],
                        "unix:/path",
                        text);
     }
-    (void)snprintf(host, 64, "%.*s", (int)(len - 2 * skip), text + skip);
-    (void)snprintf(port, 8, "%s", colon + 1);
+    tl_str_copy(host, 64, (struct tl_str){ text + skip, len - 2 * skip });
+    tl_str_copy(port, 8, tl_str_of(colon + 1));
     return TALLY_OK;
 }
 
@@ -914,12 +919,14 @@ uint64_t tl_http_connections(struct tl_http *http)
 }
 
 /* A new daemon takes the socket over; the old one finishes what it has. */
-static tally_status replace(struct tl_http *http, struct listener *listener, struct tally_error *err)
+static tally_status replace(struct tl_http *http, struct listener *listener,
+                            struct tally_error *err)
 {
     struct MHD_Daemon *old = listener->daemon;
     struct MHD_Daemon *daemon = start_daemon(http, listener);
     if (daemon == NULL) {
-        return tl_fail(err, TALLY_EINVAL, "the new certificate or its key is wrong: the old one stays");
+        return tl_fail(err, TALLY_EINVAL,
+                       "the new certificate or its key is wrong: the old one stays");
     }
     (void)MHD_quiesce_daemon(old);
     tl_mutex_lock(&http->mu);

@@ -10,10 +10,10 @@
 #include "codec/json.h"
 #include "server/server_impl.h"
 
-#define EVENTS_MAX  4096u
-#define LINE_MAX    ((size_t)1 << 20)
-#define ERRORS_MAX  100u
-#define KEY_MAX     100u
+#define EVENTS_MAX 4096u
+#define LINE_MAX   ((size_t)1 << 20)
+#define ERRORS_MAX 100u
+#define KEY_MAX    100u
 
 struct tl_ingest {
     struct tl_server *server;
@@ -77,10 +77,12 @@ static size_t skip_space(struct tl_str text, size_t at)
  * it would cost to have a second form of the event's reader. */
 static bool split_array(struct tl_request *request, struct tl_str *pieces, size_t *count)
 {
-    static const struct tl_json_limits limits = {
-        .bytes_max = 16u << 20, .depth_max = 64, .members_max = 4096, .elements_max = 65536,
-        .keep_integers = true, .keep_floats = true
-    };
+    static const struct tl_json_limits limits = { .bytes_max = 16u << 20,
+                                                  .depth_max = 64,
+                                                  .members_max = 4096,
+                                                  .elements_max = 65536,
+                                                  .keep_integers = true,
+                                                  .keep_floats = true };
     struct tl_str text = tl_buf_str(&request->body);
     size_t at = skip_space(text, skip_space(text, 0) + 1);
     struct tl_arena arena;
@@ -144,10 +146,12 @@ static bool split(struct tl_request *request, struct tl_str *pieces, size_t *cou
 
 static const struct tl_json *read_event(struct tl_request *request, struct tl_str json)
 {
-    static const struct tl_json_limits limits = {
-        .bytes_max = 16u << 20, .depth_max = 64, .members_max = 4096, .elements_max = 65536,
-        .keep_integers = true, .keep_floats = true
-    };
+    static const struct tl_json_limits limits = { .bytes_max = 16u << 20,
+                                                  .depth_max = 64,
+                                                  .members_max = 4096,
+                                                  .elements_max = 65536,
+                                                  .keep_integers = true,
+                                                  .keep_floats = true };
     const struct tl_json *root = NULL;
     return tl_json_read(&request->arena, json.text, json.len, &limits, &root, NULL) == TALLY_OK &&
                    root->type == TL_JSON_OBJECT
@@ -169,7 +173,8 @@ static bool put_member(struct tl_request *request, struct tl_str *json, const ch
     tl_json_lossy(&out, tl_str_of(value));
     tl_buf_add_text(&out, is_empty ? "" : ",");
     tl_buf_add(&out, json->text + at, json->len - at);
-    char *copy = tl_buf_status(&out) == TALLY_OK ? tl_request_copy(request, tl_buf_str(&out)) : NULL;
+    char *copy =
+        tl_buf_status(&out) == TALLY_OK ? tl_request_copy(request, tl_buf_str(&out)) : NULL;
     *json = copy == NULL ? *json : (struct tl_str){ copy, out.len };
     tl_buf_release(&out);
     return copy != NULL;
@@ -189,7 +194,8 @@ static bool check_tenant(struct tl_request *request, struct tl_str *json,
     const struct tl_json *tenant = tl_json_member(event, "tenant_id");
     if (is_empty_member(tenant) && who->tenant_count == 1) {
         if (tenant != NULL) {
-            tl_reply_problem(request, "policy", "event %zu: leave tenant_id out, or name it", index);
+            tl_reply_problem(request, "policy", "event %zu: leave tenant_id out, or name it",
+                             index);
             return false;
         }
         return put_member(request, json, "tenant_id", who->tenants[0]);
@@ -200,7 +206,8 @@ static bool check_tenant(struct tl_request *request, struct tl_str *json,
             return true;
         }
     }
-    tl_reply_problem(request, "policy", "event %zu: the token may not write for this tenant", index);
+    tl_reply_problem(request, "policy", "event %zu: the token may not write for this tenant",
+                     index);
     return false;
 }
 
@@ -230,7 +237,8 @@ static bool check_key(struct tl_request *request)
 {
     const char *key = request->idempotency_key;
     if (key != NULL && (key[0] == '\0' || strlen(key) > KEY_MAX)) {
-        tl_reply_problem(request, "bad_parameter", "Idempotency-Key has 1 to %u characters", KEY_MAX);
+        tl_reply_problem(request, "bad_parameter", "Idempotency-Key has 1 to %u characters",
+                         KEY_MAX);
         return false;
     }
     return true;

@@ -7,7 +7,8 @@
 
 #include "base/clock.h"
 
-#define EXPORTS_MAX 8u
+#define EXPORTS_MAX    8u
+#define REFUSALS_PER_S 5u
 
 tally_status tl_queue_init(struct tl_queue *queue)
 {
@@ -96,7 +97,7 @@ void tl_request_log(const struct tl_request *request, const struct tally_error *
 }
 
 /* The metadata of an act: which path, with which filters; never what was searched for. */
-static void describe(struct tl_js *js, const struct tl_request *request)
+static void describe(struct tl_js *js, const struct tl_request *request, uint64_t untold)
 {
     tl_js_open(js, NULL, '{');
     tl_js_text(js, "method", request->method);
@@ -107,6 +108,9 @@ static void describe(struct tl_js *js, const struct tl_request *request)
     }
     if (request->reply.status != 0) {
         tl_js_u64(js, "status", request->reply.status);
+    }
+    if (untold > 0) {
+        tl_js_u64(js, "others_not_recorded", untold);
     }
     if (request->param_count > 0) {
         tl_js_open(js, "parameters", '[');
@@ -125,13 +129,13 @@ static void describe(struct tl_js *js, const struct tl_request *request)
     tl_js_close(js, '}');
 }
 
-bool tl_server_record(struct tl_request *request, const char *action)
+static bool record(struct tl_request *request, const char *action, uint64_t untold)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
     char who[TL_WHO_SIZE];
     tl_js_init(&js);
-    describe(&js, request);
+    describe(&js, request, untold);
     tl_buf_add_char(&js.buf, '\0');
     tl_identity_text(&request->who, who);
     tally_status status = tl_buf_status(&js.buf);
@@ -148,6 +152,35 @@ bool tl_server_record(struct tl_request *request, const char *action)
         tl_reply_error(request, &err);
     }
     return false;
+}
+
+bool tl_server_record(struct tl_request *request, const char *action)
+{
+    return record(request, action, 0);
+}
+
+void tl_server_record_refusal(struct tl_request *request)
+{
+    struct tl_server *server = request->server;
+    int64_t now_us = tl_clock->steady_us();
+    uint64_t untold = 0;
+    tl_mutex_lock(&server->mu);
+    if (now_us - server->refusals_us > 1000000) {
+        server->refusals_us = now_us;
+        server->refusals = 0;
+    }
+    bool tells = server->refusals < REFUSALS_PER_S;
+    if (tells) {
+        server->refusals++;
+        untold = server->refusals_untold;
+        server->refusals_untold = 0;
+    } else {
+        server->refusals_untold++;
+    }
+    tl_mutex_unlock(&server->mu);
+    if (tells) {
+        (void)record(request, "tally.refused", untold); /* it stays refused if that fails */
+    }
 }
 
 static void *work(void *ctx)

@@ -20,9 +20,10 @@ struct tl_server_options {
     size_t socket_count;
     const char *tls_cert_path; /* PEM, chain included; NULL: plain HTTP, on loopback alone */
     const char *tls_key_path;
-    const char *token_path;                    /* the file of tokens; made when the first one is */
-    bool allows_plain;                         /* plain HTTP beyond loopback: a proxy does TLS */
-    void (*log)(void *ctx, const char *line); /* a line about what happened; any thread; never NULL */
+    const char *token_path; /* the file of tokens; made when the first one is */
+    bool allows_plain;      /* plain HTTP beyond loopback: a proxy does TLS */
+    void (*log)(void *ctx,
+                const char *line); /* a line about what happened; any thread; never NULL */
     void *log_ctx;
 };
 

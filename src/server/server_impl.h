@@ -34,11 +34,13 @@ struct tl_route {
     const char *path;   /* "/v1/events/{id}" */
     enum tl_role least; /* 0: anybody */
     bool is_whole;      /* about the ledger as a whole: not for tokens with tenants */
-    bool is_open_here; /* to anybody on this machine */
+    bool is_open_here;  /* to anybody on this machine */
     enum tl_lane lane;
-    const char *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
+    const char
+        *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
     size_t body_max;
-    const char *params; /* names, each between commas: ",limit,cursor,"; "" for none; "*" filters too */
+    const char
+        *params; /* names, each between commas: ",limit,cursor,"; "" for none; "*" filters too */
     void (*handle)(struct tl_request *request);
     const char *summary;
 };
@@ -90,7 +92,10 @@ struct tl_server {
     int64_t started_us;
     struct tl_mutex mu;
     struct tl_cond export_ended;
-    size_t exports; /* guarded by mu */
+    size_t exports;           /* guarded by mu, as are the rest */
+    int64_t refusals_us;      /* since when they are counted */
+    uint64_t refusals;        /* recorded since then */
+    uint64_t refusals_untold; /* not recorded */
 };
 
 tally_status tl_queue_init(struct tl_queue *queue);
@@ -113,6 +118,10 @@ void tl_server_count(const struct tl_request *request);
 /* Records what a request is about to do, or was refused, as an act. False, with a problem as reply,
  * if that cannot be done: what cannot be recorded is not done. */
 bool tl_server_record(struct tl_request *request, const char *action);
+
+/* The same for what was refused: a few every second, with the number of others. Whoever has no token
+ * may not fill the ledger. */
+void tl_server_record_refusal(struct tl_request *request);
 
 /* server.c: a thread for an export; there are few at a time. False: too many, or no thread. The
  * thread says when it is about to end. */
@@ -149,7 +158,7 @@ void tl_api_tail(struct tl_request *request);
 tally_status tl_jobs_start(struct tl_jobs **jobs_out, struct tl_server *server,
                            struct tally_error *err);
 void tl_jobs_stop(struct tl_jobs *jobs);
-uint64_t tl_jobs_running(struct tl_jobs *jobs);
+uint64_t tl_jobs_running(struct tl_jobs *jobs); /* those that wait included */
 void tl_api_jobs(struct tl_request *request);
 void tl_api_job(struct tl_request *request);
 void tl_api_job_cancel(struct tl_request *request);
@@ -187,6 +196,9 @@ bool tl_api_actor(struct tl_request *request, const struct tl_json *body,
                   struct tally_actor *actor_out);
 /* The reply if an act failed: `act` what must be signed, if anything; freed. */
 void tl_api_act_failed(struct tl_request *request, char *act, const struct tally_error *err);
+/* The same as JSON; `instance` is the id of a request, or NULL. */
+void tl_show_act_problem(struct tl_js *js, const char *key, const char *instance, const char *act,
+                         const struct tally_error *err);
 
 /* api_admin.c */
 void tl_api_tokens(struct tl_request *request);

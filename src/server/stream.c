@@ -149,7 +149,7 @@ enum tl_stream_state tl_stream_read(struct tl_stream *stream, char *out, size_t 
     stream->at = (stream->at + len) % stream->size;
     stream->len -= len;
     *len_out = len;
-    enum tl_stream_state state = len > 0             ? TL_STREAM_BYTES
+    enum tl_stream_state state = len > 0              ? TL_STREAM_BYTES
                                  : stream->has_writer ? TL_STREAM_LATER
                                  : stream->is_whole   ? TL_STREAM_END
                                                       : TL_STREAM_BROKEN;

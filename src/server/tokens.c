@@ -64,7 +64,13 @@ void tl_identity_release(struct tl_identity *who)
 
 void tl_identity_text(const struct tl_identity *who, char out[TL_WHO_SIZE])
 {
-    (void)snprintf(out, TL_WHO_SIZE, "token:%s (%s)", who->id, who->name);
+    if (who->role == 0) {
+        (void)snprintf(out, TL_WHO_SIZE, "anonymous");
+    } else if (who->id[0] == '\0') { /* the other end of a Unix socket */
+        (void)snprintf(out, TL_WHO_SIZE, "%s", who->name);
+    } else {
+        (void)snprintf(out, TL_WHO_SIZE, "token:%s (%s)", who->id, who->name);
+    }
 }
 
 static bool stamp_equal(const struct stamp *a, const struct stamp *b)

@@ -1,0 +1,235 @@
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/parse.h"
+#include "cli/cmd.h"
+#include "cli/out.h"
+#include "codec/time.h"
+#include "server/server.h"
+
+#define LISTEN_DEFAULT "127.0.0.1:8080"
+#define ADDRESSES_MAX  8u
+#define WAIT_MS        500
+#define SOCKETS_FIRST  3 /* sd_listen_fds(3) */
+
+static const struct tl_opt opts[] = {
+    { "listen", 0, "ADDRESS",
+      "127.0.0.1:8080, [::1]:0, unix:/path; may be given again; " LISTEN_DEFAULT },
+    { "tls-cert", 0, "FILE", "the certificate and its chain, PEM" },
+    { "tls-key", 0, "FILE", "its key, PEM" },
+    { "plain", 0, NULL, "plain HTTP beyond loopback as well: a proxy in front does TLS" },
+    { "tokens", 0, "FILE", "where tokens are kept; tokens.json in the ledger" },
+    { 0 },
+};
+
+static volatile sig_atomic_t wants_reload;
+
+static void note_reload(int signal_number)
+{
+    (void)signal_number;
+    wants_reload = 1;
+}
+
+/* Lines of key=value for the service's log. */
+static void log_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    TL_CLEANUP(tl_buf_release) struct tl_buf text = { 0 };
+    struct timespec now;
+    char time[TL_TIME_SIZE] = "";
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)tl_time_format_fixed(time, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    tl_buf_init(&text, 4096);
+    tl_buf_addf(&text, "time=%s ", time);
+    tl_text_escape(&text, tl_str_of(line));
+    tl_buf_add_char(&text, '\n');
+    (void)fwrite(text.data, 1, text.len, stderr);
+}
+
+/* Says to a service manager how it stands (sd_notify(3)); nobody may listen. */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (path == NULL || (path[0] != '/' && path[0] != '@') ||
+        strlen(path) >= sizeof(address.sun_path)) {
+        return;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    address.sun_path[0] = path[0] == '@' ? '\0' : path[0];
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
+                     len);
+        (void)close(fd);
+    }
+}
+
+/* Sockets that the service manager handed over (LISTEN_PID, LISTEN_FDS). */
+static size_t inherited_sockets(int sockets[ADDRESSES_MAX])
+{
+    const char *pid = getenv("LISTEN_PID");
+    const char *count = getenv("LISTEN_FDS");
+    uint64_t number = 0;
+    if (pid == NULL || count == NULL ||
+        tl_parse_u64(pid, strlen(pid), UINT32_MAX, &number) != TALLY_OK ||
+        number != (uint64_t)getpid() ||
+        tl_parse_u64(count, strlen(count), ADDRESSES_MAX, &number) != TALLY_OK) {
+        return 0;
+    }
+    for (size_t i = 0; i < number; i++) {
+        sockets[i] = SOCKETS_FIRST + (int)i;
+    }
+    return (size_t)number;
+}
+
+/* Without an admin nobody could make tokens: the first one is shown, once. */
+static tally_status show_first_token(const struct tl_cli *cli, const char *path,
+                                     const char *address, struct tally_error *err)
+{
+    char text[TL_TOKEN_TEXT_SIZE];
+    char id[TL_TOKEN_ID_SIZE];
+    bool has_admin = false;
+    TL_TRY(tl_token_has_admin(path, &has_admin, err));
+    if (!has_admin) {
+        const struct tl_token_request request = { .name = "first admin", .role = TL_ROLE_ADMIN };
+        TL_TRY(tl_token_create(path, &request, text, id, err));
+        printf("first token (shown once): %s\n", text);
+        if (strncmp(address, "unix:", 5) != 0) {
+            printf("web page: %s/ui/#token=%s\n", address, text);
+        }
+        explicit_bzero(text, sizeof(text));
+    } else if (!cli->quiet && strncmp(address, "unix:", 5) != 0) {
+        printf("web page: %s/ui/\n", address);
+    }
+    return TALLY_OK;
+}
+
+static void wait_for_signals(const struct tl_cli *cli, struct tl_server *server)
+{
+    while (!tl_stopped()) {
+        (void)poll(NULL, 0, WAIT_MS); /* a signal only shortens it */
+        if (wants_reload != 0) {
+            struct tally_error err = TALLY_ERROR_INIT;
+            wants_reload = 0;
+            notify("RELOADING=1");
+            if (tl_server_reload(server, &err) == TALLY_OK) {
+                log_line(NULL, "reloaded");
+            } else {
+                tl_cli_warn(cli, "not reloaded, all stays as it was: %s", err.message);
+            }
+            notify("READY=1");
+        }
+    }
+}
+
+static void print_addresses(const struct tl_server *server)
+{
+    for (size_t i = 0; tl_server_address(server, i) != NULL; i++) {
+        printf("listening: %s\n", tl_server_address(server, i));
+    }
+}
+
+static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_options *options)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tl_server *server = NULL;
+    struct tally_scheduler *scheduler = NULL;
+    if (tally_scheduler_start(&scheduler, options->ledger, &err) != TALLY_OK ||
+        tl_server_start(&server, options, &err) != TALLY_OK) {
+        tally_scheduler_stop(scheduler);
+        return tl_cli_fail(cli, &err);
+    }
+    print_addresses(server);
+    tally_status status =
+        show_first_token(cli, options->token_path, tl_server_address(server, 0), &err);
+    (void)fflush(stdout);
+    if (status == TALLY_OK) {
+        status = tl_server_reload(server, &err); /* the first token is there */
+    }
+    if (status == TALLY_OK) {
+        const struct sigaction action = { .sa_handler = note_reload };
+        tl_stop_install();
+        (void)sigaction(SIGHUP, &action, NULL);
+        notify("READY=1");
+        wait_for_signals(cli, server);
+        notify("STOPPING=1");
+    }
+    tl_server_stop(server);
+    tally_scheduler_stop(scheduler);
+    return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
+}
+
+static size_t read_addresses(const struct tl_args *args, const char *listen[ADDRESSES_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < args->given_count && count < ADDRESSES_MAX; i++) {
+        if (strcmp(args->given[i].opt->name, "listen") == 0) {
+            listen[count++] = args->given[i].value;
+        }
+    }
+    return count;
+}
+
+static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
+{
+    const char *listen[ADDRESSES_MAX];
+    int sockets[ADDRESSES_MAX];
+    char tokens[4096];
+    struct tl_server_options options = {
+        .listen = listen,
+        .listen_count = read_addresses(args, listen),
+        .sockets = sockets,
+        .socket_count = inherited_sockets(sockets),
+        .tls_cert_path = tl_args_value(args, "tls-cert"),
+        .tls_key_path = tl_args_value(args, "tls-key"),
+        .allows_plain = tl_args_has(args, "plain"),
+        .token_path = tl_args_value(args, "tokens"),
+        .log = log_line,
+    };
+    if (options.listen_count + options.socket_count == 0) {
+        listen[options.listen_count++] = LISTEN_DEFAULT;
+    }
+    if (options.token_path == NULL) {
+        if (snprintf(tokens, sizeof(tokens), "%s/tokens.json", cli->ledger) >=
+            (int)sizeof(tokens)) {
+            return tl_cli_usage(cli, "the path of the ledger is too long");
+        }
+        options.token_path = tokens;
+    }
+    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
+    enum tl_exit exit_status = tl_cli_open_unattended(cli, &ledger);
+    if (exit_status != TL_EXIT_OK) {
+        return exit_status;
+    }
+    struct tally_options location = tl_cli_options(cli);
+    options.ledger = ledger;
+    options.location = &location;
+    return serve(cli, &options);
+}
+
+const struct tl_cmd tl_cmd_serve = {
+    .name = "serve",
+    .summary = "put the ledger behind HTTP, with a web page",
+    .arguments = "",
+    .about =
+        "Answers until SIGTERM or SIGINT, then finishes what it accepted. SIGHUP reads "
+        "certificate\n"
+        "and tokens again. Runs what is scheduled. The first start prints an admin token, once;\n"
+        "'tally token' makes others. Plain HTTP is for this machine alone, unless a proxy in "
+        "front\n"
+        "does TLS. docs/http-api.md has the interface.\n",
+    .examples = "tally serve\n"
+                "tally serve --listen 127.0.0.1:0 --listen unix:/run/tally.sock\n"
+                "tally serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n",
+    .opts = opts,
+    .run = run,
+};
