@@ -57,6 +57,7 @@ class Server:
             cwd=self.case.dir, env=self.case.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         end = time.monotonic() + START_S
+        before = len(self.said)
         found = None
         while found is None:
             ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
@@ -65,7 +66,7 @@ class Server:
                 self.process.kill()
                 raise AssertionError(f"the server does not listen: {self.said.decode()}")
             self.said += more
-            found = re.search(rb"http://127\.0\.0\.1:(\d+)\s", self.said)
+            found = re.search(rb"http://127\.0\.0\.1:(\d+)\s", self.said[before:])
         self.address = ("127.0.0.1", int(found.group(1)))
 
     def stop(self, want=0):
