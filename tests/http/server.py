@@ -52,6 +52,7 @@ class Server:
         self.start()
 
     def start(self):
+        before = len(self.said)
         self.process = subprocess.Popen(
             [TALLY, "-C", str(self.case.ledger), "serve", "--listen", "127.0.0.1:0", *self.options],
             cwd=self.case.dir, env=self.case.environment(), stdin=subprocess.DEVNULL,
@@ -59,19 +60,13 @@ class Server:
         self.reader = threading.Thread(target=self.listen, args=(self.process,), daemon=True)
         self.reader.start()
         end = time.monotonic() + START_S
-        before = len(self.said)
         found = None
         while found is None:
             if time.monotonic() > end or not self.reader.is_alive():
                 self.process.kill()
                 raise AssertionError(f"the server does not listen: {self.said.decode()}")
-<<<<<<< HEAD
             time.sleep(0.01)
-            found = re.search(rb"http://127\.0\.0\.1:(\d+)\s", self.said)
-=======
-            self.said += more
             found = re.search(rb"http://127\.0\.0\.1:(\d+)\s", self.said[before:])
->>>>>>> w/d
         self.address = ("127.0.0.1", int(found.group(1)))
 
     def listen(self, process):
