@@ -61,9 +61,9 @@ static void add_path_parameters(struct tl_js *js, const char *path)
 
 static void add_reference(struct tl_js *js, struct tl_str name)
 {
-    char reference[NAME_SIZE];
-    (void)snprintf(reference, sizeof(reference), "#/components/parameters/%.*s", (int)name.len,
-                   name.text);
+    char reference[NAME_SIZE] = "#/components/parameters/";
+    size_t len = strlen(reference);
+    tl_str_copy(reference + len, sizeof(reference) - len, name);
     tl_js_open(js, NULL, '{');
     tl_js_text(js, "$ref", reference);
     tl_js_close(js, '}');

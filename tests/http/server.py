@@ -3,11 +3,11 @@ import http.client
 import json
 import pathlib
 import re
-import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "cli"))
@@ -52,22 +52,27 @@ class Server:
         self.start()
 
     def start(self):
+        before = len(self.said)
         self.process = subprocess.Popen(
             [TALLY, "-C", str(self.case.ledger), "serve", "--listen", "127.0.0.1:0", *self.options],
             cwd=self.case.dir, env=self.case.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.reader = threading.Thread(target=self.listen, args=(self.process,), daemon=True)
+        self.reader.start()
         end = time.monotonic() + START_S
-        before = len(self.said)
         found = None
         while found is None:
-            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
-            more = self.process.stdout.read1(65536) if ready else b""
-            if not more:
+            if time.monotonic() > end or not self.reader.is_alive():
                 self.process.kill()
                 raise AssertionError(f"the server does not listen: {self.said.decode()}")
-            self.said += more
+            time.sleep(0.01)
             found = re.search(rb"http://127\.0\.0\.1:(\d+)\s", self.said[before:])
         self.address = ("127.0.0.1", int(found.group(1)))
+
+    def listen(self, process):
+        """All that it says is taken at once: it never waits for us."""
+        while more := process.stdout.read1(65536):
+            self.said += more
 
     def stop(self, want=0):
         """Ends it as a service manager would; all it said is in `said`."""
@@ -75,13 +80,14 @@ class Server:
             return
         self.process.send_signal(signal.SIGTERM)
         try:
-            more, _ = self.process.communicate(timeout=30)
+            self.process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            more, _ = self.process.communicate()
-            self.said += more
+            self.process.wait()
             raise AssertionError(f"the server does not stop: {self.said.decode()}") from None
-        self.said += more
+        finally:
+            self.reader.join()
+            self.process.stdout.close()
         if self.process.returncode != want:
             raise AssertionError(f"ended with {self.process.returncode}: {self.said.decode()}")
 
