@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """/v1/verify, jobs, purges, holds, erasures, retention, status: over HTTP."""
+import fcntl
 import json
 import unittest
 
@@ -220,6 +221,14 @@ class Purge(Life):
         event = self.events("tally.purge")[0]
         self.assertRegex(event["actor"]["id"], r"^token:\w{8} \(admin\)$")
         self.assertEqual(self.result("/v1/verify", {})["verdict"], "VERIFIED")
+
+    def test_one_at_a_time_whoever_does_it(self):
+        with open(self.ledger / "removal.lock", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            problem = self.problem("/v1/purges", {})
+        self.assertEqual((problem["code"], problem["status"], problem["detail"]),
+                         ("busy", 409, "another purge or erasure is at work"))
+        self.result("/v1/purges", {})
 
     def test_wrong_bodies(self):
         for body, code in [({"dry_run": "yes"}, "bad_type"), ({"dryrun": True}, "unknown_member"),
