@@ -388,8 +388,8 @@ static enum MHD_Result send_reply(struct tl_request *request)
                 (reply->content_type == NULL ||
                  MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES);
     if (good && request->server->options.tls_cert_path != NULL) {
-        good = MHD_add_response_header(response, "Strict-Transport-Security",
-                                       "max-age=31536000") == MHD_YES;
+        good = MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000") ==
+               MHD_YES;
     }
     for (size_t i = 0; i < reply->header_count && good; i++) {
         good = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) ==
