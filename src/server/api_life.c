@@ -252,7 +252,7 @@ void tl_api_hold_add(struct tl_request *request)
         return;
     }
     struct tl_js js;
-    tl_reply_begin(request, 200, &js);
+    tl_reply_begin(request, is_dry ? 200 : 201, &js);
     tl_show_held(&js, NULL, id, is_dry, &held);
     tl_reply_end(request, &js);
 }
