@@ -143,7 +143,8 @@ struct tally_purged {
  * later of two cautious days: never beyond the time of the ledger's newest record plus one day, so
  * that a clock gone wild purges nothing.
  *
- * Errors: TALLY_EINVAL; TALLY_EDENIED; TALLY_ECANCELED progress stopped it (*purged_out is filled in);
+ * Errors: TALLY_EINVAL; TALLY_EREFUSED who or why is too long to be recorded; TALLY_EDENIED;
+ *         TALLY_ECANCELED progress stopped it (*purged_out is filled in);
  *         TALLY_EBUSY another purge or erasure is at work; TALLY_EIO, ENOMEM. A failure after the
  *         PURGE record is recorded as tally.purge with outcome failure
  */

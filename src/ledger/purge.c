@@ -243,8 +243,29 @@ static tally_status record(const struct purge *purge, const struct tally_purged 
     return status;
 }
 
+/* A reason that no event takes is refused while nothing is gone yet. */
+static tally_status check_event(const struct purge *purge, struct tally_error *err)
+{
+    const struct tally_purged nothing = { .seq = TALLY_SEQ_NONE };
+    struct tally_events *events = NULL;
+    struct tl_buf json;
+    tl_buf_init(&json, TL_EVENT_BYTES_MAX);
+    write_event(&json, purge, &nothing, TALLY_OK);
+    tally_status status = tl_buf_status(&json);
+    if (status == TALLY_OK) {
+        status = tally_events_new(&events, purge->ledger, err);
+    }
+    if (status == TALLY_OK) {
+        status = tl_events_add(events, json.data, json.len, 0, true, err);
+    }
+    tally_events_free(events);
+    tl_buf_release(&json);
+    return status;
+}
+
 static tally_status run(struct purge *purge, struct tally_purged *result, struct tally_error *err)
 {
+    TL_TRY(check_event(purge, err));
     /* A rule that was made longer counts at once, also in a program that was started before. */
     TL_TRY(tl_options_read(&purge->ledger->options, &purge->paths, &purge->config, err));
     purge->has_config = true;

@@ -222,6 +222,12 @@ class Purge(Life):
         self.assertRegex(event["actor"]["id"], r"^token:\w{8} \(admin\)$")
         self.assertEqual(self.result("/v1/verify", {})["verdict"], "VERIFIED")
 
+    def test_what_cannot_be_recorded_is_not_done(self):
+        self.make_due()
+        problem = self.problem("/v1/purges", {"reason": "x" * 4097})
+        self.assertEqual((problem["code"], problem["status"]), ("too_long", 422))
+        self.assertEqual(self.get("/v1/count?id=old1").json["count"], 1)
+
     def test_one_at_a_time_whoever_does_it(self):
         with open(self.ledger / "removal.lock", "a", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
