@@ -99,7 +99,7 @@ function revokeButton(token, signal, refresh) {
 function tokenForm(signal, refresh) {
   const name = h("input", { required: true, maxlength: "100", autocomplete: "off", id: "token-name" });
   const role = select(ROLES, "reader");
-  const tenants = h("input", { placeholder: "all", autocomplete: "off" });
+  const tenants = h("input", { placeholder: "all, or: acme, globex", autocomplete: "off" });
   const expires = h("input", { type: "date" });
   const place = h("div", { role: "status" });
   const form = h("form", { class: "stack", onsubmit: (event) => {
@@ -114,7 +114,7 @@ function tokenForm(signal, refresh) {
         h("div", { class: "row" }, h("code", { class: "token" }, text(made.token)), copyButton(() => made.token),
           button("Done", () => place.replaceChildren())));
     });
-  } }, h("div", { class: "row" }, field("Name", name), field("Role", role), field("Tenants", tenants, "With commas; empty: all."), field("Ends on", expires),
+  } }, h("div", { class: "row" }, field("Name", name), field("Role", role), field("Tenants", tenants), field("Ends on", expires),
     h("button", { type: "submit", class: "primary" }, "Make a token")), place);
   return form;
 }

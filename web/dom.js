@@ -180,7 +180,7 @@ export async function into(place, work) {
   }
   try {
     const made = await work();
-    place.replaceChildren(...[made].flat().filter(Boolean));
+    place.replaceChildren(...[made].flat(Infinity).filter(Boolean));
   } catch (error) {
     if (error.name === "AbortError") {
       return;

@@ -150,7 +150,7 @@ async function optional(promise) {
   }
 }
 
-const SIGNS = { ok: "✓", bad: "✗", none: "–" };
+const SIGNS = { ok: "✓", bad: "✗", none: "–", part: "◐" };
 const WORDS = { ok: "checked", bad: "wrong", none: "not checked" };
 
 export function checkList({ verdict, headline: words, checks }) {

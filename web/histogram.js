@@ -17,7 +17,7 @@ export function histogram(rows, params, chosen) {
   const most = Math.max(...bars.map((bar) => bar.count), 1);
   const step = WIDTH / bars.length;
   const shapes = bars.map((bar, index) => barShape(bar, index, step, most));
-  const label = h("p", { class: "hint", "aria-live": "polite" }, overall(bars));
+  const label = h("p", { class: "hint", "aria-live": "polite" }, "Drag over days to search there.");
   const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "application",
     tabindex: "0", id: "histogram", "aria-roledescription": "timeline",
     "aria-label": `Events by day, ${overall(bars)}. Arrow keys choose days, Shift extends, Enter searches there.` }, shapes);
@@ -41,7 +41,7 @@ function barsOf(rows, params) {
   const last = Math.max(...numbers);
   const size = Math.ceil((last - first + 1) / MOST_BARS);
   const bars = Array.from({ length: Math.ceil((last - first + 1) / size) }, (_, index) =>
-    ({ first: first + index * size, last: first + index * size + size - 1, count: 0 }));
+    ({ first: first + index * size, last: Math.min(last, first + index * size + size - 1), count: 0 }));
   for (const [day, count] of days) {
     bars[Math.floor((day - first) / size)].count += count;
   }
@@ -49,10 +49,11 @@ function barsOf(rows, params) {
 }
 
 function barShape(bar, index, step, most) {
+  const width = Math.min(step * 0.8, 60);
   const height = bar.count === 0 ? 0 : Math.max(2, (bar.count / most) * (HEIGHT - 4));
   return svg("g", { class: "bar" },
     svg("rect", { class: "back", x: index * step, y: 0, width: step, height: HEIGHT }),
-    svg("rect", { class: "fill", x: index * step + step * 0.1, y: HEIGHT - height, width: Math.min(step * 0.8, 60), height }),
+    svg("rect", { class: "fill", x: (index + 0.5) * step - width / 2, y: HEIGHT - height, width, height }),
     svg("title", {}, barText(bar)));
 }
 

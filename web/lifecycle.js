@@ -88,8 +88,8 @@ function actFields(reasonNeeded) {
   const approvalField = field("Approval", approval, "What 'tally approve' made of the request.");
   approvalField.hidden = true;
   return {
-    node: h("div", { class: "stack" }, h("div", { class: "row" }, h("div", { class: "grow" }, field("Reason", reason, "Sealed for ever: no personal data.")),
-      field("Ticket", ticket)), approvalField),
+    node: h("div", { class: "stack" }, h("div", { class: "row" }, h("div", { class: "grow" }, field("Reason", reason)), field("Ticket", ticket)),
+    h("p", { class: "hint" }, "Both are sealed for ever: no personal data."), approvalField),
     askApproval() {
       approvalField.hidden = false;
       approval.focus();

@@ -325,7 +325,7 @@ async function leafChecks(proof, record, canonical) {
 }
 
 // Everything that can be said about a record in the browser:
-// { verdict: "ok" | "bad" | "none", headline, checks: [{ name, result, detail }] }
+// { verdict: "ok" | "part" | "none" | "bad", headline, checks: [{ name, result, detail }] }
 export async function checkRecord(record, proofText, trust, canonical) {
   if (!canCheck()) {
     return { verdict: "none", headline: "Could not be checked: browsers compute hashes only over https or on localhost.", checks: [] };
@@ -354,10 +354,13 @@ function conclude(checks, proof) {
   if (wrong.length > 0) {
     return { verdict: "bad", headline: `This does not fit: ${wrong.join(", ")}.`, checks };
   }
-  const signed = checks.some((one) => one.name === "Signature of the log key" && one.result === "ok");
-  const place = `Record ${proof.index} is in the tree of ${proof.checkpoint.size} records`;
-  return signed ? { verdict: "ok", headline: `${place} that the log key signed.`, checks }
-    : { verdict: "none", headline: `${place}; who signed it was not checked.`, checks };
+  const passed = (name) => checks.some((one) => one.name === name && one.result === "ok");
+  const place = `record ${proof.index} is in the tree of ${proof.checkpoint.size} records`;
+  if (!passed("Signature of the log key")) {
+    return { verdict: "none", headline: `Partly checked: ${place}; who signed it was not checked.`, checks };
+  }
+  return passed("Content") ? { verdict: "ok", headline: `Checked: ${place} that the log key signed, and holds what is shown.`, checks }
+    : { verdict: "part", headline: `Partly checked: ${place} that the log key signed; its content was not compared here.`, checks };
 }
 
 // ---- The newest checkpoint -----------------------------------------------------------------------

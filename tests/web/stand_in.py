@@ -106,6 +106,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def get_whoami(self, path, query):
         self.send(200, {name: self.who[name] for name in ("id", "name", "role", "tenants")})
 
+    def post_events(self, path, query):
+        status, out, err = tally("import", "--format", "ndjson", "-", text=json.dumps(self.body).encode())
+        self.send(201 if not status else 400, out.decode() and "{}")
+
     def get_events(self, path, query):
         if len(path) == 1:
             return self.run("find", "--json", *self.options(query))
@@ -137,7 +141,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
-        process = subprocess.Popen([TALLY, "-C", LEDGER, "tail", "-f", "-n", "0", "--json", *self.options(query, ["after"])],
+        process = subprocess.Popen([TALLY, "-C", LEDGER, "tail", "-f", "-n", "1", "--json", *self.options(query, ["after"])],
                                    stdout=subprocess.PIPE)
         try:
             for line in process.stdout:
