@@ -545,10 +545,13 @@ void tl_api_export(struct tl_request *request)
     export->query = (struct tally_query)TALLY_QUERY_INIT;
     export->server = request->server;
     export->ledger = request->server->ledger;
-    bool is_right = read_word(request, "format", formats, &format) &&
-                    tl_api_conditions(request, NULL, &export->query);
+    if (!read_word(request, "format", formats, &format) ||
+        !tl_api_conditions(request, NULL, &export->query)) {
+        tl_free(export);
+        return;
+    }
     export->format = values[format];
-    if (!is_right || !start_export(request, export)) {
+    if (!start_export(request, export)) {
         tl_free(export);
         return;
     }
