@@ -1,5 +1,6 @@
 #!/bin/sh
-# What `make run` does: a ledger under var/, the examples and any files given, a query, a verification.
+# What `make run` does: a ledger under var/, the examples and any files given, a query, a verification,
+# and then it serves, at port $PORT or 8080.
 # usage: demo.sh TALLY [FILE]...
 set -eu
 tally=$1
@@ -27,10 +28,15 @@ echo "--- was anything changed?  tally verify"
 "$tally" -C "$ledger" verify
 cat <<END
 
-To go on:
+From another terminal:
   export TALLY_LEDGER=\$PWD/$ledger PATH=\$PWD/$(dirname "$tally"):\$PATH
   tally find --action 'user.*' --outcome failure
   tally log --action note.add --actor-id \$USER --reason 'my first record'
   tally drill          # tamper with copies in every known way, and see it found
   tally help
+
+--- the same in a browser, until Ctrl-C:  tally serve
 END
+# A token for this run alone: nobody has to look for that of the last one.
+rm -f var/tokens.json
+exec "$tally" -C "$ledger" serve --tokens var/tokens.json --listen "127.0.0.1:${PORT:-8080}"

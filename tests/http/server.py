@@ -52,6 +52,7 @@ class Server:
         self.start()
 
     def start(self):
+        before = len(self.said)
         self.process = subprocess.Popen(
             [TALLY, "-C", str(self.case.ledger), "serve", "--listen", "127.0.0.1:0", *self.options],
             cwd=self.case.dir, env=self.case.environment(), stdin=subprocess.DEVNULL,
@@ -65,7 +66,7 @@ class Server:
                 self.process.kill()
                 raise AssertionError(f"the server does not listen: {self.said.decode()}")
             time.sleep(0.01)
-            found = re.search(rb"http://127\.0\.0\.1:(\d+)\s", self.said)
+            found = re.search(rb"http://127\.0\.0\.1:(\d+)\s", self.said[before:])
         self.address = ("127.0.0.1", int(found.group(1)))
 
     def listen(self, process):
