@@ -74,6 +74,7 @@ struct tl_http {
     struct connection *first; /* guarded by mu */
     uint64_t connections;
     uint64_t in_flight; /* requests between their first line and their last byte */
+    uint64_t held;      /* of these, with a thread that works */
     bool is_stopping;
 };
 
@@ -386,6 +387,10 @@ static enum MHD_Result send_reply(struct tl_request *request)
                  MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES) &&
                 (reply->content_type == NULL ||
                  MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES);
+    if (good && request->server->options.tls_cert_path != NULL) {
+        good = MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000") ==
+               MHD_YES;
+    }
     for (size_t i = 0; i < reply->header_count && good; i++) {
         good = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) ==
                MHD_YES;
@@ -415,7 +420,15 @@ static enum MHD_Result take_body(struct tl_http *http, struct tl_request *reques
     return MHD_YES;
 }
 
-static enum MHD_Result finish_body(struct tl_request *request)
+static void hold(struct tl_http *http, int change)
+{
+    tl_mutex_lock(&http->mu);
+    http->held = change > 0 ? http->held + 1 : http->held - 1;
+    tl_cond_broadcast(&http->changed);
+    tl_mutex_unlock(&http->mu);
+}
+
+static enum MHD_Result finish_body(struct tl_http *http, struct tl_request *request)
 {
     if (request->body_len > request->route->body_max) {
         tl_reply_problem(request, "too_large", "the body is limited to %zu bytes",
@@ -430,6 +443,7 @@ static enum MHD_Result finish_body(struct tl_request *request)
         request->route->handle(request);
         return send_reply(request);
     }
+    hold(http, 1);
     MHD_suspend_connection(request->connection);
     tl_server_dispatch(request);
     return MHD_YES;
@@ -462,7 +476,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
         return take_body(http, request, socket, part, len);
     }
     expect(http, socket, false, 0);
-    return request->reply.status == 0 ? finish_body(request) : send_reply(request);
+    return request->reply.status == 0 ? finish_body(http, request) : send_reply(request);
 }
 
 static void completed(void *ctx, struct MHD_Connection *connection, void **state,
@@ -486,7 +500,9 @@ static void completed(void *ctx, struct MHD_Connection *connection, void **state
 
 void tl_http_resume(struct tl_request *request)
 {
-    MHD_resume_connection(request->connection);
+    struct tl_http *http = request->server->http;
+    MHD_resume_connection(request->connection); /* from here on it is no longer ours */
+    hold(http, -1);
 }
 
 /* ---- connections ------------------------------------------------------------------------------ */
@@ -843,13 +859,13 @@ tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
     http->server = server;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     http->threads = cores < 2 ? 2 : cores > 32 ? 32 : (unsigned)cores;
+    *http_out = http; /* requests may come before this returns */
     tally_status status = start_all(http, err);
     if (status != TALLY_OK) {
+        *http_out = NULL;
         tl_http_stop(http);
-        return status;
     }
-    *http_out = http;
-    return TALLY_OK;
+    return status;
 }
 
 void tl_http_refuse_new(struct tl_http *http)
@@ -861,12 +877,12 @@ void tl_http_refuse_new(struct tl_http *http)
     }
 }
 
-/* Until the last byte of what was begun is out, but not for ever. */
+/* Until the last byte of what was begun is out: for ever for those who work, not for those who read. */
 static void wait_for_requests(struct tl_http *http)
 {
     int64_t until_us = tl_clock->steady_us() + STOP_US;
     tl_mutex_lock(&http->mu);
-    while (http->in_flight > 0 && tl_clock->steady_us() < until_us) {
+    while (http->held > 0 || (http->in_flight > 0 && tl_clock->steady_us() < until_us)) {
         (void)tl_cond_wait_for(&http->changed, &http->mu, LOOK_MS);
     }
     http->is_stopping = true;
