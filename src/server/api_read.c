@@ -546,8 +546,12 @@ void tl_api_export(struct tl_request *request)
     export->server = request->server;
     export->ledger = request->server->ledger;
     if (!read_word(request, "format", formats, &format) ||
-        !tl_api_conditions(request, NULL, &export->query) ||
-        (export->format = values[format], !start_export(request, export))) {
+        !tl_api_conditions(request, NULL, &export->query)) {
+        tl_free(export);
+        return;
+    }
+    export->format = values[format];
+    if (!start_export(request, export)) {
         tl_free(export);
         return;
     }
