@@ -465,6 +465,20 @@ void tl_api_stats(struct tl_request *request)
 
 /* ---- exports ---------------------------------------------------------------------------------- */
 
+bool tl_api_try(struct tl_request *request, const struct tally_query *query)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_query one = *query;
+    struct tally_page *page = NULL;
+    one.limit = 1;
+    if (tally_find(request->server->ledger, &one, &page, &err) != TALLY_OK) {
+        tl_reply_error(request, &err);
+        return false;
+    }
+    tally_page_free(page);
+    return true;
+}
+
 /* An export goes on after its handler has returned, on a thread of its own. */
 struct export
 {
@@ -546,7 +560,8 @@ void tl_api_export(struct tl_request *request)
     export->server = request->server;
     export->ledger = request->server->ledger;
     if (!read_word(request, "format", formats, &format) ||
-        !tl_api_conditions(request, NULL, &export->query)) {
+        !tl_api_conditions(request, NULL, &export->query) ||
+        !tl_api_try(request, &export->query)) {
         tl_free(export);
         return;
     }
