@@ -306,7 +306,8 @@ static void reply_gone(struct tl_request *request, const struct tally_item *item
     tl_js_text(&js, "type", "/problems/gone");
     tl_js_text(&js, "title", "The content was removed");
     tl_js_u64(&js, "status", 410);
-    tl_js_text(&js, "code", item->state);
+    tl_js_text(&js, "code", "gone");
+    tl_js_text(&js, "state", item->state);
     tl_js_text(&js, "instance", request->id);
     tl_js_u64(&js, "seq", item->seq);
     tl_js_hex(&js, "leaf_hash", item->leaf_hash, sizeof(item->leaf_hash));
@@ -560,8 +561,7 @@ void tl_api_export(struct tl_request *request)
     export->server = request->server;
     export->ledger = request->server->ledger;
     if (!read_word(request, "format", formats, &format) ||
-        !tl_api_conditions(request, NULL, &export->query) ||
-        !tl_api_try(request, &export->query)) {
+        !tl_api_conditions(request, NULL, &export->query) || !tl_api_try(request, &export->query)) {
         tl_free(export);
         return;
     }

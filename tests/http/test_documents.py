@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What the server says of itself: openapi.json holds for each reply, /metrics is Prometheus text."""
+import pathlib
 import re
 import unittest
 
@@ -182,6 +183,19 @@ class OpenApi(HttpCase):
                 wrong += self.schemas.wrong(self.finish(reply), job_schema)
             findings += [f"{method} {path}: {line}" for line in wrong]
         self.assertEqual(findings, [])
+        gone = self.get("/v1/events/a", want=None)
+        self.assertEqual(gone.status, 404)
+        gone = self.get(f"/v1/records/{receipt['seq']}", want=410,
+                        headers={"Accept": "application/vnd.tally.canonical"})
+        self.assertEqual((gone.code, gone.json["state"]), ("gone", "erased"))
+        self.assertEqual(self.wrong("GET", "/v1/records/{seq}", gone), [])
+
+    def test_each_problem_has_its_page(self):
+        text = (pathlib.Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
+        table = text.partition("| status | code |")[2].partition("\n\n")[0]
+        for code in re.findall("`([a-z_]+)`", table):
+            if code not in ("state",):
+                self.assertEqual(self.get(f"/problems/{code}", None).json["code"], code)
 
 
 class Metrics(HttpCase):
