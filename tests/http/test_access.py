@@ -385,6 +385,20 @@ class Life(HttpCase):
         self.call("DELETE", f"/v1/tokens/{made['id']}", made["token"])
         self.get("/v1/tokens", made["token"], want=401)
 
+    def test_the_record_says_which_token(self):
+        made = self.post("/v1/tokens", {"name": "Ada", "role": "reader", "tenants": ["acme"]},
+                         want=201).json
+        self.call("DELETE", f"/v1/tokens/{made['id']}")
+        self.call("DELETE", f"/v1/tokens/{made['id']}", want=404)
+        made.pop("token")
+        for action in ["tally.token.create", "tally.token.revoke"]:
+            end = time.monotonic() + 20
+            about = {}
+            while about.get("id") != made["id"] and time.monotonic() < end:
+                newest = self.get(f"/v1/events?action={action}&limit=1").json["items"]
+                about = newest[0]["event"]["metadata"].get("about", {}) if newest else {}
+            self.assertEqual(about, made)
+
     def test_no_reply_holds_a_secret(self):
         made = self.post("/v1/tokens", {"name": "Ada", "role": "admin"}, want=201).json
         secret = made["token"][15:].encode()
