@@ -567,7 +567,7 @@ tally_status tl_token_has_admin(const char *path, bool *has_out, struct tally_er
     TL_TRY(read_file(path, &list, err));
     *has_out = false;
     for (size_t i = 0; i < list.count; i++) {
-        if (list.tokens[i].role == TL_ROLE_ADMIN &&
+        if (list.tokens[i].role == TL_ROLE_ADMIN && list.tokens[i].tenant_count == 0 &&
             is_in_force(&list.tokens[i], tl_clock->wall_us())) {
             *has_out = true;
         }

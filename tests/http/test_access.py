@@ -2,6 +2,7 @@
 """Who may what: each path for each role, and nothing of one tenant for another."""
 import http.client
 import json
+import re
 import time
 import unittest
 
@@ -384,6 +385,31 @@ class Life(HttpCase):
         self.get("/v1/tokens", made["token"])
         self.call("DELETE", f"/v1/tokens/{made['id']}", made["token"])
         self.get("/v1/tokens", made["token"], want=401)
+
+    def test_the_first_token_is_shown_once_and_on_record(self):
+        self.server.stop()
+        for token in self.tokens_in_file():
+            if token["role"] == "admin":
+                self.tally("token", "revoke", token["id"], "--yes")
+        self.token("admin", "acme")  # which cannot make others
+        self.server.start()
+        first, = re.findall(rb"first token \(shown once\): (\S+)", self.server.said)
+        first = first.decode()
+        self.assertEqual(self.get("/v1/whoami", first).json["role"], "admin")
+        self.get("/v1/tokens", first)
+        end = time.monotonic() + 20
+        ids = []
+        while first[6:14] not in ids and time.monotonic() < end:
+            items = self.get("/v1/events?action=tally.token.create&limit=10", first).json["items"]
+            ids = [item["event"]["metadata"]["id"] for item in items]
+        self.assertEqual(ids.count(first[6:14]), 1)
+        self.server.stop()
+        said = len(self.server.said)
+        self.server.start()
+        self.assertNotIn(b"first token", self.server.said[said:])
+
+    def tokens_in_file(self):
+        return self.tally("token", "list", "--json").json["tokens"]
 
     def test_the_record_says_which_token(self):
         made = self.post("/v1/tokens", {"name": "Ada", "role": "reader", "tenants": ["acme"]},

@@ -163,6 +163,24 @@ static void ends_a_token_when_it_expires(void **state)
     assert_false(has_admin);
 }
 
+static void takes_no_admin_of_tenants_for_one_of_all(void **state)
+{
+    struct fixture *fix = *state;
+    char text[TL_TOKEN_TEXT_SIZE];
+    char id[TL_TOKEN_ID_SIZE];
+    bool has_admin = true;
+    struct tl_token_request some = reader;
+    some.role = TL_ROLE_ADMIN;
+    check_ok(tl_token_has_admin(fix->path, &has_admin, NULL));
+    assert_false(has_admin);
+    check_ok(tl_token_create(fix->path, &some, text, id, NULL));
+    check_ok(tl_token_has_admin(fix->path, &has_admin, NULL));
+    assert_false(has_admin);
+    check_ok(tl_token_create(fix->path, &admin, text, id, NULL));
+    check_ok(tl_token_has_admin(fix->path, &has_admin, NULL));
+    assert_true(has_admin);
+}
+
 static void hears_within_a_second_what_others_changed(void **state)
 {
     struct fixture *fix = *state;
@@ -538,6 +556,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_no_other_text, begin, end),
         cmocka_unit_test_setup_teardown(ends_a_token_that_is_revoked, begin, end),
         cmocka_unit_test_setup_teardown(ends_a_token_when_it_expires, begin, end),
+        cmocka_unit_test_setup_teardown(takes_no_admin_of_tenants_for_one_of_all, begin, end),
         cmocka_unit_test_setup_teardown(hears_within_a_second_what_others_changed, begin, end),
         cmocka_unit_test_setup_teardown(hears_at_once_when_told_to_look, begin, end),
         cmocka_unit_test_setup_teardown(keeps_the_old_ones_while_the_file_is_damaged, begin, end),
