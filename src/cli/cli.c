@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
+#include <pwd.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -229,6 +231,18 @@ enum tl_exit tl_cli_open(struct tl_cli *cli, bool writable, struct tally_ledger 
 enum tl_exit tl_cli_open_unattended(struct tl_cli *cli, struct tally_ledger **ledger_out)
 {
     return open_ledger(cli, 1, 1, ledger_out);
+}
+
+const char *tl_cli_user(char out[TL_USER_SIZE])
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the ledger's threads do not ask for users */
+    const struct passwd *user = getpwuid(geteuid());
+    if (user != NULL && user->pw_name != NULL && user->pw_name[0] != '\0') {
+        (void)snprintf(out, TL_USER_SIZE, "%s", user->pw_name);
+    } else {
+        (void)snprintf(out, TL_USER_SIZE, "uid %u", (unsigned)geteuid());
+    }
+    return out;
 }
 
 void tl_ledger_closep(struct tally_ledger **ledger)

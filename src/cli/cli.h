@@ -73,6 +73,10 @@ enum tl_exit tl_cli_open_unattended(struct tl_cli *cli, struct tally_ledger **le
 enum tl_exit tl_cli_fail_open(const struct tl_cli *cli, tally_status status,
                               const struct tally_error *err);
 
+/* The name of the user who runs this, for the record. */
+#define TL_USER_SIZE 128u
+const char *tl_cli_user(char out[TL_USER_SIZE]);
+
 /* For TL_CLEANUP. */
 void tl_ledger_closep(struct tally_ledger **ledger);
 void tl_page_freep(struct tally_page **page);

@@ -1,7 +1,5 @@
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "cli/cmd.h"
 #include "cli/out.h"
@@ -25,18 +23,6 @@ static int show_progress(void *ctx, uint64_t done, uint64_t total)
     return tl_stopped() ? 1 : 0;
 }
 
-static const char *user_name(char *out, size_t size)
-{
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the ledger's threads do not ask for users */
-    const struct passwd *user = getpwuid(geteuid());
-    if (user != NULL && user->pw_name != NULL && user->pw_name[0] != '\0') {
-        (void)snprintf(out, size, "%s", user->pw_name);
-    } else {
-        (void)snprintf(out, size, "uid %u", (unsigned)geteuid());
-    }
-    return out;
-}
-
 static tally_status print_json(const char *dir, const struct tally_backup_result *result,
                                struct tally_error *err)
 {
@@ -55,11 +41,11 @@ static tally_status print_json(const char *dir, const struct tally_backup_result
 
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
-    char user[128];
+    char user[TL_USER_SIZE];
     struct tally_error err = TALLY_ERROR_INIT;
     const char *dir = args->rest[0];
     const char *by = tl_args_value(args, "by");
-    const struct tally_actor actor = { .by = by != NULL ? by : user_name(user, sizeof(user)),
+    const struct tally_actor actor = { .by = by != NULL ? by : tl_cli_user(user),
                                        .reason = tl_args_value(args, "reason"),
                                        .ticket = tl_args_value(args, "ticket") };
     TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;

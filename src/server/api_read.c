@@ -40,11 +40,19 @@ static bool add_condition(struct tl_request *request, struct tally_condition *co
 static bool add_from_object(struct tl_request *request, const struct tl_json *from,
                             struct tally_condition *conditions, size_t *count)
 {
+    if (from->type != TL_JSON_OBJECT) {
+        tl_reply_problem(request, "bad_type", "a filter is an object of conditions");
+        return false;
+    }
     for (const struct tl_json *member = from->first; member != NULL; member = member->next) {
         const char *const *values = NULL;
         size_t value_count = 0;
         const char *field = tl_request_copy(request, member->key);
         if (field == NULL || !tl_member_texts(request, from, field, &values, &value_count)) {
+            return false;
+        }
+        if (value_count == 0) {
+            tl_reply_problem(request, "bad_value", "a condition of the filter has no value");
             return false;
         }
         for (size_t i = 0; i < value_count; i++) {
@@ -537,9 +545,10 @@ void tl_api_export(struct tl_request *request)
     export->query = (struct tally_query)TALLY_QUERY_INIT;
     export->server = request->server;
     export->ledger = request->server->ledger;
-    if (!read_word(request, "format", formats, &format) ||
-        !tl_api_conditions(request, NULL, &export->query) ||
-        (export->format = values[format], !start_export(request, export))) {
+    bool is_right = read_word(request, "format", formats, &format) &&
+                    tl_api_conditions(request, NULL, &export->query);
+    export->format = values[format];
+    if (!is_right || !start_export(request, export)) {
         tl_free(export);
         return;
     }

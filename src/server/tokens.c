@@ -125,7 +125,6 @@ static tally_status write_file(const char *path, const struct tl_token_list *lis
 /* Errors: TALLY_EBUSY somebody has it, if we do not wait; TALLY_EIO */
 static tally_status lock_file(const char *path, bool wait, int *fd_out, struct tally_error *err)
 {
-    TL_CLEANUP(tl_io_closep)
     int fd = tl_io->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         return tl_fail_errno(err, TALLY_EIO, errno, "cannot open lock '%s'", path);
@@ -135,11 +134,12 @@ static tally_status lock_file(const char *path, bool wait, int *fd_out, struct t
         rc = tl_io->flock(fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB);
     } while (rc != 0 && errno == EINTR);
     if (rc != 0) {
-        tally_status status = errno == EWOULDBLOCK ? TALLY_EBUSY : TALLY_EIO;
-        return tl_fail_errno(err, status, errno, "cannot lock '%s'", path);
+        int os_errno = errno;
+        tl_io_closep(&fd);
+        return tl_fail_errno(err, os_errno == EWOULDBLOCK ? TALLY_EBUSY : TALLY_EIO, os_errno,
+                             "cannot lock '%s'", path);
     }
     *fd_out = fd;
-    fd = -1;
     return TALLY_OK;
 }
 
@@ -198,7 +198,12 @@ static void make_secret(char out[SECRET_CHARS + 1])
     tl_base64_encode(&buf, bytes, sizeof(bytes));
     tl_assert(tl_buf_status(&buf) == TALLY_OK && buf.len == SECRET_CHARS + 1);
     for (size_t i = 0; i < SECRET_CHARS; i++) {
-        out[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
+        out[i] = text[i];
+        if (text[i] == '+') {
+            out[i] = '-';
+        } else if (text[i] == '/') {
+            out[i] = '_';
+        }
     }
     out[SECRET_CHARS] = '\0';
     explicit_bzero(bytes, sizeof(bytes));
@@ -303,8 +308,8 @@ static struct tl_tokens *new_tokens(const char *path)
         tl_mutex_init(&tokens->mu) != TALLY_OK) {
         return NULL;
     }
-    memcpy(lock_path, path, len);
-    memcpy(lock_path + len, LOCK_SUFFIX, sizeof(LOCK_SUFFIX));
+    tl_str_copy(lock_path, len + 1, (struct tl_str){ path, len });
+    tl_str_copy(lock_path + len, sizeof(LOCK_SUFFIX), TL_STR(LOCK_SUFFIX));
     tokens->path = TL_TAKE(own_path);
     tokens->lock_path = TL_TAKE(lock_path);
     return TL_TAKE(tokens);
@@ -450,6 +455,7 @@ tally_status tl_tokens_add(struct tl_tokens *tokens, const struct tl_token_reque
                            struct tally_error *err)
 {
     struct change change = { .request = request };
+    tl_assert(tokens != NULL);
     TL_TRY(check_request(request, err));
     tally_status status = change_file(tokens, &change, true, err);
     if (status == TALLY_OK) {
@@ -463,6 +469,7 @@ tally_status tl_tokens_add(struct tl_tokens *tokens, const struct tl_token_reque
 tally_status tl_tokens_revoke(struct tl_tokens *tokens, const char *id, struct tally_error *err)
 {
     struct change change = { .revoked_id = id };
+    tl_assert(tokens != NULL);
     return change_file(tokens, &change, true, err);
 }
 
