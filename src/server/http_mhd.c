@@ -1,10 +1,12 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -21,6 +23,8 @@
 #define ADDRESSES_MAX    8u
 #define RETIRED_MAX      8u
 #define CONNECTIONS_MAX  4000u
+#define FILES_RESERVED   256u /* for what answers: stores, readers, the spool */
+#define LINES_PER_S      10u
 #define HEADER_MAX       ((size_t)16 << 10)
 #define MEMORY           ((size_t)32 << 10) /* of a connection: its header block and what MHD needs */
 #define BACKLOG          1024
@@ -49,10 +53,17 @@ struct connection {
     char peer[64];
 };
 
+/* libmicrohttpd closes the descriptor that it listens at when it cannot start: it gets one of its own
+ * of the same socket, which outlives it otherwise. */
+struct served {
+    struct MHD_Daemon *daemon;
+    int fd;
+};
+
 struct listener {
     int fd;
     bool is_unix;
-    struct MHD_Daemon *daemon;
+    struct served served;
     char address[160];
     char path[108]; /* of a Unix socket, to be removed */
 };
@@ -61,8 +72,7 @@ struct tl_http {
     struct tl_server *server;
     struct listener listeners[ADDRESSES_MAX];
     size_t count;
-    struct MHD_Daemon
-        *retired[RETIRED_MAX]; /* they finish what was begun with an old certificate */
+    struct served retired[RETIRED_MAX]; /* they finish what was begun with an old certificate */
     size_t retired_count;
     char *cert, *key;
     unsigned threads;
@@ -73,7 +83,8 @@ struct tl_http {
     struct tl_cond changed;
     struct connection *first; /* guarded by mu */
     uint64_t connections;
-    uint64_t in_flight; /* requests between their first line and their last byte */
+    uint64_t in_flight;   /* requests between their first line and their last byte */
+    struct tl_pace lines; /* of libmicrohttpd's, that are logged */
     bool is_stopping;
 };
 
@@ -579,18 +590,28 @@ static void cut_off_slow(struct tl_http *http) TL_REQUIRES(http->mu)
     }
 }
 
-static struct MHD_Daemon *take_finished(struct tl_http *http) TL_REQUIRES(http->mu)
+static bool take_finished(struct tl_http *http, struct served *out) TL_REQUIRES(http->mu)
 {
     for (size_t i = 0; i < http->retired_count; i++) {
-        struct MHD_Daemon *daemon = http->retired[i];
         const union MHD_DaemonInfo *info =
-            MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+            MHD_get_daemon_info(http->retired[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
         if (info != NULL && info->num_connections == 0) {
+            *out = http->retired[i];
             http->retired[i] = http->retired[--http->retired_count];
-            return daemon;
+            return true;
         }
     }
-    return NULL;
+    return false;
+}
+
+static void end(struct served *served)
+{
+    if (served->daemon != NULL) {
+        (void)MHD_quiesce_daemon(served->daemon); /* its descriptor is ours to close */
+        MHD_stop_daemon(served->daemon);
+        (void)close(served->fd);
+    }
+    served->daemon = NULL;
 }
 
 static void *watch(void *ctx)
@@ -600,10 +621,10 @@ static void *watch(void *ctx)
     while (!http->is_stopping) {
         (void)tl_cond_wait_for(&http->changed, &http->mu, LOOK_MS);
         cut_off_slow(http);
-        struct MHD_Daemon *finished = take_finished(http);
-        if (finished != NULL) {
+        struct served finished;
+        if (take_finished(http, &finished)) {
             tl_mutex_unlock(&http->mu);
-            MHD_stop_daemon(finished);
+            end(&finished);
             tl_mutex_lock(&http->mu);
         }
     }
@@ -739,14 +760,36 @@ static void log_mhd(void *ctx, const char *fmt, va_list args) TL_PRINTF(2, 0);
 
 static void log_mhd(void *ctx, const char *fmt, va_list args)
 {
-    const struct tl_http *http = ctx;
+    struct tl_http *http = ctx;
     char line[256];
-    (void)vsnprintf(line, sizeof(line), fmt, args);
-    line[strcspn(line, "\r\n")] = '\0';
-    tl_server_log(http->server, "http what=\"%s\"", line);
+    uint64_t untold = 0;
+    tl_mutex_lock(&http->mu);
+    bool tells = tl_pace_tells(&http->lines, LINES_PER_S, &untold);
+    tl_mutex_unlock(&http->mu);
+    if (tells) {
+        (void)vsnprintf(line, sizeof(line), fmt, args);
+        line[strcspn(line, "\r\n")] = '\0';
+        tl_server_log(http->server, "http what=\"%s\" others_not_logged=%llu", line,
+                      (unsigned long long)untold);
+    }
 }
 
-static struct MHD_Daemon *start_daemon(struct tl_http *http, const struct listener *listener)
+/* Of one listener. Without a descriptor for the next one libmicrohttpd tries again all the time; with
+ * too many connections it waits for one to end. */
+static unsigned connections_max(const struct tl_http *http)
+{
+    struct rlimit files = { .rlim_cur = CONNECTIONS_MAX };
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    rlim_t room = files.rlim_cur / 4;
+    if (files.rlim_cur > FILES_RESERVED + room) {
+        room = files.rlim_cur - FILES_RESERVED;
+    }
+    unsigned most = (unsigned)(room < CONNECTIONS_MAX ? room : CONNECTIONS_MAX);
+    most /= (unsigned)http->count;
+    return most < http->threads ? http->threads : most;
+}
+
+static bool begin_serving(struct tl_http *http, const struct listener *listener, struct served *out)
 {
     const struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, http->cert },
@@ -757,14 +800,22 @@ static struct MHD_Daemon *start_daemon(struct tl_http *http, const struct listen
     bool has_tls = http->cert != NULL && !listener->is_unix;
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                      (has_tls ? MHD_USE_TLS : 0u);
-    return MHD_start_daemon(
+    int fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    struct MHD_Daemon *daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, http,
-        MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE, http->threads,
-        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, http->threads,
+        MHD_OPTION_CONNECTION_LIMIT, connections_max(http), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_as_it_is, NULL, MHD_OPTION_NOTIFY_COMPLETED, completed,
         http, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, http, MHD_OPTION_ARRAY,
         has_tls ? tls : tls + 3, MHD_OPTION_END);
+    if (daemon != NULL) {
+        *out = (struct served){ daemon, fd };
+    }
+    return daemon != NULL;
 }
 
 static tally_status read_pem(struct tl_http *http, struct tally_error *err)
@@ -816,8 +867,7 @@ static tally_status start_all(struct tl_http *http, struct tally_error *err)
     TL_TRY(read_pem(http, err));
     TL_TRY(listen_all(http, err));
     for (size_t i = 0; i < http->count; i++) {
-        http->listeners[i].daemon = start_daemon(http, &http->listeners[i]);
-        if (http->listeners[i].daemon == NULL) {
+        if (!begin_serving(http, &http->listeners[i], &http->listeners[i].served)) {
             return tl_fail(err, TALLY_EIO, "cannot serve at %s%s", http->listeners[i].address,
                            http->cert == NULL ? "" : ": is the certificate right, and its key?");
         }
@@ -855,8 +905,8 @@ tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
 void tl_http_refuse_new(struct tl_http *http)
 {
     for (size_t i = 0; i < http->count; i++) {
-        if (http->listeners[i].daemon != NULL) {
-            (void)MHD_quiesce_daemon(http->listeners[i].daemon);
+        if (http->listeners[i].served.daemon != NULL) {
+            (void)MHD_quiesce_daemon(http->listeners[i].served.daemon);
         }
     }
 }
@@ -885,19 +935,16 @@ void tl_http_stop(struct tl_http *http)
     }
     for (size_t i = 0; i < http->count; i++) {
         struct listener *listener = &http->listeners[i];
-        if (listener->daemon != NULL) {
-            (void)MHD_quiesce_daemon(listener->daemon); /* its socket is ours to close */
-            MHD_stop_daemon(listener->daemon);
+        if (listener->path[0] != '\0' && listener->served.daemon != NULL) {
+            (void)tl_io->unlink(listener->path);
         }
+        end(&listener->served);
         if (listener->fd >= 0) {
             (void)close(listener->fd);
         }
-        if (listener->path[0] != '\0' && listener->daemon != NULL) {
-            (void)tl_io->unlink(listener->path);
-        }
     }
     for (size_t i = 0; i < http->retired_count; i++) {
-        MHD_stop_daemon(http->retired[i]);
+        end(&http->retired[i]);
     }
     wipe_pem(&http->cert, &http->key);
     tl_cond_release(&http->changed);
@@ -922,16 +969,15 @@ uint64_t tl_http_connections(struct tl_http *http)
 static tally_status replace(struct tl_http *http, struct listener *listener,
                             struct tally_error *err)
 {
-    struct MHD_Daemon *old = listener->daemon;
-    struct MHD_Daemon *daemon = start_daemon(http, listener);
-    if (daemon == NULL) {
+    struct served next;
+    if (!begin_serving(http, listener, &next)) {
         return tl_fail(err, TALLY_EINVAL,
                        "the new certificate or its key is wrong: the old one stays");
     }
-    (void)MHD_quiesce_daemon(old);
+    (void)MHD_quiesce_daemon(listener->served.daemon);
     tl_mutex_lock(&http->mu);
-    listener->daemon = daemon;
-    http->retired[http->retired_count++] = old;
+    http->retired[http->retired_count++] = listener->served;
+    listener->served = next;
     tl_mutex_unlock(&http->mu);
     return TALLY_OK;
 }

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -71,8 +72,10 @@ class Ledger:
 class Server:
     """One `tally serve`; what it says goes to `log`."""
 
-    def __init__(self, ledger, *options, prefix=(), scheme="http"):
-        self.ledger, self.options, self.prefix, self.scheme = ledger, options, prefix, scheme
+    def __init__(self, ledger, *options):
+        self.ledger, self.options = ledger, options
+        self.prefix = ()
+        self.tls = None
         self.port = free_port()
         self.log = ledger.work / "serve.log"
         self.token = None
@@ -94,6 +97,12 @@ class Server:
             self.token = found[1].decode()
         return self
 
+    def use_tls(self, cert, key):
+        self.options = ("--tls-cert", str(cert), "--tls-key", str(key))
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.tls.check_hostname = False
+        self.tls.verify_mode = ssl.CERT_NONE
+
     def kill(self):
         self.process.kill()
         self.process.wait()
@@ -107,6 +116,9 @@ class Server:
             return None
 
     def connect(self, timeout=30):
+        if self.tls is not None:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout,
+                                               context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def headers(self, content_type="application/json"):
@@ -131,7 +143,7 @@ class Server:
 
 
 class Thread(threading.Thread):
-    """One whose failure is kept in `wrong`, and that is asked to end by `ends`."""
+    """One whose failure is kept in `wrong`."""
 
     def __init__(self, run, *arguments):
         super().__init__(daemon=True)
