@@ -84,6 +84,7 @@ struct tl_http {
     struct connection *first; /* guarded by mu */
     uint64_t connections;
     uint64_t in_flight;   /* requests between their first line and their last byte */
+    uint64_t suspended;   /* of these, whose reply or its next part is being made */
     struct tl_pace lines; /* of libmicrohttpd's, that are logged */
     bool is_stopping;
 };
@@ -346,6 +347,29 @@ static void begin(struct tl_request *request, struct MHD_Connection *connection,
     tl_buf_init(&request->body, request->route->body_max + 1);
 }
 
+/* False: the server stops, and nobody would resume it. */
+static bool suspend(struct tl_request *request)
+{
+    struct tl_http *http = request->server->http;
+    tl_mutex_lock(&http->mu);
+    bool may = !http->is_stopping;
+    http->suspended += may ? 1 : 0;
+    tl_mutex_unlock(&http->mu);
+    if (may) {
+        MHD_suspend_connection(request->connection); /* undone if it was resumed meanwhile */
+    }
+    return may;
+}
+
+void tl_http_resume(struct tl_request *request)
+{
+    struct tl_http *http = request->server->http;
+    MHD_resume_connection(request->connection); /* the request may be gone from here on */
+    tl_mutex_lock(&http->mu);
+    http->suspended--;
+    tl_mutex_unlock(&http->mu);
+}
+
 static ssize_t send_stream(void *ctx, uint64_t position, char *out, size_t size)
 {
     (void)position;
@@ -355,8 +379,7 @@ static ssize_t send_stream(void *ctx, uint64_t position, char *out, size_t size)
     case TL_STREAM_BYTES:
         return (ssize_t)len;
     case TL_STREAM_LATER:
-        MHD_suspend_connection(request->connection); /* undone if it was resumed meanwhile */
-        return 0;
+        return suspend(request) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
     case TL_STREAM_END:
         return MHD_CONTENT_READER_END_OF_STREAM;
     case TL_STREAM_BROKEN:
@@ -365,16 +388,16 @@ static ssize_t send_stream(void *ctx, uint64_t position, char *out, size_t size)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void wake_stream(void *connection)
+static void wake_stream(void *ctx)
 {
-    MHD_resume_connection(connection);
+    tl_http_resume(ctx);
 }
 
 static struct MHD_Response *make_response(struct tl_request *request)
 {
     struct tl_reply *reply = &request->reply;
     if (reply->stream != NULL) {
-        tl_stream_wake_by(reply->stream, wake_stream, request->connection);
+        tl_stream_wake_by(reply->stream, wake_stream, request);
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, send_stream, request,
                                                  NULL);
     }
@@ -441,7 +464,10 @@ static enum MHD_Result finish_body(struct tl_request *request)
         request->route->handle(request);
         return send_reply(request);
     }
-    MHD_suspend_connection(request->connection);
+    if (!suspend(request)) {
+        tl_reply_problem(request, "stopping", "the server is being stopped");
+        return send_reply(request);
+    }
     tl_server_dispatch(request);
     return MHD_YES;
 }
@@ -493,11 +519,6 @@ static void completed(void *ctx, struct MHD_Connection *connection, void **state
     http->in_flight--;
     tl_cond_broadcast(&http->changed);
     tl_mutex_unlock(&http->mu);
-}
-
-void tl_http_resume(struct tl_request *request)
-{
-    MHD_resume_connection(request->connection);
 }
 
 /* ---- connections ------------------------------------------------------------------------------ */
@@ -877,8 +898,7 @@ static tally_status start_all(struct tl_http *http, struct tally_error *err)
     return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "cannot start a thread");
 }
 
-tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
-                           struct tally_error *err)
+tally_status tl_http_start(struct tl_server *server, struct tally_error *err)
 {
     struct tl_http *http = tl_alloc_array(1, sizeof(*http));
     if (http == NULL || tl_mutex_init(&http->mu) != TALLY_OK) {
@@ -891,15 +911,10 @@ tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
     http->server = server;
+    server->http = http;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     http->threads = cores < 2 ? 2 : cores > 32 ? 32 : (unsigned)cores;
-    tally_status status = start_all(http, err);
-    if (status != TALLY_OK) {
-        tl_http_stop(http);
-        return status;
-    }
-    *http_out = http;
-    return TALLY_OK;
+    return start_all(http, err);
 }
 
 void tl_http_refuse_new(struct tl_http *http)
@@ -911,12 +926,13 @@ void tl_http_refuse_new(struct tl_http *http)
     }
 }
 
-/* Until the last byte of what was begun is out, but not for ever. */
+/* Until the last byte of what was begun is out; for those who are slow not for ever, but always for
+ * those who make replies: libmicrohttpd ends the process if a connection is suspended when it stops. */
 static void wait_for_requests(struct tl_http *http)
 {
     int64_t until_us = tl_clock->steady_us() + STOP_US;
     tl_mutex_lock(&http->mu);
-    while (http->in_flight > 0 && tl_clock->steady_us() < until_us) {
+    while (http->suspended > 0 || (http->in_flight > 0 && tl_clock->steady_us() < until_us)) {
         (void)tl_cond_wait_for(&http->changed, &http->mu, LOOK_MS);
     }
     http->is_stopping = true;

@@ -293,7 +293,7 @@ static tally_status start(struct tl_server *server, struct tally_error *err)
     if (start_workers(server) != TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "cannot start a thread");
     }
-    return tl_http_start(&server->http, server, err);
+    return tl_http_start(server, err);
 }
 
 tally_status tl_server_start(struct tl_server **server_out, const struct tl_server_options *options,

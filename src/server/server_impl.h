@@ -133,9 +133,8 @@ void tl_server_record_refusal(struct tl_request *request);
 bool tl_server_start_export(struct tl_server *server, void *(*run)(void *ctx), void *ctx);
 void tl_server_export_ended(struct tl_server *server);
 
-/* http_mhd.c */
-tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
-                           struct tally_error *err);
+/* http_mhd.c: sets server->http, before the first request comes; if it fails, stop it all the same. */
+tally_status tl_http_start(struct tl_server *server, struct tally_error *err);
 void tl_http_refuse_new(struct tl_http *http);
 void tl_http_stop(struct tl_http *http);
 void tl_http_resume(struct tl_request *request);
