@@ -494,6 +494,9 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
         return request->reply.status == 0 ? MHD_YES : send_reply(request);
     }
     if (*part_len > 0) {
+        if (request->reply.status != 0) {
+            return MHD_NO; /* a daemon that is being stopped takes no reply, and says that it did */
+        }
         size_t len = *part_len;
         *part_len = 0;
         return take_body(http, request, socket, part, len);
