@@ -144,6 +144,9 @@ static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_optio
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_server *server = NULL;
     struct tally_scheduler *scheduler = NULL;
+    const struct sigaction action = { .sa_handler = note_reload };
+    tl_stop_install(); /* before anyone can know that it runs */
+    (void)sigaction(SIGHUP, &action, NULL);
     if (tally_scheduler_start(&scheduler, options->ledger, &err) != TALLY_OK ||
         tl_server_start(&server, options, &err) != TALLY_OK) {
         tally_scheduler_stop(scheduler);
@@ -157,9 +160,6 @@ static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_optio
         status = tl_server_reload(server, &err); /* the first token is there */
     }
     if (status == TALLY_OK) {
-        const struct sigaction action = { .sa_handler = note_reload };
-        tl_stop_install();
-        (void)sigaction(SIGHUP, &action, NULL);
         notify("READY=1");
         wait_for_signals(cli, server);
         notify("STOPPING=1");
