@@ -80,7 +80,8 @@ struct tl_http {
     bool has_watcher;
 
     struct tl_mutex mu;
-    struct tl_cond changed;
+    struct tl_cond stopping;  /* for the watcher */
+    struct tl_cond idle;      /* no request is in flight */
     struct connection *first; /* guarded by mu */
     uint64_t connections;
     uint64_t in_flight;   /* requests between their first line and their last byte */
@@ -261,13 +262,35 @@ static struct connection *socket_of(struct MHD_Connection *connection)
     return info == NULL ? NULL : info->socket_context;
 }
 
-static void expect(struct tl_http *http, struct connection *socket, bool is_reading,
-                   int64_t time_us)
+static void expect_locked(struct connection *socket, int64_t time_us)
 {
     tl_assert(socket != NULL);
-    tl_mutex_lock(&http->mu);
-    socket->is_reading = is_reading;
+    socket->is_reading = true;
     socket->until_us = tl_clock->steady_us() + time_us;
+}
+
+static void note_begin(struct tl_http *http, struct connection *socket)
+{
+    tl_mutex_lock(&http->mu);
+    http->in_flight++;
+    expect_locked(socket, HEADER_US);
+    tl_mutex_unlock(&http->mu);
+}
+
+static void note_read(struct tl_http *http, struct connection *socket)
+{
+    tl_mutex_lock(&http->mu);
+    socket->is_reading = false;
+    tl_mutex_unlock(&http->mu);
+}
+
+static void note_end(struct tl_http *http, struct connection *socket)
+{
+    tl_mutex_lock(&http->mu);
+    expect_locked(socket, IDLE_US);
+    if (--http->in_flight == 0) {
+        tl_cond_signal(&http->idle);
+    }
     tl_mutex_unlock(&http->mu);
 }
 
@@ -486,10 +509,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
             return MHD_NO;
         }
         *state = request;
-        tl_mutex_lock(&http->mu);
-        http->in_flight++;
-        tl_mutex_unlock(&http->mu);
-        expect(http, socket, true, HEADER_US);
+        note_begin(http, socket);
         begin(request, connection, socket, path, method, version);
         return request->reply.status == 0 ? MHD_YES : send_reply(request);
     }
@@ -501,8 +521,11 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
         *part_len = 0;
         return take_body(http, request, socket, part, len);
     }
-    expect(http, socket, false, 0);
-    return request->reply.status == 0 ? finish_body(request) : send_reply(request);
+    if (request->reply.status != 0) {
+        return send_reply(request);
+    }
+    note_read(http, socket);
+    return finish_body(request);
 }
 
 static void completed(void *ctx, struct MHD_Connection *connection, void **state,
@@ -517,11 +540,7 @@ static void completed(void *ctx, struct MHD_Connection *connection, void **state
     *state = NULL;
     tl_server_count(request);
     free_request(request);
-    expect(http, socket_of(connection), true, IDLE_US);
-    tl_mutex_lock(&http->mu);
-    http->in_flight--;
-    tl_cond_broadcast(&http->changed);
-    tl_mutex_unlock(&http->mu);
+    note_end(http, socket_of(connection));
 }
 
 /* ---- connections ------------------------------------------------------------------------------ */
@@ -643,7 +662,7 @@ static void *watch(void *ctx)
     struct tl_http *http = ctx;
     tl_mutex_lock(&http->mu);
     while (!http->is_stopping) {
-        (void)tl_cond_wait_for(&http->changed, &http->mu, LOOK_MS);
+        (void)tl_cond_wait_for(&http->stopping, &http->mu, LOOK_MS);
         cut_off_slow(http);
         struct served finished;
         if (take_finished(http, &finished)) {
@@ -908,7 +927,13 @@ tally_status tl_http_start(struct tl_server *server, struct tally_error *err)
         tl_free(http);
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
-    if (tl_cond_init(&http->changed) != TALLY_OK) {
+    if (tl_cond_init(&http->stopping) != TALLY_OK) {
+        tl_mutex_release(&http->mu);
+        tl_free(http);
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    if (tl_cond_init(&http->idle) != TALLY_OK) {
+        tl_cond_release(&http->stopping);
         tl_mutex_release(&http->mu);
         tl_free(http);
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
@@ -936,10 +961,10 @@ static void wait_for_requests(struct tl_http *http)
     int64_t until_us = tl_clock->steady_us() + STOP_US;
     tl_mutex_lock(&http->mu);
     while (http->suspended > 0 || (http->in_flight > 0 && tl_clock->steady_us() < until_us)) {
-        (void)tl_cond_wait_for(&http->changed, &http->mu, LOOK_MS);
+        (void)tl_cond_wait_for(&http->idle, &http->mu, LOOK_MS);
     }
     http->is_stopping = true;
-    tl_cond_broadcast(&http->changed);
+    tl_cond_signal(&http->stopping);
     tl_mutex_unlock(&http->mu);
 }
 
@@ -966,7 +991,8 @@ void tl_http_stop(struct tl_http *http)
         end(&http->retired[i]);
     }
     wipe_pem(&http->cert, &http->key);
-    tl_cond_release(&http->changed);
+    tl_cond_release(&http->idle);
+    tl_cond_release(&http->stopping);
     tl_mutex_release(&http->mu);
     tl_free(http);
 }
