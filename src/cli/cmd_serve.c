@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -196,6 +197,16 @@ static size_t read_addresses(const struct tl_args *args, const char *listen[ADDR
     return count;
 }
 
+/* Connections are descriptors, and the usual limit is low for the sake of select(2) alone. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
     const char *listen[ADDRESSES_MAX];
@@ -230,6 +241,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     struct tally_options location = tl_cli_options(cli);
     options.ledger = ledger;
     options.location = &location;
+    raise_file_limit();
     return serve(cli, &options);
 }
 

@@ -1,10 +1,12 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -22,6 +24,8 @@
 #define ADDRESSES_MAX    8u
 #define RETIRED_MAX      8u
 #define CONNECTIONS_MAX  4000u
+#define FILES_RESERVED   256u /* for what answers: stores, readers, the spool */
+#define LINES_PER_S      10u
 #define HEADER_MAX       ((size_t)16 << 10)
 #define MEMORY           ((size_t)32 << 10) /* of a connection: its header block and what MHD needs */
 #define BACKLOG          1024
@@ -50,10 +54,17 @@ struct connection {
     char peer[64];
 };
 
+/* libmicrohttpd closes the descriptor that it listens at when it cannot start: it gets one of its own
+ * of the same socket, which outlives it otherwise. */
+struct served {
+    struct MHD_Daemon *daemon;
+    int fd;
+};
+
 struct listener {
     int fd;
     bool is_unix;
-    struct MHD_Daemon *daemon;
+    struct served served;
     char address[160];
     char path[108]; /* of a Unix socket, to be removed */
 };
@@ -62,8 +73,7 @@ struct tl_http {
     struct tl_server *server;
     struct listener listeners[ADDRESSES_MAX];
     size_t count;
-    struct MHD_Daemon
-        *retired[RETIRED_MAX]; /* they finish what was begun with an old certificate */
+    struct served retired[RETIRED_MAX]; /* they finish what was begun with an old certificate */
     size_t retired_count;
     char *cert, *key;
     unsigned threads;
@@ -71,11 +81,13 @@ struct tl_http {
     bool has_watcher;
 
     struct tl_mutex mu;
-    struct tl_cond changed;
+    struct tl_cond stopping;  /* for the watcher */
+    struct tl_cond idle;      /* no request is in flight */
     struct connection *first; /* guarded by mu */
     uint64_t connections;
-    uint64_t in_flight; /* requests between their first line and their last byte */
-    uint64_t held;      /* of these, with a thread that works */
+    uint64_t in_flight;   /* requests between their first line and their last byte */
+    uint64_t suspended;   /* of these, whose reply or its next part is being made */
+    struct tl_pace lines; /* of libmicrohttpd's, that are logged */
     bool is_stopping;
 };
 
@@ -252,13 +264,35 @@ static struct connection *socket_of(struct MHD_Connection *connection)
     return info == NULL ? NULL : info->socket_context;
 }
 
-static void expect(struct tl_http *http, struct connection *socket, bool is_reading,
-                   int64_t time_us)
+static void expect_locked(struct connection *socket, int64_t time_us)
 {
     tl_assert(socket != NULL);
-    tl_mutex_lock(&http->mu);
-    socket->is_reading = is_reading;
+    socket->is_reading = true;
     socket->until_us = tl_clock->steady_us() + time_us;
+}
+
+static void note_begin(struct tl_http *http, struct connection *socket)
+{
+    tl_mutex_lock(&http->mu);
+    http->in_flight++;
+    expect_locked(socket, HEADER_US);
+    tl_mutex_unlock(&http->mu);
+}
+
+static void note_read(struct tl_http *http, struct connection *socket)
+{
+    tl_mutex_lock(&http->mu);
+    socket->is_reading = false;
+    tl_mutex_unlock(&http->mu);
+}
+
+static void note_end(struct tl_http *http, struct connection *socket)
+{
+    tl_mutex_lock(&http->mu);
+    expect_locked(socket, IDLE_US);
+    if (--http->in_flight == 0) {
+        tl_cond_signal(&http->idle);
+    }
     tl_mutex_unlock(&http->mu);
 }
 
@@ -338,6 +372,29 @@ static void begin(struct tl_request *request, struct MHD_Connection *connection,
     tl_buf_init(&request->body, request->route->body_max + 1);
 }
 
+/* False: the server stops, and nobody would resume it. */
+static bool suspend(struct tl_request *request)
+{
+    struct tl_http *http = request->server->http;
+    tl_mutex_lock(&http->mu);
+    bool may = !http->is_stopping;
+    http->suspended += may ? 1 : 0;
+    tl_mutex_unlock(&http->mu);
+    if (may) {
+        MHD_suspend_connection(request->connection); /* undone if it was resumed meanwhile */
+    }
+    return may;
+}
+
+void tl_http_resume(struct tl_request *request)
+{
+    struct tl_http *http = request->server->http;
+    MHD_resume_connection(request->connection); /* the request may be gone from here on */
+    tl_mutex_lock(&http->mu);
+    http->suspended--;
+    tl_mutex_unlock(&http->mu);
+}
+
 static ssize_t send_stream(void *ctx, uint64_t position, char *out, size_t size)
 {
     (void)position;
@@ -347,8 +404,7 @@ static ssize_t send_stream(void *ctx, uint64_t position, char *out, size_t size)
     case TL_STREAM_BYTES:
         return (ssize_t)len;
     case TL_STREAM_LATER:
-        MHD_suspend_connection(request->connection); /* undone if it was resumed meanwhile */
-        return 0;
+        return suspend(request) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
     case TL_STREAM_END:
         return MHD_CONTENT_READER_END_OF_STREAM;
     case TL_STREAM_BROKEN:
@@ -357,16 +413,16 @@ static ssize_t send_stream(void *ctx, uint64_t position, char *out, size_t size)
     return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
-static void wake_stream(void *connection)
+static void wake_stream(void *ctx)
 {
-    MHD_resume_connection(connection);
+    tl_http_resume(ctx);
 }
 
 static struct MHD_Response *make_response(struct tl_request *request)
 {
     struct tl_reply *reply = &request->reply;
     if (reply->stream != NULL) {
-        tl_stream_wake_by(reply->stream, wake_stream, request->connection);
+        tl_stream_wake_by(reply->stream, wake_stream, request);
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, send_stream, request,
                                                  NULL);
     }
@@ -422,15 +478,7 @@ static enum MHD_Result take_body(struct tl_http *http, struct tl_request *reques
     return MHD_YES;
 }
 
-static void hold(struct tl_http *http, int change)
-{
-    tl_mutex_lock(&http->mu);
-    http->held = change > 0 ? http->held + 1 : http->held - 1;
-    tl_cond_broadcast(&http->changed);
-    tl_mutex_unlock(&http->mu);
-}
-
-static enum MHD_Result finish_body(struct tl_http *http, struct tl_request *request)
+static enum MHD_Result finish_body(struct tl_request *request)
 {
     if (request->body_len > request->route->body_max) {
         tl_reply_problem(request, "too_large", "the body is limited to %zu bytes",
@@ -445,8 +493,10 @@ static enum MHD_Result finish_body(struct tl_http *http, struct tl_request *requ
         request->route->handle(request);
         return send_reply(request);
     }
-    hold(http, 1);
-    MHD_suspend_connection(request->connection);
+    if (!suspend(request)) {
+        tl_reply_problem(request, "stopping", "the server is being stopped");
+        return send_reply(request);
+    }
     tl_server_dispatch(request);
     return MHD_YES;
 }
@@ -465,20 +515,23 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
             return MHD_NO;
         }
         *state = request;
-        tl_mutex_lock(&http->mu);
-        http->in_flight++;
-        tl_mutex_unlock(&http->mu);
-        expect(http, socket, true, HEADER_US);
+        note_begin(http, socket);
         begin(request, connection, socket, path, method, version);
         return request->reply.status == 0 ? MHD_YES : send_reply(request);
     }
     if (*part_len > 0) {
+        if (request->reply.status != 0) {
+            return MHD_NO; /* a daemon that is being stopped takes no reply, and says that it did */
+        }
         size_t len = *part_len;
         *part_len = 0;
         return take_body(http, request, socket, part, len);
     }
-    expect(http, socket, false, 0);
-    return request->reply.status == 0 ? finish_body(http, request) : send_reply(request);
+    if (request->reply.status != 0) {
+        return send_reply(request);
+    }
+    note_read(http, socket);
+    return finish_body(request);
 }
 
 static void completed(void *ctx, struct MHD_Connection *connection, void **state,
@@ -493,18 +546,7 @@ static void completed(void *ctx, struct MHD_Connection *connection, void **state
     *state = NULL;
     tl_server_count(request);
     free_request(request);
-    expect(http, socket_of(connection), true, IDLE_US);
-    tl_mutex_lock(&http->mu);
-    http->in_flight--;
-    tl_cond_broadcast(&http->changed);
-    tl_mutex_unlock(&http->mu);
-}
-
-void tl_http_resume(struct tl_request *request)
-{
-    struct tl_http *http = request->server->http;
-    MHD_resume_connection(request->connection); /* from here on it is no longer ours */
-    hold(http, -1);
+    note_end(http, socket_of(connection));
 }
 
 /* ---- connections ------------------------------------------------------------------------------ */
@@ -597,18 +639,28 @@ static void cut_off_slow(struct tl_http *http) TL_REQUIRES(http->mu)
     }
 }
 
-static struct MHD_Daemon *take_finished(struct tl_http *http) TL_REQUIRES(http->mu)
+static bool take_finished(struct tl_http *http, struct served *out) TL_REQUIRES(http->mu)
 {
     for (size_t i = 0; i < http->retired_count; i++) {
-        struct MHD_Daemon *daemon = http->retired[i];
         const union MHD_DaemonInfo *info =
-            MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+            MHD_get_daemon_info(http->retired[i].daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
         if (info != NULL && info->num_connections == 0) {
+            *out = http->retired[i];
             http->retired[i] = http->retired[--http->retired_count];
-            return daemon;
+            return true;
         }
     }
-    return NULL;
+    return false;
+}
+
+static void end(struct served *served)
+{
+    if (served->daemon != NULL) {
+        (void)MHD_quiesce_daemon(served->daemon); /* its descriptor is ours to close */
+        MHD_stop_daemon(served->daemon);
+        (void)close(served->fd);
+    }
+    served->daemon = NULL;
 }
 
 static void *watch(void *ctx)
@@ -616,12 +668,12 @@ static void *watch(void *ctx)
     struct tl_http *http = ctx;
     tl_mutex_lock(&http->mu);
     while (!http->is_stopping) {
-        (void)tl_cond_wait_for(&http->changed, &http->mu, LOOK_MS);
+        (void)tl_cond_wait_for(&http->stopping, &http->mu, LOOK_MS);
         cut_off_slow(http);
-        struct MHD_Daemon *finished = take_finished(http);
-        if (finished != NULL) {
+        struct served finished;
+        if (take_finished(http, &finished)) {
             tl_mutex_unlock(&http->mu);
-            MHD_stop_daemon(finished);
+            end(&finished);
             tl_mutex_lock(&http->mu);
         }
     }
@@ -757,14 +809,36 @@ static void log_mhd(void *ctx, const char *fmt, va_list args) TL_PRINTF(2, 0);
 
 static void log_mhd(void *ctx, const char *fmt, va_list args)
 {
-    const struct tl_http *http = ctx;
+    struct tl_http *http = ctx;
     char line[256];
-    (void)vsnprintf(line, sizeof(line), fmt, args);
-    line[strcspn(line, "\r\n")] = '\0';
-    tl_server_log(http->server, "http what=\"%s\"", line);
+    uint64_t untold = 0;
+    tl_mutex_lock(&http->mu);
+    bool tells = tl_pace_tells(&http->lines, LINES_PER_S, &untold);
+    tl_mutex_unlock(&http->mu);
+    if (tells) {
+        (void)vsnprintf(line, sizeof(line), fmt, args);
+        line[strcspn(line, "\r\n")] = '\0';
+        tl_server_log(http->server, "http what=\"%s\" others_not_logged=%llu", line,
+                      (unsigned long long)untold);
+    }
 }
 
-static struct MHD_Daemon *start_daemon(struct tl_http *http, const struct listener *listener)
+/* Of one listener. Without a descriptor for the next one libmicrohttpd tries again all the time; with
+ * too many connections it waits for one to end. */
+static unsigned connections_max(const struct tl_http *http)
+{
+    struct rlimit files = { .rlim_cur = CONNECTIONS_MAX };
+    (void)getrlimit(RLIMIT_NOFILE, &files);
+    rlim_t room = files.rlim_cur / 4;
+    if (files.rlim_cur > FILES_RESERVED + room) {
+        room = files.rlim_cur - FILES_RESERVED;
+    }
+    unsigned most = (unsigned)(room < CONNECTIONS_MAX ? room : CONNECTIONS_MAX);
+    most /= (unsigned)http->count;
+    return most < http->threads ? http->threads : most;
+}
+
+static bool begin_serving(struct tl_http *http, const struct listener *listener, struct served *out)
 {
     const struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, http->cert },
@@ -775,14 +849,22 @@ static struct MHD_Daemon *start_daemon(struct tl_http *http, const struct listen
     bool has_tls = http->cert != NULL && !listener->is_unix;
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                      (has_tls ? MHD_USE_TLS : 0u);
-    return MHD_start_daemon(
+    int fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    struct MHD_Daemon *daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, http,
-        MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_THREAD_POOL_SIZE, http->threads,
-        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, http->threads,
+        MHD_OPTION_CONNECTION_LIMIT, connections_max(http), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_UNESCAPE_CALLBACK, leave_as_it_is, NULL, MHD_OPTION_NOTIFY_COMPLETED, completed,
         http, MHD_OPTION_NOTIFY_CONNECTION, notify_connection, http, MHD_OPTION_ARRAY,
         has_tls ? tls : tls + 3, MHD_OPTION_END);
+    if (daemon != NULL) {
+        *out = (struct served){ daemon, fd };
+    }
+    return daemon != NULL;
 }
 
 static tally_status read_pem(struct tl_http *http, struct tally_error *err)
@@ -834,8 +916,7 @@ static tally_status start_all(struct tl_http *http, struct tally_error *err)
     TL_TRY(read_pem(http, err));
     TL_TRY(listen_all(http, err));
     for (size_t i = 0; i < http->count; i++) {
-        http->listeners[i].daemon = start_daemon(http, &http->listeners[i]);
-        if (http->listeners[i].daemon == NULL) {
+        if (!begin_serving(http, &http->listeners[i], &http->listeners[i].served)) {
             return tl_fail(err, TALLY_EIO, "cannot serve at %s%s", http->listeners[i].address,
                            http->cert == NULL ? "" : ": is the certificate right, and its key?");
         }
@@ -845,50 +926,51 @@ static tally_status start_all(struct tl_http *http, struct tally_error *err)
     return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "cannot start a thread");
 }
 
-tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
-                           struct tally_error *err)
+tally_status tl_http_start(struct tl_server *server, struct tally_error *err)
 {
     struct tl_http *http = tl_alloc_array(1, sizeof(*http));
     if (http == NULL || tl_mutex_init(&http->mu) != TALLY_OK) {
         tl_free(http);
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
-    if (tl_cond_init(&http->changed) != TALLY_OK) {
+    if (tl_cond_init(&http->stopping) != TALLY_OK) {
+        tl_mutex_release(&http->mu);
+        tl_free(http);
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    if (tl_cond_init(&http->idle) != TALLY_OK) {
+        tl_cond_release(&http->stopping);
         tl_mutex_release(&http->mu);
         tl_free(http);
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
     http->server = server;
+    server->http = http;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     http->threads = cores < 2 ? 2 : cores > 32 ? 32 : (unsigned)cores;
-    *http_out = http; /* requests may come before this returns */
-    tally_status status = start_all(http, err);
-    if (status != TALLY_OK) {
-        *http_out = NULL;
-        tl_http_stop(http);
-    }
-    return status;
+    return start_all(http, err);
 }
 
 void tl_http_refuse_new(struct tl_http *http)
 {
     for (size_t i = 0; i < http->count; i++) {
-        if (http->listeners[i].daemon != NULL) {
-            (void)MHD_quiesce_daemon(http->listeners[i].daemon);
+        if (http->listeners[i].served.daemon != NULL) {
+            (void)MHD_quiesce_daemon(http->listeners[i].served.daemon);
         }
     }
 }
 
-/* Until the last byte of what was begun is out: for ever for those who work, not for those who read. */
+/* Until the last byte of what was begun is out; for those who are slow not for ever, but always for
+ * those who make replies: libmicrohttpd ends the process if a connection is suspended when it stops. */
 static void wait_for_requests(struct tl_http *http)
 {
     int64_t until_us = tl_clock->steady_us() + STOP_US;
     tl_mutex_lock(&http->mu);
-    while (http->held > 0 || (http->in_flight > 0 && tl_clock->steady_us() < until_us)) {
-        (void)tl_cond_wait_for(&http->changed, &http->mu, LOOK_MS);
+    while (http->suspended > 0 || (http->in_flight > 0 && tl_clock->steady_us() < until_us)) {
+        (void)tl_cond_wait_for(&http->idle, &http->mu, LOOK_MS);
     }
     http->is_stopping = true;
-    tl_cond_broadcast(&http->changed);
+    tl_cond_signal(&http->stopping);
     tl_mutex_unlock(&http->mu);
 }
 
@@ -903,22 +985,20 @@ void tl_http_stop(struct tl_http *http)
     }
     for (size_t i = 0; i < http->count; i++) {
         struct listener *listener = &http->listeners[i];
-        if (listener->daemon != NULL) {
-            (void)MHD_quiesce_daemon(listener->daemon); /* its socket is ours to close */
-            MHD_stop_daemon(listener->daemon);
+        if (listener->path[0] != '\0' && listener->served.daemon != NULL) {
+            (void)tl_io->unlink(listener->path);
         }
+        end(&listener->served);
         if (listener->fd >= 0) {
             (void)close(listener->fd);
         }
-        if (listener->path[0] != '\0' && listener->daemon != NULL) {
-            (void)tl_io->unlink(listener->path);
-        }
     }
     for (size_t i = 0; i < http->retired_count; i++) {
-        MHD_stop_daemon(http->retired[i]);
+        end(&http->retired[i]);
     }
     wipe_pem(&http->cert, &http->key);
-    tl_cond_release(&http->changed);
+    tl_cond_release(&http->idle);
+    tl_cond_release(&http->stopping);
     tl_mutex_release(&http->mu);
     tl_free(http);
 }
@@ -940,16 +1020,15 @@ uint64_t tl_http_connections(struct tl_http *http)
 static tally_status replace(struct tl_http *http, struct listener *listener,
                             struct tally_error *err)
 {
-    struct MHD_Daemon *old = listener->daemon;
-    struct MHD_Daemon *daemon = start_daemon(http, listener);
-    if (daemon == NULL) {
+    struct served next;
+    if (!begin_serving(http, listener, &next)) {
         return tl_fail(err, TALLY_EINVAL,
                        "the new certificate or its key is wrong: the old one stays");
     }
-    (void)MHD_quiesce_daemon(old);
+    (void)MHD_quiesce_daemon(listener->served.daemon);
     tl_mutex_lock(&http->mu);
-    listener->daemon = daemon;
-    http->retired[http->retired_count++] = old;
+    http->retired[http->retired_count++] = listener->served;
+    listener->served = next;
     tl_mutex_unlock(&http->mu);
     return TALLY_OK;
 }

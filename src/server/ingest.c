@@ -1,7 +1,8 @@
 /*
- * One thread appends what was posted: all single events that wait together, so that they share one
- * commit of the store, and each request of many events by itself. A request is all or nothing as far
- * as rules go: it is checked as a whole before anything of it is appended.
+ * Two threads append what was posted, one reads while the other waits for the disk: all single events
+ * that wait together, so that they share one commit of the store, and each request of many events by
+ * itself. A request is all or nothing as far as rules go: it is checked as a whole before anything of
+ * it is appended.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,11 +15,11 @@
 #define LINE_MAX   ((size_t)1 << 20)
 #define ERRORS_MAX 100u
 #define KEY_MAX    100u
+#define WRITERS    2u
 
-struct tl_ingest {
-    struct tl_server *server;
-    struct tally_logger *logger;
-    struct tl_queue queue;
+/* Confined to its thread. */
+struct writer {
+    struct tl_ingest *ingest;
     pthread_t thread;
     bool has_thread;
     struct tally_events *events;
@@ -26,6 +27,14 @@ struct tl_ingest {
     struct tl_request **singles;      /* EVENTS_MAX: whose events are in `events`, in this order */
     struct tl_str *pieces;            /* EVENTS_MAX: texts that are to become events */
     struct tl_problem_item *problems; /* ERRORS_MAX */
+};
+
+/* Internally synchronised. */
+struct tl_ingest {
+    struct tl_server *server;
+    struct tally_logger *logger;
+    struct tl_queue queue;
+    struct writer writers[WRITERS];
 };
 
 static bool is_type(const struct tl_request *request, const char *type)
@@ -73,48 +82,26 @@ static size_t skip_space(struct tl_str text, size_t at)
     return at;
 }
 
-/* The elements of an array: each is read once here, and again as an event, which is cheap beside what
- * it would cost to have a second form of the event's reader. */
+/* The elements of an array, by their brackets alone: each is read as an event later, strictly. */
 static bool split_array(struct tl_request *request, struct tl_str *pieces, size_t *count)
 {
-    static const struct tl_json_limits limits = { .bytes_max = 16u << 20,
-                                                  .depth_max = 64,
-                                                  .members_max = 4096,
-                                                  .elements_max = 65536,
-                                                  .keep_integers = true,
-                                                  .keep_floats = true };
     struct tl_str text = tl_buf_str(&request->body);
     size_t at = skip_space(text, skip_space(text, 0) + 1);
-    struct tl_arena arena;
-    tl_arena_init(&arena, (size_t)256 << 20);
-    struct tally_error err = TALLY_ERROR_INIT;
-    tally_status status = TALLY_OK;
     bool is_end = at < text.len && text.text[at] == ']';
-    while (!is_end && status == TALLY_OK && *count < EVENTS_MAX) {
-        const struct tl_json *value = NULL;
-        size_t used = 0;
-        status = tl_json_read_prefix(&arena, text.text + at, text.len - at, &limits, &value, &used,
-                                     &err);
-        if (status != TALLY_OK) {
-            break;
+    while (!is_end) {
+        if (*count == EVENTS_MAX) {
+            return too_many(request);
         }
-        pieces[(*count)++] = (struct tl_str){ text.text + at, used };
-        tl_arena_reset(&arena);
-        at = skip_space(text, at + used);
+        size_t end = tl_json_skip(text.text, text.len, at);
+        pieces[(*count)++] = (struct tl_str){ text.text + at, end == 0 ? 0 : end - at };
+        at = end == 0 ? text.len : skip_space(text, end);
         is_end = at < text.len && text.text[at] == ']';
         if (!is_end && (at >= text.len || text.text[at] != ',')) {
-            status = tl_refuse_at(&err, "bad_json", at, "an array goes on with ',' or ends");
+            tl_reply_problem(request, "bad_json", "event %zu: an array goes on with ',' or ends",
+                             *count - 1);
+            return false;
         }
-        at += is_end ? 0 : 1;
-    }
-    tl_arena_release(&arena);
-    if (status != TALLY_OK) {
-        err.offset = (int64_t)at;
-        tl_reply_error(request, &err);
-        return false;
-    }
-    if (!is_end) {
-        return too_many(request);
+        at = is_end ? at : skip_space(text, at + 1);
     }
     if (skip_space(text, at + 1) != text.len) {
         tl_reply_problem(request, "bad_json", "there is something after the array");
@@ -245,33 +232,33 @@ static bool check_key(struct tl_request *request)
 }
 
 /* Checks one event, and adds it to those that will be appended. */
-static tally_status add(struct tl_ingest *ingest, struct tl_str json, struct tally_error *err)
+static tally_status add(struct writer *writer, struct tl_str json, struct tally_error *err)
 {
     if (json.len > LINE_MAX) {
         return tl_refuse(err, "too_large", "", "an event has at most 1 MiB");
     }
-    return tally_events_add(ingest->events, json.text, json.len, 0, err);
+    return tally_events_add(writer->events, json.text, json.len, 0, err);
 }
 
-static bool add_all(struct tl_ingest *ingest, struct tl_request *request, size_t count)
+static bool add_all(struct writer *writer, struct tl_request *request, size_t count)
 {
     size_t bad = 0;
     for (size_t i = 0; i < count; i++) {
         struct tally_error err = TALLY_ERROR_INIT;
-        if (!complete(request, &ingest->pieces[i], i, true)) {
+        if (!complete(request, &writer->pieces[i], i, true)) {
             return false;
         }
-        tally_status status = add(ingest, ingest->pieces[i], &err);
+        tally_status status = add(writer, writer->pieces[i], &err);
         if (status != TALLY_OK && status != TALLY_EREFUSED && status != TALLY_EDISABLED) {
             tl_reply_error(request, &err);
             return false;
         }
         if (status != TALLY_OK && bad++ < ERRORS_MAX) {
-            ingest->problems[bad - 1] = (struct tl_problem_item){ i, err };
+            writer->problems[bad - 1] = (struct tl_problem_item){ i, err };
         }
     }
     if (bad > 0) {
-        tl_reply_problem_items(request, tl_problem_code(&ingest->problems[0].err), ingest->problems,
+        tl_reply_problem_items(request, tl_problem_code(&writer->problems[0].err), writer->problems,
                                bad < ERRORS_MAX ? bad : ERRORS_MAX, bad,
                                "events break rules: nothing of the request was recorded");
     }
@@ -308,10 +295,10 @@ static void set_conflict(struct tally_error *err, const struct tally_receipt *re
                    (unsigned long long)receipt->seq);
 }
 
-static void answer_one(struct tl_ingest *ingest, struct tl_request *request,
+static void answer_one(struct writer *writer, struct tl_request *request,
                        const struct tally_receipt *receipt)
 {
-    struct tl_counters *counters = &ingest->server->counters;
+    struct tl_counters *counters = &writer->ingest->server->counters;
     if (receipt->status != TALLY_OK) {
         struct tally_error err = TALLY_ERROR_INIT;
         set_conflict(&err, receipt);
@@ -323,29 +310,29 @@ static void answer_one(struct tl_ingest *ingest, struct tl_request *request,
     struct tl_js js;
     atomic_fetch_add(is_known ? &counters->duplicates : &counters->events, 1);
     tl_reply_begin(request, is_known ? 200 : 201, &js);
-    show_receipt(&js, ingest->server->origin, receipt);
+    show_receipt(&js, writer->ingest->server->origin, receipt);
     tl_reply_end(request, &js);
 }
 
-static void answer_many(struct tl_ingest *ingest, struct tl_request *request, size_t count)
+static void answer_many(struct writer *writer, struct tl_request *request, size_t count)
 {
-    struct tl_counters *counters = &ingest->server->counters;
+    struct tl_counters *counters = &writer->ingest->server->counters;
     size_t duplicates = 0;
     size_t conflicts = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct tally_receipt *receipt = &ingest->receipts[i];
+        const struct tally_receipt *receipt = &writer->receipts[i];
         duplicates += (receipt->flags & TALLY_RECEIPT_DUPLICATE) != 0;
         if (receipt->status != TALLY_OK && conflicts++ < ERRORS_MAX) {
-            ingest->problems[conflicts - 1].index = i;
-            ingest->problems[conflicts - 1].err = (struct tally_error)TALLY_ERROR_INIT;
-            set_conflict(&ingest->problems[conflicts - 1].err, receipt);
+            writer->problems[conflicts - 1].index = i;
+            writer->problems[conflicts - 1].err = (struct tally_error)TALLY_ERROR_INIT;
+            set_conflict(&writer->problems[conflicts - 1].err, receipt);
         }
     }
     atomic_fetch_add(&counters->duplicates, duplicates);
     atomic_fetch_add(&counters->conflicts, conflicts);
     atomic_fetch_add(&counters->events, count - duplicates - conflicts);
     if (conflicts > 0) {
-        tl_reply_problem_items(request, "id_conflict", ingest->problems,
+        tl_reply_problem_items(request, "id_conflict", writer->problems,
                                conflicts < ERRORS_MAX ? conflicts : ERRORS_MAX, conflicts,
                                "ids are those of other events; all other events are recorded");
         return;
@@ -358,54 +345,54 @@ static void answer_many(struct tl_ingest *ingest, struct tl_request *request, si
     tl_js_u64(&js, "duplicates", duplicates);
     tl_js_open(&js, "receipts", '[');
     for (size_t i = 0; i < count; i++) {
-        show_receipt(&js, ingest->server->origin, &ingest->receipts[i]);
+        show_receipt(&js, writer->ingest->server->origin, &writer->receipts[i]);
     }
     tl_js_close(&js, ']');
     tl_js_close(&js, '}');
     tl_reply_end(request, &js);
 }
 
-static void answer_failed(struct tl_ingest *ingest, struct tl_request *request,
+static void answer_failed(struct writer *writer, struct tl_request *request,
                           const struct tally_error *err)
 {
-    atomic_fetch_add(&ingest->server->counters.failed, 1);
+    atomic_fetch_add(&writer->ingest->server->counters.failed, 1);
     tl_reply_error(request, err);
 }
 
-static void append_singles(struct tl_ingest *ingest)
+static void append_singles(struct writer *writer)
 {
     struct tally_error err = TALLY_ERROR_INIT;
-    size_t count = tally_events_count(ingest->events);
+    size_t count = tally_events_count(writer->events);
     if (count == 0) {
         return;
     }
     tally_status status =
-        tally_append_events(ingest->server->ledger, ingest->events, ingest->receipts, &err);
+        tally_append_events(writer->ingest->server->ledger, writer->events, writer->receipts, &err);
     for (size_t i = 0; i < count; i++) {
         if (status == TALLY_OK) {
-            answer_one(ingest, ingest->singles[i], &ingest->receipts[i]);
+            answer_one(writer, writer->singles[i], &writer->receipts[i]);
         } else {
-            answer_failed(ingest, ingest->singles[i], &err);
+            answer_failed(writer, writer->singles[i], &err);
         }
-        tl_server_answer(ingest->singles[i]);
+        tl_server_answer(writer->singles[i]);
     }
-    tally_events_clear(ingest->events);
+    tally_events_clear(writer->events);
 }
 
-static void append_many(struct tl_ingest *ingest, struct tl_request *request, size_t count)
+static void append_many(struct writer *writer, struct tl_request *request, size_t count)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     if (count == 0) {
         tl_reply_problem(request, "missing", "there is no event in the body");
-    } else if (add_all(ingest, request, count)) {
-        if (tally_append_events(ingest->server->ledger, ingest->events, ingest->receipts, &err) ==
-            TALLY_OK) {
-            answer_many(ingest, request, count);
+    } else if (add_all(writer, request, count)) {
+        if (tally_append_events(writer->ingest->server->ledger, writer->events, writer->receipts,
+                                &err) == TALLY_OK) {
+            answer_many(writer, request, count);
         } else {
-            answer_failed(ingest, request, &err);
+            answer_failed(writer, request, &err);
         }
     }
-    tally_events_clear(ingest->events);
+    tally_events_clear(writer->events);
     tl_server_answer(request);
 }
 
@@ -418,10 +405,10 @@ static void show_queued(struct tl_js *js, const struct tally_receipt *receipt)
 }
 
 /* Into the spool, where it survives this process. All are checked first. */
-static void queue(struct tl_ingest *ingest, struct tl_request *request, size_t count, bool is_many)
+static void queue(struct writer *writer, struct tl_request *request, size_t count, bool is_many)
 {
-    if (!add_all(ingest, request, count)) {
-        tally_events_clear(ingest->events);
+    if (!add_all(writer, request, count)) {
+        tally_events_clear(writer->events);
         return;
     }
     struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
@@ -438,8 +425,8 @@ static void queue(struct tl_ingest *ingest, struct tl_request *request, size_t c
     for (size_t i = 0; i < count && status == TALLY_OK; i++) {
         struct tally_receipt receipt = { 0 };
         size_t len = 0;
-        const char *text = tally_events_text(ingest->events, i, &len);
-        status = tally_log_text(ingest->logger, text, len, &options, &receipt, &err);
+        const char *text = tally_events_text(writer->events, i, &len);
+        status = tally_log_text(writer->ingest->logger, text, len, &options, &receipt, &err);
         show_queued(&js, &receipt);
     }
     if (is_many) {
@@ -450,13 +437,13 @@ static void queue(struct tl_ingest *ingest, struct tl_request *request, size_t c
         tl_reply_end(request, &js);
     } else {
         tl_js_release(&js);
-        answer_failed(ingest, request, &err);
+        answer_failed(writer, request, &err);
     }
-    tally_events_clear(ingest->events);
+    tally_events_clear(writer->events);
 }
 
 /* Whether the request takes part in the next append together with others. */
-static bool take(struct tl_ingest *ingest, struct tl_request *request)
+static bool take(struct writer *writer, struct tl_request *request)
 {
     const char *ack = tl_request_param(request, "ack");
     size_t count = 0;
@@ -466,30 +453,30 @@ static bool take(struct tl_ingest *ingest, struct tl_request *request)
         tl_reply_problem(request, "bad_parameter", "'ack' is recorded or queued");
     }
     if (request->reply.status != 0 || !check_key(request) ||
-        !split(request, ingest->pieces, &count, &is_many)) {
+        !split(request, writer->pieces, &count, &is_many)) {
         tl_server_answer(request);
         return false;
     }
     if (is_many || is_queued) {
-        append_singles(ingest); /* they came first, and the events are in use */
+        append_singles(writer); /* they came first, and the events are in use */
         if (is_queued) {
-            queue(ingest, request, count, is_many);
+            queue(writer, request, count, is_many);
             tl_server_answer(request);
         } else {
-            append_many(ingest, request, count);
+            append_many(writer, request, count);
         }
         return false;
     }
     struct tally_error err = TALLY_ERROR_INIT;
-    if (!complete(request, &ingest->pieces[0], 0, false)) {
+    if (!complete(request, &writer->pieces[0], 0, false)) {
         tl_server_answer(request);
         return false;
     }
-    tally_status status = add(ingest, ingest->pieces[0], &err);
+    tally_status status = add(writer, writer->pieces[0], &err);
     if (status == TALLY_ELIMIT) {
         err = (struct tally_error)TALLY_ERROR_INIT;
-        append_singles(ingest);
-        status = add(ingest, ingest->pieces[0], &err);
+        append_singles(writer);
+        status = add(writer, writer->pieces[0], &err);
     }
     if (status != TALLY_OK) {
         tl_reply_error(request, &err);
@@ -500,20 +487,20 @@ static bool take(struct tl_ingest *ingest, struct tl_request *request)
 
 static void *run(void *ctx)
 {
-    struct tl_ingest *ingest = ctx;
+    struct writer *writer = ctx;
     for (;;) {
-        struct tl_request *request = tl_queue_take_all(&ingest->queue);
+        struct tl_request *request = tl_queue_take_all(&writer->ingest->queue);
         if (request == NULL) {
             return NULL;
         }
         while (request != NULL) {
             struct tl_request *next = request->next;
-            if (take(ingest, request)) {
-                ingest->singles[tally_events_count(ingest->events) - 1] = request;
+            if (take(writer, request)) {
+                writer->singles[tally_events_count(writer->events) - 1] = request;
             }
             request = next;
         }
-        append_singles(ingest);
+        append_singles(writer);
     }
 }
 
@@ -522,21 +509,46 @@ void tl_ingest_put(struct tl_ingest *ingest, struct tl_request *request)
     tl_queue_put(&ingest->queue, request);
 }
 
-static tally_status start(struct tl_ingest *ingest, struct tally_error *err)
+static tally_status start_writer(struct writer *writer, struct tl_ingest *ingest,
+                                 struct tally_error *err)
 {
-    ingest->receipts = tl_alloc_array(EVENTS_MAX, sizeof(*ingest->receipts));
-    ingest->singles = tl_alloc_array(EVENTS_MAX, sizeof(*ingest->singles));
-    ingest->pieces = tl_alloc_array(EVENTS_MAX, sizeof(*ingest->pieces));
-    ingest->problems = tl_alloc_array(ERRORS_MAX, sizeof(*ingest->problems));
-    if (ingest->receipts == NULL || ingest->singles == NULL || ingest->pieces == NULL ||
-        ingest->problems == NULL || tl_queue_init(&ingest->queue) != TALLY_OK) {
+    writer->ingest = ingest;
+    writer->receipts = tl_alloc_array(EVENTS_MAX, sizeof(*writer->receipts));
+    writer->singles = tl_alloc_array(EVENTS_MAX, sizeof(*writer->singles));
+    writer->pieces = tl_alloc_array(EVENTS_MAX, sizeof(*writer->pieces));
+    writer->problems = tl_alloc_array(ERRORS_MAX, sizeof(*writer->problems));
+    if (writer->receipts == NULL || writer->singles == NULL || writer->pieces == NULL ||
+        writer->problems == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
-    TL_TRY(tally_events_new(&ingest->events, ingest->server->ledger, err));
-    TL_TRY(tally_logger_open(&ingest->logger, ingest->server->ledger, NULL, err));
-    tally_status status = tl_thread_start(&ingest->thread, "tally-ingest", run, ingest);
-    ingest->has_thread = status == TALLY_OK;
+    TL_TRY(tally_events_new(&writer->events, ingest->server->ledger, err));
+    tally_status status = tl_thread_start(&writer->thread, "tally-ingest", run, writer);
+    writer->has_thread = status == TALLY_OK;
     return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "cannot start a thread");
+}
+
+static void stop_writer(struct writer *writer)
+{
+    if (writer->has_thread) {
+        tl_thread_join(writer->thread);
+    }
+    tally_events_free(writer->events);
+    tl_free(writer->problems);
+    tl_free(writer->pieces);
+    tl_free(writer->singles);
+    tl_free(writer->receipts);
+}
+
+static tally_status start(struct tl_ingest *ingest, struct tally_error *err)
+{
+    if (tl_queue_init(&ingest->queue) != TALLY_OK) {
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
+    TL_TRY(tally_logger_open(&ingest->logger, ingest->server->ledger, NULL, err));
+    for (size_t i = 0; i < WRITERS; i++) {
+        TL_TRY(start_writer(&ingest->writers[i], ingest, err));
+    }
+    return TALLY_OK;
 }
 
 tally_status tl_ingest_start(struct tl_ingest **ingest_out, struct tl_server *server,
@@ -561,16 +573,13 @@ void tl_ingest_stop(struct tl_ingest *ingest)
     if (ingest == NULL) {
         return;
     }
-    if (ingest->has_thread) {
+    if (ingest->queue.is_there) {
         tl_queue_close(&ingest->queue);
-        tl_thread_join(ingest->thread);
+    }
+    for (size_t i = 0; i < WRITERS; i++) {
+        stop_writer(&ingest->writers[i]);
     }
     tl_queue_release(&ingest->queue);
     tally_logger_close(ingest->logger, 10000, NULL);
-    tally_events_free(ingest->events);
-    tl_free(ingest->problems);
-    tl_free(ingest->pieces);
-    tl_free(ingest->singles);
-    tl_free(ingest->receipts);
     tl_free(ingest);
 }

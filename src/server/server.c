@@ -79,6 +79,23 @@ void tl_queue_close(struct tl_queue *queue)
     tl_mutex_unlock(&queue->mu);
 }
 
+bool tl_pace_tells(struct tl_pace *pace, uint64_t per_s, uint64_t *untold_out)
+{
+    int64_t now_us = tl_clock->steady_us();
+    if (now_us - pace->since_us > 1000000) {
+        pace->since_us = now_us;
+        pace->told = 0;
+    }
+    if (pace->told == per_s) {
+        pace->untold++;
+        return false;
+    }
+    pace->told++;
+    *untold_out = pace->untold;
+    pace->untold = 0;
+    return true;
+}
+
 void tl_server_log(const struct tl_server *server, const char *fmt, ...)
 {
     char line[512];
@@ -165,21 +182,9 @@ bool tl_server_record(struct tl_request *request, const char *action)
 void tl_server_record_refusal(struct tl_request *request)
 {
     struct tl_server *server = request->server;
-    int64_t now_us = tl_clock->steady_us();
     uint64_t untold = 0;
     tl_mutex_lock(&server->mu);
-    if (now_us - server->refusals_us > 1000000) {
-        server->refusals_us = now_us;
-        server->refusals = 0;
-    }
-    bool tells = server->refusals < REFUSALS_PER_S;
-    if (tells) {
-        server->refusals++;
-        untold = server->refusals_untold;
-        server->refusals_untold = 0;
-    } else {
-        server->refusals_untold++;
-    }
+    bool tells = tl_pace_tells(&server->refusals, REFUSALS_PER_S, &untold);
     tl_mutex_unlock(&server->mu);
     if (tells) {
         (void)record(request, "tally.refused", untold); /* it stays refused if that fails */
@@ -291,7 +296,7 @@ static tally_status start(struct tl_server *server, struct tally_error *err)
     if (start_workers(server) != TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "cannot start a thread");
     }
-    return tl_http_start(&server->http, server, err);
+    return tl_http_start(server, err);
 }
 
 tally_status tl_server_start(struct tl_server **server_out, const struct tl_server_options *options,

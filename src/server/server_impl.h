@@ -68,6 +68,13 @@ struct tl_queue {
     bool is_there; /* it was initialised */
 };
 
+/* Tells of so many a second, and how many others there were. The caller serialises. */
+struct tl_pace {
+    int64_t since_us;
+    uint64_t told, untold;
+};
+bool tl_pace_tells(struct tl_pace *pace, uint64_t per_s, uint64_t *untold_out);
+
 #define TL_WORKERS 4u
 
 struct tl_http;
@@ -92,10 +99,8 @@ struct tl_server {
     int64_t started_us;
     struct tl_mutex mu;
     struct tl_cond export_ended;
-    size_t exports;           /* guarded by mu, as are the rest */
-    int64_t refusals_us;      /* since when they are counted */
-    uint64_t refusals;        /* recorded since then */
-    uint64_t refusals_untold; /* not recorded */
+    size_t exports;          /* guarded by mu, as is the rest */
+    struct tl_pace refusals; /* that are recorded */
 };
 
 tally_status tl_queue_init(struct tl_queue *queue);
@@ -128,9 +133,8 @@ void tl_server_record_refusal(struct tl_request *request);
 bool tl_server_start_export(struct tl_server *server, void *(*run)(void *ctx), void *ctx);
 void tl_server_export_ended(struct tl_server *server);
 
-/* http_mhd.c */
-tally_status tl_http_start(struct tl_http **http_out, struct tl_server *server,
-                           struct tally_error *err);
+/* http_mhd.c: sets server->http, before the first request comes; if it fails, stop it all the same. */
+tally_status tl_http_start(struct tl_server *server, struct tally_error *err);
 void tl_http_refuse_new(struct tl_http *http);
 void tl_http_stop(struct tl_http *http);
 void tl_http_resume(struct tl_request *request);
