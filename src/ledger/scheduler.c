@@ -1,7 +1,10 @@
 /* The thread that runs what is scheduled, while this process is the sequencer. */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "ledger/schedule_jobs.h"
 
 #define LOOK_MS    1000u
@@ -261,6 +264,15 @@ static tally_status tell_all(const struct tl_config *config, const char *dir, ta
     return status;
 }
 
+static tally_status require_directory(const char *dir, struct tally_error *err)
+{
+    if (tl_io->access(dir, F_OK) != 0) {
+        return tl_fail_errno(err, errno == ENOENT ? TALLY_ENOTFOUND : TALLY_EIO, errno,
+                             "there is no ledger at '%s'", dir);
+    }
+    return TALLY_OK;
+}
+
 tally_status tally_schedule_each(const struct tally_options *options, tally_job_fn *fn, void *ctx,
                                  struct tally_error *err)
 {
@@ -270,7 +282,10 @@ tally_status tally_schedule_each(const struct tally_options *options, tally_job_
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate settings");
     }
     TL_TRY(tl_options_read(options, paths, config, err));
-    tally_status status = tell_all(config, paths->dir, fn, ctx, err);
+    tally_status status = require_directory(paths->dir, err);
+    if (status == TALLY_OK) {
+        status = tell_all(config, paths->dir, fn, ctx, err);
+    }
     tl_config_release(config);
     return status;
 }

@@ -173,6 +173,9 @@ static void refuses_what_cannot_be_scheduled(void **state)
     check_status(tally_scheduler_start(&scheduler, ledger, NULL), TALLY_EINVAL);
     tally_close(ledger);
     static const struct tally_setting wrong[] = { { "verify.schedule", "61 * * * *", "test" } };
+    struct tally_options options = logs_options(&site);
+    options.uri = "/nowhere/ledger";
+    check_status(tally_schedule_each(&options, see, NULL, NULL), TALLY_ENOTFOUND);
     site.settings = wrong;
     site.setting_count = 1;
     ledger = site_open(&site);
