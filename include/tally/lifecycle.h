@@ -5,7 +5,7 @@
  * what may be absent from now on, then contents are removed, then "tally.purge", "tally.erase" and so
  * on record who did it and why. Every process that has the ledger open for writing may act; the one
  * that is the sequencer seals. Functions block until the act is done. Nothing here holds writers up
- * for more than a batch of about 50 ms.
+ * for more than a batch of about 40 ms.
  */
 #ifndef TALLY_LIFECYCLE_H
 #define TALLY_LIFECYCLE_H
@@ -28,8 +28,9 @@ struct tally_range {
 };
 
 /*
- * Who asks for an act, and why. Borrowed for the call. `by`, `reason` and `ticket` are written into
- * the public part of the ledger for ever: no personal data there but the name of who is responsible.
+ * Who asks for an act, and why. Borrowed for the call. `by` and `reason` are written into the public
+ * part of the ledger for ever, as is `ticket` of an erasure and a restore; of other acts it stands in
+ * the event. No personal data there but the name of who is responsible.
  */
 struct tally_actor {
     const char *by;     /* required */
@@ -44,7 +45,7 @@ struct tally_actor {
  * Acts answer TALLY_EDENIED if a second person must sign first. What must be signed is then handed
  * out as text, if `request_out` is not NULL; owned: tally_free(). tally_approve() makes the signature
  * from it, and the same call with that as actor->approval does the act: if nothing that it
- * names has changed since, else TALLY_ECONFLICT.
+ * names has changed since, else TALLY_ECONFLICT, and a new request is handed out.
  */
 
 /* ------------------------------------------------------------------------------------------- */
@@ -190,7 +191,8 @@ struct tally_erased {
  * reached; the report of the command says so.
  *
  * Errors: TALLY_EINVAL an option, or a member that the policy does not allow to be erased;
- *         TALLY_ENOTFOUND nothing matched; TALLY_EDENIED; TALLY_EBUSY; TALLY_ECANCELED; TALLY_EIO
+ *         TALLY_ENOTFOUND nothing matched; TALLY_EDENIED a second person must sign, or all that
+ *         matched is on hold (code "held"); TALLY_ECONFLICT; TALLY_EBUSY; TALLY_ECANCELED; TALLY_EIO
  */
 TALLY_API tally_status tally_erase(struct tally_ledger *ledger,
                                    const struct tally_erase_options *options,
@@ -216,7 +218,7 @@ struct tally_retention_rule {
     const char *kind;   /* "action", "severity", "source", "tenant", "outcome", "default" */
     const char *match;  /* "" for the default */
     int32_t days;       /* <= 0: for ever */
-    const char *origin; /* "default", "tally.yaml:3", a preset's name */
+    const char *origin; /* "default", "tally.yaml:3", or that of the setting it was opened with */
 };
 typedef void tally_retention_fn(void *ctx, const struct tally_retention_rule *rule);
 TALLY_API tally_status tally_retention_list(struct tally_ledger *ledger, tally_retention_fn *fn,
