@@ -75,16 +75,6 @@ static int add_job(void *ctx, const struct tally_job *job)
     return 0;
 }
 
-/* What is wrong here is configured, or not there: no argument is to blame. */
-static enum tl_exit fail(const struct tl_cli *cli, const struct tally_error *err)
-{
-    enum tl_exit exit_status = tl_cli_fail(cli, err);
-    if (err->status == TALLY_EINVAL) {
-        return TL_EXIT_CONFIG;
-    }
-    return err->status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
-}
-
 static enum tl_exit show(struct tl_cli *cli)
 {
     static const struct tl_column columns[] = { { "job", false },   { "when", false },
@@ -98,7 +88,7 @@ static enum tl_exit show(struct tl_cli *cli)
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_options options = tl_cli_options(cli);
     if (tally_schedule_each(&options, add_job, &listing, &err) != TALLY_OK) {
-        return fail(cli, &err);
+        return tl_cli_fail_ledger(cli, &err);
     }
     tl_js_close(&listing.js, ']');
     tl_js_close(&listing.js, '}');
@@ -129,7 +119,7 @@ static enum tl_exit follow(struct tl_cli *cli)
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_scheduler *scheduler = NULL;
     if (tally_scheduler_start(&scheduler, ledger, &err) != TALLY_OK) {
-        return fail(cli, &err);
+        return tl_cli_fail_ledger(cli, &err);
     }
     tl_stop_install();
     tl_cli_note(cli, "running what is scheduled; stop it with SIGINT");
