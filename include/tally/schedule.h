@@ -65,7 +65,14 @@ TALLY_API void tally_scheduler_stop(struct tally_scheduler *scheduler);
 TALLY_API tally_status tally_schedule_each(const struct tally_options *options, tally_job_fn *fn,
                                            void *ctx, struct tally_error *err);
 
-/* Runs one job now, in this thread: as the scheduler does. */
+/*
+ * Runs one job now, in this thread: as the scheduler does. The status is that of the job.
+ *
+ * Errors: TALLY_EINVAL there is no such job, a backup has no backup.dir, or `ledger` is not on disk and
+ *         open for writing; TALLY_ECORRUPT the verdict is not VERIFIED; TALLY_EDENIED a purge that a
+ *         second person must sign; TALLY_ECONFLICT backup.dir holds something else; TALLY_EBUSY,
+ *         TALLY_EIO, ENOMEM
+ */
 TALLY_API tally_status tally_schedule_run(struct tally_ledger *ledger, const char *name,
                                           struct tally_error *err);
 
