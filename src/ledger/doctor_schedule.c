@@ -19,26 +19,27 @@ struct look {
 };
 
 /*
- * Once may pass: a run is written down when it ends, and where the cron of the system runs a job at
- * other hours, its configured time always comes first.
+ * The time from which on the job is missing, 0 if it is not: when it was due for the first time since
+ * it was run, by whomever. Once may pass: a run is written down when it ends, and where the cron of the
+ * system runs a job at other hours, its configured time always comes first.
  */
-static bool was_missed_twice(const struct tally_job *job, int64_t now_us)
+static int64_t missing_since(const struct tally_job *job, int64_t now_us)
 {
     struct tally_cron *cron = NULL;
-    if (job->next_us == 0 || now_us - job->next_us < LATE_US ||
-        tally_cron_parse(&cron, job->when, NULL) != TALLY_OK) {
-        return false;
+    if (job->next_us == 0 || tally_cron_parse(&cron, job->when, NULL) != TALLY_OK) {
+        return 0;
     }
-    int64_t second = tally_cron_next(cron, job->next_us);
+    int64_t first = job->last_us > 0 ? tally_cron_next(cron, job->last_us) : job->next_us;
+    int64_t second = first > 0 ? tally_cron_next(cron, first) : 0;
     tally_cron_free(cron);
-    return second != 0 && second <= now_us;
+    return second > 0 && second <= now_us && now_us - first >= LATE_US ? first : 0;
 }
 
-static void warn_of_miss(struct look *look, const struct tally_job *job)
+static void warn_of_miss(struct look *look, const struct tally_job *job, int64_t since_us)
 {
     char time[TL_TIME_SIZE];
     char what[160];
-    (void)tl_time_format(time, job->next_us); /* the length does not matter */
+    (void)tl_time_format(time, since_us); /* the length does not matter */
     (void)snprintf(what, sizeof(what), "'%s' was to run at %s, and nobody has run it since",
                    job->name, time);
     look->say(
@@ -95,8 +96,9 @@ static int look_at_job(void *ctx, const struct tally_job *job)
     struct look *look = ctx;
     bool verifies = strcmp(job->name, "verify") == 0;
     look->runs += job->runs;
-    if (was_missed_twice(job, look->now_us)) {
-        warn_of_miss(look, job);
+    int64_t since_us = missing_since(job, look->now_us);
+    if (since_us > 0) {
+        warn_of_miss(look, job, since_us);
     }
     if (job->status != TALLY_OK && job->status != TALLY_ECANCELED &&
         !(verifies && is_bad(job->verdict))) {

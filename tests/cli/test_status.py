@@ -193,7 +193,9 @@ class Doctor(Situation):
 
     def test_finds_jobs_that_nobody_runs(self):
         long_ago = "2024-02-01T10:00:00Z"
-        self.schedule("purge", since=long_ago, last=long_ago)
+        self.schedule("purge", since=long_ago, last="")
+        self.assertEqual(self.findings(want=0)["schedule.runs"]["health"], "warning")
+        self.schedule("purge", last=long_ago)  # by the cron of the system, which then stopped
         found = self.findings(want=0)["schedule.runs"]
         self.assertEqual(found["health"], "warning")
         self.assertIn("'purge' was to run at 2024-02-01T11:00:00Z", found["what"])
