@@ -21,8 +21,25 @@ static bool has_mode(const char *dir, const char *name, mode_t mode)
            (st.st_mode & S_IFMT) == mode;
 }
 
+/* Whoever may write to a ledger may put an older bundle of it beside it, which must not be checked
+ * in its place. */
+static bool is_ledger(const char *dir)
+{
+    static const char *const parts[] = { "ledger.db", "ledger.lock", "keys", "tally.yaml" };
+    bool is = false;
+    for (size_t i = 0; i < TL_ARRAY_LEN(parts); i++) {
+        char path[TL_BUNDLE_PATH_SIZE];
+        struct stat st;
+        is = is || (tl_bundle_path(path, dir, parts[i], NULL) == TALLY_OK && lstat(path, &st) == 0);
+    }
+    return is;
+}
+
 bool tl_bundle_is(const char *dir)
 {
+    if (is_ledger(dir)) {
+        return false;
+    }
     /* One whose checkpoint is gone is one all the same, and is to be told so. */
     return (has_mode(dir, "checkpoint", S_IFREG) && has_mode(dir, "tile", S_IFDIR)) ||
            has_mode(dir, "tile/entries", S_IFDIR);

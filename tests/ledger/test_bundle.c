@@ -309,6 +309,41 @@ static void writes_a_tlog_directory(void **state)
     mk_release(&mk);
 }
 
+static enum tally_verdict verdict_of(const char *dir, int ledger_only)
+{
+    struct tally_report *report = NULL;
+    struct tally_verify_options options = TALLY_VERIFY_OPTIONS_INIT;
+    options.trust_path = trust;
+    options.ledger_only = ledger_only;
+    check_ok(tally_verify_at(dir, &options, &report, NULL));
+    enum tally_verdict verdict = report->verdict;
+    tally_report_free(report);
+    return verdict;
+}
+
+/* Else an older bundle, copied into the directory, would hide what became of the ledger. */
+static void does_not_stand_in_for_a_ledger(void **state)
+{
+    (void)state;
+    static const char *const parts[] = { "ledger.db", "keys", "ledger.lock", "tally.yaml" };
+    char path[SITE_PATH_SIZE];
+    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_bundle_result result;
+    make_history();
+    struct tally_ledger *ledger = open_made();
+    check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
+    tally_close(ledger);
+    assert_int_equal(verdict_of(out, 0), TALLY_VERDICT_VERIFIED);
+    for (size_t i = 0; i < TL_ARRAY_LEN(parts); i++) {
+        in_bundle(path, parts[i]);
+        check_ok(tl_io_replace_file(path, "# none\n", 7, 0600, NULL));
+        assert_int_equal(verdict_of(out, 0), TALLY_VERDICT_UNVERIFIABLE);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(verdict_of(out, 1), TALLY_VERDICT_UNVERIFIABLE);
+    mk_release(&mk);
+}
+
 static void works_on_a_ledger_that_is_written_to(void **state)
 {
     (void)state;
@@ -520,6 +555,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_what_it_cannot_do, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(refuses_a_ledger_that_was_changed, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(writes_a_tlog_directory, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(does_not_stand_in_for_a_ledger, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(works_on_a_ledger_that_is_written_to, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(works_in_memory, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(can_be_stopped, set_up, check_rmdir),
