@@ -502,6 +502,22 @@ static void adopt_wanted(struct tl_sequencer *seq, struct tl_policy_in_force *wa
     }
 }
 
+/* Events that follow the leaf under the old policy would not be believed: if it is there, although not
+ * all of its sealing went well, nothing more is sealed. */
+static tally_status seal_policy(struct tl_sequencer *seq, const struct tl_control *control,
+                                struct tally_error *err)
+{
+    bool held = false;
+    int64_t time_us = tl_seal_time(seq, &held);
+    TL_TRY(tl_seal_epoch(seq, time_us, err));
+    uint64_t at = seq->head.size;
+    tally_status status = tl_seal_control_at(seq, control, time_us, held, err);
+    if (status != TALLY_OK && seq->head.size > at) {
+        return tl_seal_break(seq, status, err, "a change of policy was cut short; open it again");
+    }
+    return status;
+}
+
 /* Puts in force what the configuration asks for, if that is something else. */
 static tally_status adopt_configuration(struct tl_sequencer *seq, const struct tl_config *config,
                                         const struct tl_control *wish, uint64_t *seq_out,
@@ -520,7 +536,7 @@ static tally_status adopt_configuration(struct tl_sequencer *seq, const struct t
                                   .note = wish->note,
                                   .approval = wish->approval,
                                   .policy = policy_payload(wanted) };
-    TL_TRY(tl_seal_control(seq, &control, err));
+    TL_TRY(seal_policy(seq, &control, err));
     adopt_wanted(seq, TL_TAKE(wanted));
     tl_seal_forget_acts(seq);
     *seq_out = seq->head.size - 1;
