@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "crypto/timestamp.h"
 #include "ledger/anchor.h"
+#include "ledger/trust.h"
 #include "project/git.h"
 
 #define TOKENS_BYTES_MAX 16384u
@@ -152,10 +153,11 @@ tally_status tl_anchor_to_http(struct tl_anchor_run *run, const struct tl_anchor
     return record_event(run, "http", target, err);
 }
 
-static tally_status refuse_memory(const struct tl_anchor_run *run, struct tally_error *err)
+/* Before anybody is asked: whether there can be an ANCHOR record, with a token. */
+static tally_status check_sealing(const struct tl_anchor_run *run, struct tally_error *err)
 {
     return run->dir[0] != '\0'
-               ? TALLY_OK
+               ? tl_refuse_approval(&run->ledger->paths, TL_LEAF_ANCHOR, err)
                : tl_fail(err, TALLY_ENOTSUP, "a ledger in memory has no place for the token");
 }
 
@@ -200,7 +202,7 @@ tally_status tl_anchor_to_authority(struct tl_anchor_run *run,
     uint8_t nonce[TL_TIMESTAMP_NONCE_LEN];
     struct tl_buf request;
     struct tl_http_answer answer = { 0 };
-    TL_TRY(refuse_memory(run, err));
+    TL_TRY(check_sealing(run, err));
     tl_sha256(imprint, run->note.parsed.body.text, run->note.parsed.body.len);
     tl_random_bytes(nonce, sizeof(nonce));
     tl_buf_init(&request, 4096);
@@ -261,7 +263,7 @@ tally_status tl_anchor_to_git(struct tl_anchor_run *run, const struct tl_anchor_
                               struct tally_error *err)
 {
     struct tl_git_commit commit = { 0 };
-    TL_TRY(refuse_memory(run, err));
+    TL_TRY(check_sealing(run, err));
     tally_status status = commit_note(run, target, &commit, err);
     if (status == TALLY_OK) {
         status = tl_anchor_seal(run, "git", commit.id, tl_buf_str(&commit.object), err);

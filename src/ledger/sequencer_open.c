@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "ledger/nodes.h"
 #include "ledger/sequencer_impl.h"
+#include "ledger/trust.h"
 
 #define CLOCK_AHEAD_MAX_US TL_DAY_US
 
@@ -531,6 +532,7 @@ static tally_status adopt_configuration(struct tl_sequencer *seq, const struct t
     if (is_same_policy(seq->policy, wanted)) {
         return TALLY_OK;
     }
+    TL_TRY(tl_refuse_approval(seq->paths, TL_LEAF_POLICY, err));
     struct tl_control control = { .kind = TL_LEAF_POLICY,
                                   .by = wish->by,
                                   .note = wish->note,

@@ -141,3 +141,19 @@ tally_status tl_trust_write(struct tl_trust *trust, const struct tl_keys *keys, 
     tl_buf_release(&text);
     return status;
 }
+
+tally_status tl_refuse_approval(const struct tl_paths *paths, enum tl_leaf_kind kind,
+                                struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_trust *trust = NULL;
+    if (paths->memory) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_trust_read(&trust, paths->trust, err));
+    return (trust->approve_kinds >> ((uint32_t)kind - TL_LEAF_GENESIS) & 1) == 0
+               ? TALLY_OK
+               : tl_fail(err, TALLY_ENOTSUP,
+                         "a %s record is to be made, and '%s' asks for a second signature of it, "
+                         "which cannot be given before it is there",
+                         tl_leaf_kind_name(kind), paths->trust);
+}
