@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "crypto/timestamp.h"
 #include "ledger/anchor.h"
+#include "ledger/nodes.h"
 #include "ledger/trust.h"
 #include "project/git.h"
 
@@ -33,6 +34,39 @@ static tally_status record_event(struct tl_anchor_run *run, const char *kind,
     return status;
 }
 
+static tally_status root_at(const struct tl_anchor_run *run, uint64_t size,
+                            uint8_t root_out[TL_HASH_LEN], struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_nodes *nodes = tl_alloc_array(1, sizeof(*nodes));
+    struct tl_reader reader;
+    if (nodes == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a tree");
+    }
+    TL_TRY(tl_reader_get(run->ledger, &reader, err));
+    nodes->store = reader.store;
+    nodes->size = run->note.body.size;
+    nodes->err = err;
+    tally_status status = tl_reader_begin(&reader, err);
+    if (status == TALLY_OK) {
+        status = tl_nodes_root(nodes, size, root_out);
+    }
+    tl_reader_put(run->ledger, &reader);
+    return status;
+}
+
+static tally_status is_past(const struct tl_anchor_run *run,
+                            const struct tl_checkpoint_body *there, bool *is_out,
+                            struct tally_error *err)
+{
+    uint8_t root[TL_HASH_LEN];
+    *is_out = there->size <= run->note.body.size;
+    if (*is_out) {
+        TL_TRY(root_at(run, there->size, root, err));
+        *is_out = memcmp(root, there->root, sizeof(root)) == 0;
+    }
+    return TALLY_OK;
+}
+
 /* A file that knows more than the ledger, or something else, is evidence: it stays. */
 static tally_status compare_file(const struct tl_anchor_run *run, const char *path,
                                  struct tally_error *err)
@@ -57,9 +91,9 @@ static tally_status compare_file(const struct tl_anchor_run *run, const char *pa
         !tl_str_equal(there.origin, run->note.body.origin)) {
         return TALLY_OK;
     }
-    bool other = there.size == run->note.body.size &&
-                 memcmp(there.root, run->note.body.root, sizeof(there.root)) != 0;
-    if (there.size > run->note.body.size || other) {
+    bool past = false;
+    TL_TRY(is_past(run, &there, &past, err));
+    if (!past) {
         return tl_fail(
             err, TALLY_ECONFLICT,
             "it holds a checkpoint of %llu leaves that is not of this ledger's past, and "
