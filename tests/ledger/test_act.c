@@ -335,6 +335,29 @@ static void a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_
     (void)site_verify(&site);
 }
 
+static void an_act_that_is_there_is_not_called_failed(void **state)
+{
+    (void)state;
+    struct tally_ledger *first = site_open(&site);
+    struct tally_ledger *second = site_open(&site);
+    struct tally_ledger *const askers[] = { first, second };
+    static const char *const ids[] = { "case-1", "case-2" };
+    uint64_t newest = TALLY_SEQ_NONE;
+    for (size_t i = 0; i < TL_ARRAY_LEN(askers); i++) {
+        struct tl_control hold = hold_of(ids[i]);
+        uint64_t seq = 0;
+        atomic_store(&marks_to_fail, 1);
+        check_ok(tl_act_seal(askers[i], &hold, newest, &seq, NULL));
+        assert_int_equal(atomic_load(&marks_to_fail), 0);
+        newest = newest_of(first);
+        assert_int_equal(seq, newest);
+        assert_int_equal(site_count_kind(first, "hold", NULL, 0), i + 1);
+    }
+    tally_close(second);
+    tally_close(first);
+    (void)site_verify(&site);
+}
+
 static void nothing_is_sealed_through_a_ledger_open_for_reading(void **state)
 {
     (void)state;
@@ -377,6 +400,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_old_one,
             set_up_marks, tear_down_marks),
+        cmocka_unit_test_setup_teardown(an_act_that_is_there_is_not_called_failed, set_up_marks,
+                                        tear_down_marks),
         cmocka_unit_test_setup_teardown(nothing_is_sealed_through_a_ledger_open_for_reading, set_up,
                                         check_rmdir),
         cmocka_unit_test(contents_in_memory_are_removed_by_the_thread_that_writes),
