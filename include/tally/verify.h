@@ -71,7 +71,7 @@ struct tally_verify_options {
 #define TALLY_VERIFY_OPTIONS_INIT                                                                 \
     {                                                                                             \
         sizeof(struct tally_verify_options), TALLY_SCOPE_ALL, 0, 0, 0, NULL, NULL, NULL, NULL, 0, \
-            0, 0, NULL, NULL, NULL                                                                   \
+            0, 0, NULL, NULL, NULL                                                                \
     }
 
 enum tally_qualifier {

@@ -123,7 +123,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     options.ctx = &watch;
     tl_stop_install();
     TL_CLEANUP(free_report) struct tally_report *report = NULL;
-    tally_status status = tally_verify_at(named != NULL ? named : cli->ledger, &options, &report, &err);
+    tally_status status =
+        tally_verify_at(named != NULL ? named : cli->ledger, &options, &report, &err);
     tl_progress_end(&watch.progress);
     if (status == TALLY_OK) {
         bool as_json = cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON;

@@ -54,9 +54,8 @@ static tally_status root_at(const struct tl_anchor_run *run, uint64_t size,
     return status;
 }
 
-static tally_status is_past(const struct tl_anchor_run *run,
-                            const struct tl_checkpoint_body *there, bool *is_out,
-                            struct tally_error *err)
+static tally_status is_past(const struct tl_anchor_run *run, const struct tl_checkpoint_body *there,
+                            bool *is_out, struct tally_error *err)
 {
     uint8_t root[TL_HASH_LEN];
     *is_out = there->size <= run->note.body.size;

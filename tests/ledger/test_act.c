@@ -314,7 +314,8 @@ static int tear_down_marks(void **state)
     return check_rmdir(state);
 }
 
-static void a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_old_one(void **state)
+static void
+a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_old_one(void **state)
 {
     (void)state;
     configure("retention:\n  default_days: 30\n");

@@ -293,9 +293,8 @@ static void no_anchor_is_sealed_that_nobody_can_approve(void **state)
     begin(&fixture, state, "#tally approve ANCHOR");
     for (size_t i = 0; i < TL_ARRAY_LEN(places); i++) {
         tally_status status = TALLY_OK;
-        check_status(
-            tally_anchor(fixture.ledger, &places[i], 1, "ops", note_status, &status, NULL),
-            TALLY_EIO);
+        check_status(tally_anchor(fixture.ledger, &places[i], 1, "ops", note_status, &status, NULL),
+                     TALLY_EIO);
         assert_int_equal(status, TALLY_ENOTSUP);
     }
     end(&fixture);
