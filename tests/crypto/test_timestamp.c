@@ -1,6 +1,5 @@
 /* The answers in tests/vectors/timestamp are of `openssl ts`. */
 #include <openssl/crypto.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -159,21 +158,21 @@ static void *give(size_t size, const char *name, int line)
 {
     (void)name;
     (void)line;
-    return may_allocate() ? malloc(size) : NULL;
+    return may_allocate() ? tl_alloc_array(size, 1) : NULL;
 }
 
 static void *resize(void *memory, size_t size, const char *name, int line)
 {
     (void)name;
     (void)line;
-    return may_allocate() ? realloc(memory, size) : NULL;
+    return may_allocate() ? tl_realloc_array(memory, size, 1) : NULL;
 }
 
 static void take_back(void *memory, const char *name, int line)
 {
     (void)name;
     (void)line;
-    free(memory);
+    tl_free(memory);
 }
 
 /* In the arithmetic of a signature OpenSSL does not always say what it lacked. */
