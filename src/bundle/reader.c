@@ -575,18 +575,17 @@ static bool is_member_withheld(void *ctx, struct tl_str pointer)
     return false;
 }
 
-/* Its signature is for tools that know the authority. */
-static tally_status has_imprint(void *ctx, uint64_t seq, const uint8_t imprint[32], bool *has_out,
-                                struct tally_error *err)
+static tally_status read_token(void *ctx, uint64_t seq, struct tl_buf *out, struct tally_error *err)
 {
     char name[48];
     size_t len = 0;
     TL_CLEANUP(tl_freep) char *token = NULL;
     (void)snprintf(name, sizeof(name), "anchors/%llu", (unsigned long long)seq);
-    tally_status status = tl_bundle_read(ctx, name, TL_BUNDLE_TOKEN_MAX, &token, &len, err);
-    *has_out = status == TALLY_ENOTFOUND || token == NULL ||
-               memmem(token, len, imprint, TL_HASH_LEN) != NULL;
-    return status == TALLY_ENOTFOUND ? TALLY_OK : status;
+    TL_TRY(tl_bundle_read(ctx, name, TL_BUNDLE_TOKEN_MAX, &token, &len, err));
+    tl_buf_add(out, token, len);
+    return tl_buf_status(out) == TALLY_OK
+               ? TALLY_OK
+               : tl_fail(err, tl_buf_status(out), "cannot hold the token of an anchor");
 }
 
 static tally_status partial_tile(void *ctx, uint32_t level, uint64_t n, uint32_t width,
@@ -604,6 +603,6 @@ struct tl_handover tl_bundle_handover(struct tally_store *store)
                                  .line = line_at_hand,
                                  .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
-                                 .has_imprint = has_imprint,
+                                 .token = read_token,
                                  .partial_tile = partial_tile };
 }
