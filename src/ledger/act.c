@@ -167,6 +167,24 @@ void tl_acts_release(struct tl_acts *acts)
     tl_excuses_release(&acts->excuses);
 }
 
+tally_status tl_acts_newest(struct tally_ledger *ledger, uint64_t *newest_out,
+                            struct tally_error *err)
+{
+    struct tl_acts acts = { 0 };
+    struct tl_reader reader;
+    TL_TRY(tl_reader_get(ledger, &reader, err));
+    tally_status status = tl_reader_begin(&reader, err);
+    if (status == TALLY_OK) {
+        status = tl_acts_read(&acts, reader.store, err);
+    }
+    if (status == TALLY_OK) {
+        *newest_out = acts.newest;
+    }
+    tl_acts_release(&acts);
+    tl_reader_put(ledger, &reader);
+    return status;
+}
+
 static tally_status refuse_request(const struct tally_ledger *ledger,
                                    const struct tl_act_request *act, struct tally_error *err)
 {

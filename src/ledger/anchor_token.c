@@ -46,17 +46,8 @@ static tally_status move_pending(const struct tl_anchor_run *run, const char *fr
 static tally_status seal_once(struct tl_anchor_run *run, const struct tl_control *control,
                               struct tally_error *err)
 {
-    struct tl_acts acts = { 0 };
-    struct tl_reader reader;
-    TL_TRY(tl_reader_get(run->ledger, &reader, err));
-    tally_status status = tl_reader_begin(&reader, err);
-    if (status == TALLY_OK) {
-        status = tl_acts_read(&acts, reader.store, err);
-    }
-    uint64_t newest = acts.newest;
-    tl_acts_release(&acts);
-    tl_reader_put(run->ledger, &reader);
-    TL_TRY(status);
+    uint64_t newest = TALLY_SEQ_NONE;
+    TL_TRY(tl_acts_newest(run->ledger, &newest, err));
     return tl_act_seal(run->ledger, control, newest, &run->seq, err);
 }
 

@@ -52,22 +52,6 @@ static tally_status read_named(struct tally_ledger *ledger, struct named *named,
                : status;
 }
 
-static tally_status read_newest(struct tally_ledger *ledger, uint64_t *newest_out,
-                                struct tally_error *err)
-{
-    struct tl_reader reader;
-    struct tl_acts acts;
-    TL_TRY(tl_reader_get(ledger, &reader, err));
-    tally_status status = tl_reader_begin(&reader, err);
-    if (status == TALLY_OK) {
-        status = tl_acts_read(&acts, reader.store, err);
-        *newest_out = acts.newest;
-        tl_acts_release(&acts);
-    }
-    tl_reader_put(ledger, &reader);
-    return status;
-}
-
 static tally_status record(struct tally_ledger *ledger, const struct tally_rotated *rotated,
                            const struct tally_actor *actor, bool mac, struct tally_error *err)
 {
@@ -100,7 +84,7 @@ static tally_status seal(struct tally_ledger *ledger, bool mac, const struct tal
         wish.note = tl_str_of(actor->reason);
     }
     uint64_t newest = TALLY_SEQ_NONE;
-    TL_TRY(read_newest(ledger, &newest, err));
+    TL_TRY(tl_acts_newest(ledger, &newest, err));
     return tl_act_seal_key(ledger, &wish, newest, rotated->mac_key, &rotated->seq, err);
 }
 
