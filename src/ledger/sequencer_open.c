@@ -477,17 +477,12 @@ static tally_status check_store(struct tl_sequencer *seq, bool accept_clock,
 
 static bool is_same_policy(const struct tl_policy_in_force *a, const struct tl_policy_in_force *b)
 {
-    if (a->class_count != b->class_count || a->erasable.count != b->erasable.count) {
+    if (a->class_count != b->class_count || !tl_erasable_equal(&a->erasable, &b->erasable)) {
         return false;
     }
     for (uint32_t i = 0; i < a->class_count; i++) {
         if (a->classes[i].id != b->classes[i].id || a->classes[i].days != b->classes[i].days ||
             a->classes[i].by_occurred != b->classes[i].by_occurred) {
-            return false;
-        }
-    }
-    for (uint32_t i = 0; i < a->erasable.count; i++) {
-        if (strcmp(a->erasable.pointers[i].text, b->erasable.pointers[i].text) != 0) {
             return false;
         }
     }
