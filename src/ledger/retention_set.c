@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "ledger/act.h"
+#include "ledger/trust.h"
 
 #define PREFIX "retention."
 
@@ -159,6 +160,7 @@ tally_status tally_retention_set(struct tally_ledger *ledger, const struct tally
     for (size_t i = 0; i < count; i++) {
         TL_TRY(check(&settings[i], err));
     }
+    TL_TRY(tl_refuse_approval(&ledger->paths, TL_LEAF_POLICY, err));
     const char *path =
         ledger->options.config_path != NULL ? ledger->options.config_path : ledger->paths.config;
     TL_TRY(rewrite(path, settings, count, err));
