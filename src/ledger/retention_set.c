@@ -105,6 +105,13 @@ static tally_status check_text(const char *path, const struct tl_buf *text, stru
     return TALLY_OK;
 }
 
+/* A file that others may not read stays one. */
+static mode_t mode_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_mode & 0777 : 0644;
+}
+
 static tally_status rewrite(const char *path, const struct tally_setting *settings, size_t count,
                             struct tally_error *err)
 {
@@ -120,7 +127,7 @@ static tally_status rewrite(const char *path, const struct tally_setting *settin
     tl_buf_add(&text, old, len);
     TL_TRY(edit(&text, settings, count, err));
     TL_TRY(check_text(path, &text, err));
-    return tl_io_replace_file(path, text.data, text.len, 0644, err);
+    return tl_io_replace_file(path, text.data, text.len, mode_of(path), err);
 }
 
 /* Which settings were changed, not to what: that is in the POLICY record. */
