@@ -460,9 +460,9 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
                                 struct tally_error *err)
 {
     uint64_t left = UINT64_MAX;
+    uint64_t before = UINT64_MAX; /* after the last step that was made */
     uint64_t step = RECLAIM_FIRST;
     for (int idle = 0; left > 0 && idle < RECLAIM_TRIES; idle++) {
-        uint64_t before = left;
         struct tally_error why = TALLY_ERROR_INIT;
         int64_t start_us = tl_clock->steady_us();
         tally_status status = fn(removal, step, &left, &why);
@@ -473,6 +473,7 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
         count_freed(removal);
         bool better = status == TALLY_OK && left < before;
         idle = better ? 0 : idle;
+        before = status == TALLY_OK ? left : before;
         if (took_us < TARGET_US / 3 && step < RECLAIM_MAX) {
             step *= 2;
         } else if (took_us > TARGET_US && step > RECLAIM_FIRST) {
