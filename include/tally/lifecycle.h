@@ -134,6 +134,8 @@ struct tally_purged {
     uint32_t cutoff_day;
     uint64_t seq;      /* of the PURGE record; TALLY_SEQ_NONE if none was needed, or a dry run */
     char archive[256]; /* path of the archive written first; "" if none is configured */
+    uint64_t left;     /* not 0: traces are left in files, for somebody reads or writes there: about
+                          how much is to be cleared, by the next purge or erasure */
 };
 
 /*
@@ -181,11 +183,12 @@ struct tally_erased {
     uint64_t bytes;   /* removed */
     uint64_t seq;     /* of the first ERASE record; TALLY_SEQ_NONE */
     uint64_t acts;    /* ERASE records sealed: large ones are several */
+    uint64_t left;    /* as in struct tally_purged */
 };
 
 /*
- * Erases contents: from the store, its log and free pages, and the search index. What is left of a
- * partly erased record goes on verifying. Copies elsewhere (exports, backups, archives) are not
+ * Erases contents: from the store, its log and free pages, and the search index; erased_out->left
+ * says if not from all of them yet. What is left of a partly erased record goes on verifying. Copies elsewhere (exports, backups, archives) are not
  * reached; the report of the command says so.
  *
  * Errors: TALLY_EINVAL an option, or a member that the policy does not allow to be erased;

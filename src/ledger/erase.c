@@ -345,6 +345,7 @@ static void fill_result(struct run *run)
     result->erased = dry ? found->records.records : run->removed.records;
     result->members = dry ? found->members : run->eraser->erased;
     result->bytes = dry ? found->bytes : run->removed.bytes;
+    result->left = run->removed.left;
 }
 
 static tally_status find_records(struct run *run, struct tally_error *err)
@@ -385,14 +386,14 @@ static tally_status erase_found(struct run *run, struct tally_error *err)
     run->found.records.count = 0;
     struct tally_error why = TALLY_ERROR_INIT;
     tally_status status = erase_left(run, &why);
-    if (run->result.acts > 0) {
-        tally_status cleared = tl_removal_reclaim(run->removal, &run->removed, &why);
-        status = status != TALLY_OK ? status : cleared;
-    } else if (status != TALLY_OK) {
+    if (status != TALLY_OK && run->result.acts == 0) {
         return tl_fail_with(err, status, &why);
     }
+    /* Also if all of it was gone: files that could not be cleared then perhaps can be now. */
+    tally_status cleared = tl_removal_reclaim(run->removal, &run->removed, &why);
+    status = status != TALLY_OK ? status : cleared;
     fill_result(run);
-    tally_status recorded = record_run(run, status == TALLY_OK, err);
+    tally_status recorded = record_run(run, status == TALLY_OK && run->removed.left == 0, err);
     settle_spool(run->ledger);
     return status != TALLY_OK ? tl_fail_with(err, status, &why) : recorded;
 }

@@ -178,7 +178,8 @@ static void fill_result(const struct purge *purge, struct tally_purged *result)
                                      .freed = removed->freed,
                                      .ranges = plan->ranges,
                                      .cutoff_day = plan->cutoff_day,
-                                     .seq = purge->seq };
+                                     .seq = purge->seq,
+                                     .left = removed->left };
     result->remaining = plan->remaining;
     if (!dry) {
         result->remaining += plan->go_count - removed->records - removed->held;
@@ -219,6 +220,9 @@ static void write_event(struct tl_buf *json, const struct purge *purge,
         tl_buf_add_text(json, "null");
     } else {
         tl_buf_add_u64(json, result->seq);
+    }
+    if (result->left > 0) {
+        tl_buf_add_text(json, ",\"complete\":false");
     }
     add_text(json, "archive", result->archive);
     add_text(json, "ticket", purge->actor->ticket);

@@ -491,6 +491,7 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
 tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *removed,
                                 struct tally_error *err)
 {
+    uint64_t noted = 0;
     removed->left = 0;
     if (removal->writer == NULL) {
         return TALLY_OK; /* memory was given back when it was reduced */
@@ -501,6 +502,8 @@ tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *r
     if (removed->left == 0) {
         TL_TRY(tl_forgetter_done(&removal->forgetter, err));
     }
+    TL_TRY(tl_forgetter_noted(&removal->forgetter, &noted, err));
+    removed->left += noted;
     removed->freed = removal->freed;
     return TALLY_OK;
 }

@@ -58,7 +58,7 @@ struct tl_removed {
     uint64_t held;    /* passed over, for they are on hold by now */
     uint64_t bytes;   /* of the contents that went */
     uint64_t freed;   /* bytes by which the files of the ledger became smaller */
-    uint64_t left;    /* bytes that are still to be given back, or cleared */
+    uint64_t left;    /* about how much is still to be cleared, given back, or forgotten */
 };
 
 /*
