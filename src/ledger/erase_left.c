@@ -174,7 +174,9 @@ static tally_status reduce_covered(void *ctx, const struct tally_record *record,
         return TALLY_ENOTFOUND;
     }
     tally_status status = tl_eraser_reduce(cover->eraser, record, arena, left);
-    return status == TALLY_EINVAL ? TALLY_ENOTFOUND : status; /* was never set apart: stays */
+    /* What was never set apart stays. So does what is damaged: verification tells of it, and others'
+     * erasures must not wait for it. */
+    return status == TALLY_EINVAL || status == TALLY_ECORRUPT ? TALLY_ENOTFOUND : status;
 }
 
 static tally_status count_covered(void *ctx, const struct tally_record *record)

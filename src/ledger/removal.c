@@ -293,7 +293,10 @@ static tally_status gather(struct tl_removal *removal, struct tl_reader *reader,
         if (status == TALLY_ECANCELED) {
             return TALLY_OK; /* full */
         }
-        TL_TRY(status);
+        if (status != TALLY_OK) {
+            return tl_fail(err, status, "cannot remove contents of record %llu",
+                           (unsigned long long)cursor->seq - 1);
+        }
         cursor->at++;
     }
     return TALLY_OK;
