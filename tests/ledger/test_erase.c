@@ -12,7 +12,6 @@
 
 #include "base/io.h"
 #include "check.h"
-#include "store/tamper.h"
 #include "support/fault.h"
 #include "support/site.h"
 
@@ -706,40 +705,6 @@ static void end_erasure(const struct site *site)
     assert_int_equal(grep(site->dir, "xylophonic"), 0);
 }
 
-static void damage(const struct site *site, const char *sql)
-{
-    char path[SITE_PATH_SIZE];
-    struct tl_tamper *tamper = NULL;
-    check_path(path, sizeof(path), site->dir, "ledger.db");
-    check_ok(tl_tamper_open(&tamper, path, NULL));
-    check_ok(tl_tamper_run(tamper, sql, NULL, 0, NULL, NULL));
-    tl_tamper_close(tamper);
-}
-
-static void a_damaged_record_stands_in_nobody_elses_way(void **state)
-{
-    static const char *const reason[] = { "/reason" };
-    struct site site;
-    site_init(&site, *state, NULL, 0);
-    struct tally_ledger *ledger = site_open(&site);
-    append(ledger, "{'id':'bad','action':'a','reason':'Xylophonic'}");
-    append(ledger, "{'id':'good','action':'a','reason':'Xylophonic'}");
-    damage(&site, "UPDATE record SET event = replace(event, 'Xylophonic', 'Xylophonix') "
-                  "WHERE event LIKE '%bad%'");
-    struct tally_erased erased;
-    struct tally_error error;
-    struct tally_erase_options options = by_id("bad", reason, 1);
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_ECORRUPT);
-    assert_non_null(strstr(error.message, "of record"));
-    assert_int_equal(erased.acts, 1); /* and so the next one finds it to be finished */
-    options = by_id("good", reason, 1);
-    check_ok(try_erase(ledger, &options, &erased, &error));
-    assert_int_equal(erased.erased, 1);
-    tally_close(ledger);
-    assert_int_equal(grep(site.dir, "Xylophonic"), 0);
-    assert_true(grep(site.dir, "Xylophonix") > 0);
-}
-
 static void append_full(const struct site *site, unsigned n)
 {
     struct tally_ledger *ledger = site_open(site);
@@ -821,7 +786,6 @@ int main(void)
         TEST(ledgers_in_memory_erase_as_well),
         TEST(with_four_eyes_the_second_signs_and_it_verifies),
         TEST(a_crash_anywhere_is_mended),
-        TEST(a_damaged_record_stands_in_nobody_elses_way),
         TEST(a_kill_at_any_time_is_mended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
