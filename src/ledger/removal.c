@@ -10,6 +10,7 @@
 
 #define BATCH_MAX       4096u
 #define BATCH_FIRST     64u
+#define LOOKED_MAX      64u /* at most as many records are looked at for each that there is room for */
 #define BATCH_BYTES     ((size_t)8 << 20) /* of what is left of partly erased records */
 #define TARGET_US       INT64_C(40000) /* a batch that took longer is followed by a smaller one */
 #define PAUSE_MIN_US    INT64_C(1000)
@@ -36,6 +37,7 @@ struct tl_removal {
     struct tally_reduction *batch;
     size_t count;
     size_t room;
+    size_t looked_at;     /* records, for this batch */
     uint64_t batch_bytes; /* that go */
     uint64_t batch_held;  /* passed over */
     uint64_t files;       /* bytes, when they were last measured */
@@ -248,13 +250,20 @@ static bool is_held(struct tl_removal *removal, uint64_t seq)
     return tl_excuse_held(&removal->scope, seq, removal->acts.size);
 }
 
+/* Whoever waits for the gate of batches waits for what is looked at, too. */
+static bool is_full(const struct tl_removal *removal)
+{
+    return removal->count >= removal->room || removal->looked_at >= removal->room * LOOKED_MAX;
+}
+
 static tally_status gather_record(void *ctx, const struct tally_record *record)
 {
     struct cursor *cursor = ctx;
     struct tl_removal *removal = cursor->removal;
-    if (removal->count >= removal->room || removal->arena.bytes >= BATCH_BYTES) {
+    if (is_full(removal) || removal->arena.bytes >= BATCH_BYTES) {
         return TALLY_ECANCELED;
     }
+    removal->looked_at++;
     cursor->seq = record->seq + 1;
     bool gone = record->event == NULL && record->seed == NULL && record->opened == NULL;
     if (gone && (!cursor->again || record->leaf_len != TALLY_LEAF_LEN)) {
@@ -285,7 +294,7 @@ static tally_status gather(struct tl_removal *removal, struct tl_reader *reader,
 {
     struct cursor *cursor = ctx;
     const struct tl_removal_order *order = cursor->order;
-    while (cursor->at < order->range_count && removal->count < removal->room) {
+    while (cursor->at < order->range_count && !is_full(removal)) {
         const struct tl_range *range = &order->ranges[cursor->at];
         cursor->seq = cursor->seq < range->first ? range->first : cursor->seq;
         tally_status status =
@@ -320,13 +329,14 @@ static tally_status reduce(struct tl_removal *removal, struct tally_error *err)
 static tally_status remove_batch(struct tl_removal *removal, struct cursor *cursor,
                                  int64_t *took_us_out, struct tally_error *err)
 {
+    int64_t start_us = tl_clock->steady_us();
     removal->count = 0;
+    removal->looked_at = 0;
     removal->batch_bytes = 0;
     removal->batch_held = 0;
     tl_arena_release(&removal->arena);
     tl_arena_init(&removal->arena, 4 * BATCH_BYTES);
     TL_TRY(with_reader(removal, gather, cursor, err));
-    int64_t start_us = tl_clock->steady_us();
     if (removal->count > 0) {
         TL_TRY(reduce(removal, err));
     }
@@ -339,7 +349,7 @@ static void adapt(struct tl_removal *removal, int64_t took_us)
 {
     if (took_us > TARGET_US) {
         removal->room = removal->room > 16 ? removal->room / 2 : 8;
-    } else if (took_us < TARGET_US / 3 && removal->count >= removal->room) {
+    } else if (took_us < TARGET_US / 3 && is_full(removal)) {
         removal->room = removal->room < BATCH_MAX / 2 ? 2 * removal->room : BATCH_MAX;
     }
 }

@@ -234,6 +234,47 @@ static void one_purge_is_at_work_at_a_time(void **state)
     tally_close(first);
 }
 
+static tally_status pass_over(void *ctx, const struct tally_record *record, struct tl_arena *arena,
+                              struct tally_reduction *left)
+{
+    (void)ctx;
+    (void)record;
+    (void)arena;
+    (void)left;
+    return TALLY_ENOTFOUND;
+}
+
+static int count_batch(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)total;
+    assert_int_equal(done, 0);
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static void a_batch_that_finds_nothing_has_an_end(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = purging_memory();
+    purging_append(ledger, "a", 4000, "low");
+    purging_append(ledger, "b", 4000, "low");
+    unsigned batches = 0;
+    const struct tl_range range = { 0, 7999 };
+    const struct tl_removal_order order = { .ranges = &range,
+                                            .range_count = 1,
+                                            .fn = pass_over,
+                                            .progress = count_batch,
+                                            .progress_ctx = &batches };
+    struct tl_removal *removal = NULL;
+    struct tl_removed removed = { 0 };
+    check_ok(tl_removal_begin(&removal, ledger, NULL));
+    check_ok(tl_removal_run(removal, &order, &removed, NULL));
+    tl_removal_end(&removal);
+    assert_true(batches > 1);
+    assert_int_equal(removed.records, 0);
+    tally_close(ledger);
+}
+
 /* Somebody who appends all the time, and somebody who verifies. */
 struct crowd {
     struct tally_ledger *ledger;
@@ -468,6 +509,7 @@ int main(void)
         CASE(what_is_left_for_a_reader_is_counted_and_cleared_later),
         CASE(what_the_index_could_not_forget_is_counted),
         RUNNING(one_purge_is_at_work_at_a_time),
+        CASE(a_batch_that_finds_nothing_has_an_end),
         RUNNING(a_follower_purges_while_others_write_and_verify),
         CASE(a_purge_that_is_killed_anywhere_is_completed_by_the_next),
         CASE(a_purge_that_is_killed_at_any_time_is_completed_by_the_next),
