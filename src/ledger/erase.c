@@ -166,6 +166,26 @@ static tally_status make_plan(const struct run *run, struct plan *plan, struct t
     return TALLY_OK;
 }
 
+/* A name that was never set apart is a slip of the pen, and must not end in "nothing to erase". */
+static tally_status check_members(const struct tl_eraser *eraser, struct tally_error *err)
+{
+    for (uint32_t i = 0; i < eraser->members.count; i++) {
+        const char *pointer = eraser->members.pointers[i].text;
+        bool known = false;
+        for (size_t k = 0; k < eraser->policies.count && !known; k++) {
+            known = tl_erasable_has(eraser->policies.items[k].set, tl_str_of(pointer));
+        }
+        if (!known) {
+            return tl_fail_code(err, TALLY_EINVAL, "not_erasable",
+                                "no policy of this ledger sets '%s' apart: erase a member that one "
+                                "does, or the whole content",
+                                pointer);
+        }
+    }
+    return TALLY_OK;
+}
+
+/* Acts and policies, as they are at one moment. */
 static tally_status read_acts(struct run *run, struct tally_error *err)
 {
     struct tl_reader reader;
@@ -179,8 +199,12 @@ static tally_status read_acts(struct run *run, struct tally_error *err)
         status = tl_acts_read(&run->acts, reader.store, err);
         run->has_acts = true;
     }
+    if (status == TALLY_OK) {
+        status = tl_eraser_read(run->eraser, reader.store, err);
+    }
     tl_reader_put(run->ledger, &reader);
-    return status;
+    TL_TRY(status);
+    return check_members(run->eraser, err);
 }
 
 /* Drops from [first, end) of a plan what is on hold by now; the rest is what is left. */
@@ -447,25 +471,6 @@ static tally_status check_options(const struct tally_ledger *ledger,
     return tl_refuse_inherited(ledger, err);
 }
 
-/* A name that was never set apart is a slip of the pen, and must not end in "nothing to erase". */
-static tally_status check_members(const struct tl_eraser *eraser, struct tally_error *err)
-{
-    for (uint32_t i = 0; i < eraser->members.count; i++) {
-        const char *pointer = eraser->members.pointers[i].text;
-        bool known = false;
-        for (size_t k = 0; k < eraser->policies.count && !known; k++) {
-            known = tl_erasable_has(eraser->policies.items[k].set, tl_str_of(pointer));
-        }
-        if (!known) {
-            return tl_fail_code(err, TALLY_EINVAL, "not_erasable",
-                                "no policy of this ledger sets '%s' apart: erase a member that one "
-                                "does, or the whole content",
-                                pointer);
-        }
-    }
-    return TALLY_OK;
-}
-
 /* Takes the pointers as the leaves name them. */
 static tally_status read_members(struct run *run, struct tally_error *err)
 {
@@ -477,15 +482,7 @@ static tally_status read_members(struct run *run, struct tally_error *err)
     for (size_t i = 0; i < options->member_count; i++) {
         given[i] = tl_str_of(options->members[i]);
     }
-    struct tl_reader reader;
-    TL_TRY(tl_reader_get(run->ledger, &reader, err));
-    tally_status status = tl_reader_begin(&reader, err);
-    if (status == TALLY_OK) {
-        status = tl_eraser_new(&run->eraser, given, options->member_count, reader.store, err);
-    }
-    tl_reader_put(run->ledger, &reader);
-    TL_TRY(status);
-    TL_TRY(check_members(run->eraser, err));
+    TL_TRY(tl_eraser_new(&run->eraser, given, options->member_count, err));
     const struct tl_erasable_set *members = &run->eraser->members;
     run->pointer_count = run->eraser->whole ? 1 : members->count;
     run->pointers[0] = TL_STR("");

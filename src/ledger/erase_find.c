@@ -239,6 +239,9 @@ static tally_status walk_over(struct finder *finder, struct tally_ledger *ledger
     } else {
         narrow(walk, &options->selection);
     }
+    struct tl_filter_ranges *ranges = &walk->ranges;
+    uint64_t end = finder->acts->size; /* holds and policies of what came later are not known */
+    ranges->seq_end = ranges->seq_end < end ? ranges->seq_end : end;
     tally_status status = tl_walk_run(walk, &order, take_match, finder, err);
     if (status == TALLY_OK || status != finder->status) {
         return status;

@@ -34,7 +34,7 @@ static tally_status set_members(struct tl_eraser *eraser, const struct tl_str *p
 }
 
 tally_status tl_eraser_new(struct tl_eraser **eraser_out, const struct tl_str *pointers,
-                           size_t count, struct tally_store *store, struct tally_error *err)
+                           size_t count, struct tally_error *err)
 {
     TL_CLEANUP(tl_eraser_free) struct tl_eraser *eraser = tl_alloc_array(1, sizeof(*eraser));
     if (eraser == NULL) {
@@ -43,11 +43,18 @@ tally_status tl_eraser_new(struct tl_eraser **eraser_out, const struct tl_str *p
     tl_reducer_init(&eraser->reducer);
     eraser->whole = count == 0;
     TL_TRY(set_members(eraser, pointers, count, err));
-    if (!eraser->whole) {
-        TL_TRY(tl_policies_read(&eraser->policies, store, err));
-    }
     *eraser_out = TL_TAKE(eraser);
     return TALLY_OK;
+}
+
+tally_status tl_eraser_read(struct tl_eraser *eraser, struct tally_store *store,
+                            struct tally_error *err)
+{
+    if (eraser->whole) {
+        return TALLY_OK;
+    }
+    tl_policies_release(&eraser->policies);
+    return tl_policies_read(&eraser->policies, store, err);
 }
 
 static const void *copy(struct tl_arena *arena, const struct tl_buf *from)
@@ -205,11 +212,12 @@ static tally_status cover_item(struct tally_store *store, const struct tl_acts *
     TL_CLEANUP(tl_eraser_free) struct tl_eraser *eraser = NULL;
     bool whole = item->pointer_count == 1 && item->pointers[0].len == 0;
     tally_status status =
-        tl_eraser_new(&eraser, item->pointers, whole ? 0 : item->pointer_count, store, NULL);
+        tl_eraser_new(&eraser, item->pointers, whole ? 0 : item->pointer_count, NULL);
     if (status == TALLY_EINVAL) {
         return TALLY_OK; /* pointers that can never have been set apart together cover nothing */
     }
     TL_TRY(status);
+    TL_TRY(tl_eraser_read(eraser, store, err));
     struct cover cover = { .eraser = eraser, .seq = newest->seq };
     status = tl_excuse_scope_init(&cover.scope, &acts->excuses);
     if (status == TALLY_OK) {
