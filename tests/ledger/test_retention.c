@@ -159,6 +159,8 @@ static void other_rules_are_tried_on_what_is_there(void **state)
     assert_int_equal(effect.due_30, same.due_30); /* only an early purge shortens what is sealed */
 
     fake_clock_pass(5 * DAY);
+    assert_int_equal(try_default("1").due_now, 0); /* a purge would not believe the clock either */
+    (void)site_append(ledger, "wake", 1);
     effect = try_default("1");
     assert_int_equal(effect.due_now, same.due_30);
     const struct tally_condition condition = { "severity", "critical" };
