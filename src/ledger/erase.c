@@ -212,13 +212,14 @@ static tally_status keep_left(struct run *run, const struct plan *plan, size_t f
                               struct tally_error *err)
 {
     struct tl_ranges left = { .max = TL_ERASE_RUNS_MAX };
-    tally_status status = TALLY_OK;
+    TL_CLEANUP(tl_excuse_scope_release) struct tl_excuse_scope scope = { 0 };
+    tally_status status = tl_excuse_scope_init(&scope, &run->acts.excuses);
     for (size_t i = from; i < plan->count && status == TALLY_OK; i++) {
         const struct tl_erase_item *item = &plan->items[i];
         for (uint32_t k = 0; k < item->seq_count && status == TALLY_OK; k++) {
             for (uint64_t seq = item->seqs[k].first;
                  seq <= item->seqs[k].last && status == TALLY_OK; seq++) {
-                struct tl_str hold = tl_hold_on(&run->acts.excuses, seq);
+                struct tl_str hold = tl_hold_on(&scope, seq);
                 if (hold.text == NULL) {
                     status = tl_ranges_add(&left, seq, seq);
                     continue;

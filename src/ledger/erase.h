@@ -60,7 +60,7 @@ tally_status tl_erase_find(struct tl_erase_found *found, struct tally_ledger *le
                            const struct tl_acts *acts, struct tally_error *err);
 
 /* The name of a hold that is active on the record, or absent. Borrowed from the acts. */
-struct tl_str tl_hold_on(const struct tl_excuses *excuses, uint64_t seq);
+struct tl_str tl_hold_on(struct tl_excuse_scope *scope, uint64_t seq);
 
 /*
  * Removes what the newest ERASE covers and a process that ended in between has left. All before it are

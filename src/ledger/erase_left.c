@@ -155,21 +155,14 @@ static tally_status take_erase(void *ctx, const struct tl_leaf *leaf,
 struct cover {
     struct tl_eraser *eraser;
     struct tl_excuse_scope scope;
-    uint64_t scope_end;
     uint64_t seq; /* of the leaf */
     uint64_t left;
 };
 
-#define SCOPE_RECORDS 4096u
-
 /* Also if it is an eraser's business: the leaf covers nothing that was on hold when it was sealed. */
 static bool is_covered(struct cover *cover, uint64_t seq)
 {
-    if (seq >= cover->scope_end) {
-        uint64_t first = seq - seq % SCOPE_RECORDS;
-        cover->scope_end = first + SCOPE_RECORDS;
-        tl_excuse_scope_set(&cover->scope, first, cover->scope_end);
-    }
+    tl_excuse_scope_at(&cover->scope, seq);
     return seq < cover->seq && !tl_excuse_held(&cover->scope, seq, cover->seq);
 }
 

@@ -8,8 +8,7 @@
 #include "codec/time.h"
 #include "ledger/events.h"
 
-#define ATTEMPTS   8      /* acts of others may come in between */
-#define RANGES_RUN 65536u /* handed on at a time: the index writes much for few records */
+#define ATTEMPTS 8 /* acts of others may come in between */
 
 /* One purge. Large: allocate. */
 struct purge {
@@ -25,7 +24,6 @@ struct purge {
     struct tl_removed removed;
     uint64_t seq;
     char archive[TL_PATH_SIZE];
-    struct tl_range ranges[RANGES_RUN];
 };
 
 static tally_status check_options(const struct tally_purge_options *options,
@@ -132,36 +130,16 @@ static tally_status permit(struct purge *purge, struct tally_error *err)
     }
 }
 
-static tally_status remove_contents(struct purge *purge, struct tally_error *err)
-{
-    struct tl_removal_order order = { .ranges = purge->ranges,
-                                      .progress = purge->options->progress,
-                                      .progress_ctx = purge->options->ctx,
-                                      .total = purge->plan.go_count };
-    uint64_t at = 0;
-    bool more = true;
-    while (more) {
-        order.range_count = 0;
-        while (order.range_count < RANGES_RUN && more) {
-            struct tl_range *range = &purge->ranges[order.range_count];
-            more = tl_bits_next(&purge->plan.go, at, range);
-            if (more) {
-                order.range_count++;
-                at = range->last + 1;
-            }
-        }
-        TL_TRY(tl_removal_run(purge->removal, &order, &purge->removed, err));
-    }
-    return TALLY_OK;
-}
-
 static tally_status work(struct purge *purge, struct tally_error *err)
 {
     TL_TRY(permit(purge, err));
     if (purge->options->dry_run) {
         return TALLY_OK;
     }
-    TL_TRY(remove_contents(purge, err));
+    const struct tl_removal_order order = { .progress = purge->options->progress,
+                                            .progress_ctx = purge->options->ctx,
+                                            .total = purge->plan.go_count };
+    TL_TRY(tl_removal_run_bits(purge->removal, &purge->plan.go, &order, &purge->removed, err));
     return tl_removal_reclaim(purge->removal, &purge->removed, err);
 }
 

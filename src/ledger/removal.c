@@ -19,8 +19,8 @@
 #define RECLAIM_FIRST   ((uint64_t)256 << 10)
 #define RECLAIM_MAX     ((uint64_t)4 << 20)
 #define RECLAIM_TRIES   200 /* in a row without any success: 2 s and more */
-#define SCOPE_RECORDS   4096u
 #define CHECKPOINTS_MAX 64u
+#define RANGES_RUN      65536u /* handed on at a time: the index writes much for few records */
 
 struct tl_removal {
     struct tally_ledger *ledger;
@@ -31,8 +31,6 @@ struct tl_removal {
     bool has_acts;
     uint64_t looked; /* acts below are known */
     struct tl_excuse_scope scope;
-    uint64_t scope_first;
-    uint64_t scope_end;
     struct tl_arena arena;
     struct tally_reduction *batch;
     size_t count;
@@ -190,8 +188,6 @@ static tally_status refresh(struct tl_removal *removal, struct tl_reader *reader
         tl_acts_release(&removal->acts);
         removal->has_acts = false;
     }
-    removal->scope_first = 0;
-    removal->scope_end = 0;
     tally_status status = tl_acts_read(&removal->acts, reader->store, err);
     removal->has_acts = true; /* to be released, in any case */
     if (status == TALLY_OK) {
@@ -242,11 +238,7 @@ struct cursor {
 
 static bool is_held(struct tl_removal *removal, uint64_t seq)
 {
-    if (seq < removal->scope_first || seq >= removal->scope_end) {
-        removal->scope_first = seq - seq % SCOPE_RECORDS;
-        removal->scope_end = removal->scope_first + SCOPE_RECORDS;
-        tl_excuse_scope_set(&removal->scope, removal->scope_first, removal->scope_end);
-    }
+    tl_excuse_scope_at(&removal->scope, seq);
     return tl_excuse_held(&removal->scope, seq, removal->acts.size);
 }
 
@@ -394,6 +386,33 @@ tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_
     tally_status forgot =
         tl_forgetter_rewrite(&removal->forgetter, id, order->ranges, order->range_count, err);
     return status == TALLY_OK ? forgot : status;
+}
+
+tally_status tl_removal_run_bits(struct tl_removal *removal, const struct tl_bits *bits,
+                                 const struct tl_removal_order *order, struct tl_removed *removed,
+                                 struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_range *ranges = tl_alloc_array(RANGES_RUN, sizeof(*ranges));
+    if (ranges == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a removal");
+    }
+    struct tl_removal_order part = *order;
+    part.ranges = ranges;
+    uint64_t at = 0;
+    bool more = true;
+    while (more) {
+        part.range_count = 0;
+        while (part.range_count < RANGES_RUN && more) {
+            struct tl_range *range = &ranges[part.range_count];
+            more = tl_bits_next(bits, at, range);
+            if (more) {
+                part.range_count++;
+                at = range->last + 1;
+            }
+        }
+        TL_TRY(tl_removal_run(removal, &part, removed, err));
+    }
+    return TALLY_OK;
 }
 
 /* Reduces once more what was reduced, and leaves all else as it is. */
