@@ -319,14 +319,6 @@ static const char *subject_word(const struct tally_erase_options *options)
     return subject == NULL ? NULL : strncmp(subject, "actor:", 6) == 0 ? "actor" : "target";
 }
 
-static void write_member(struct tl_buf *out, const char *name, const char *text)
-{
-    if (text != NULL) {
-        tl_buf_addf(out, ",\"%s\":", name);
-        tl_json_write_string(out, tl_str_of(text));
-    }
-}
-
 /* Who did it and why; neither what was erased nor whose it was, which would undo it. */
 static tally_status record_run(const struct run *run, bool complete, struct tally_error *err)
 {
@@ -343,9 +335,9 @@ static tally_status record_run(const struct run *run, bool complete, struct tall
     if (result->acts > 0) {
         tl_buf_addf(&out, ",\"seq\":%llu", (unsigned long long)result->seq);
     }
-    write_member(&out, "subject", subject_word(run->options));
-    write_member(&out, "reason", run->actor->reason);
-    write_member(&out, "ticket", run->actor->ticket);
+    tl_json_write_member(&out, "subject", subject_word(run->options));
+    tl_json_write_member(&out, "reason", run->actor->reason);
+    tl_json_write_member(&out, "ticket", run->actor->ticket);
     tl_buf_add_text(&out, ",\"pointers\":[");
     for (uint32_t i = 0; i < run->pointer_count; i++) {
         tl_buf_add_text(&out, i == 0 ? "" : ",");

@@ -165,14 +165,6 @@ static void fill_result(const struct purge *purge, struct tally_purged *result)
     tl_str_copy(result->archive, sizeof(result->archive), tl_str_of(purge->archive));
 }
 
-static void add_text(struct tl_buf *json, const char *name, const char *text)
-{
-    if (text != NULL && text[0] != '\0') {
-        tl_buf_addf(json, ",\"%s\":", name);
-        tl_json_write_string(json, tl_str_of(text));
-    }
-}
-
 static void write_event(struct tl_buf *json, const struct purge *purge,
                         const struct tally_purged *result, tally_status outcome)
 {
@@ -188,7 +180,7 @@ static void write_event(struct tl_buf *json, const struct purge *purge,
     tl_buf_add_text(json, "\"tally.purge\"},\"targets\":[{\"type\":\"ledger\",\"id\":");
     tl_json_write_string(json, tl_str_of(purge->ledger->origin));
     tl_buf_add_text(json, "}]");
-    add_text(json, "reason", purge->actor->reason);
+    tl_json_write_member(json, "reason", purge->actor->reason);
     tl_buf_addf(json, ",\"metadata\":{\"purged\":%llu,\"evaluated\":%llu,\"dry_run\":%s",
                 (unsigned long long)result->purged, (unsigned long long)result->evaluated,
                 purge->options->dry_run ? "true" : "false");
@@ -202,10 +194,10 @@ static void write_event(struct tl_buf *json, const struct purge *purge,
     if (result->left > 0) {
         tl_buf_add_text(json, ",\"complete\":false");
     }
-    add_text(json, "archive", result->archive);
-    add_text(json, "ticket", purge->actor->ticket);
+    tl_json_write_member(json, "archive", result->archive);
+    tl_json_write_member(json, "ticket", purge->actor->ticket);
     if (outcome != TALLY_OK) {
-        add_text(json, "status", tally_status_name(outcome));
+        tl_json_write_member(json, "status", tally_status_name(outcome));
     }
     tl_buf_add_text(json, "}}");
 }

@@ -142,10 +142,7 @@ static tally_status record(struct tally_ledger *ledger, const struct tally_setti
         tl_json_write_string(&json, tl_str_of(settings[i].key));
     }
     tl_buf_add_char(&json, ']');
-    if (actor->reason != NULL) {
-        tl_buf_add_text(&json, ",\"reason\":");
-        tl_json_write_string(&json, tl_str_of(actor->reason));
-    }
+    tl_json_write_member(&json, "reason", actor->reason);
     tl_buf_add_char(&json, '}');
     tl_buf_add_char(&json, '\0');
     TL_TRY(tl_buf_status(&json));
