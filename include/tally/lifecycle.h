@@ -135,14 +135,15 @@ struct tally_purged {
     uint32_t cutoff_day;
     uint64_t seq;      /* of the PURGE record; TALLY_SEQ_NONE if none was needed, or a dry run */
     char archive[256]; /* path of the archive written first; "" if none is configured */
+    uint64_t left;     /* not 0: traces are left in files, for somebody reads or writes there: about
+                          how much is to be cleared, by the next purge or erasure */
 };
 
 /*
  * Removes contents whose sealed date has passed, and which the rules in force now do not keep longer:
  * a later, longer rule counts at once. With `archive.dir` configured they are written there first and
- * read back before anything goes. A purge that was cut short goes on with the next one. Today is the
- * later of two cautious days: never beyond the time of the ledger's newest record plus one day, so
- * that a clock gone wild purges nothing.
+ * read back before anything goes. A purge that was cut short goes on with the next one. Today never
+ * lies beyond the day after the ledger's newest record: a clock gone wild purges nothing.
  *
  * Errors: TALLY_EINVAL; TALLY_EDENIED; TALLY_ECANCELED progress stopped it (*purged_out is filled in);
  *         TALLY_EBUSY another purge or erasure is at work; TALLY_EIO, ENOMEM. A failure after the
@@ -183,11 +184,12 @@ struct tally_erased {
     uint64_t bytes;   /* removed */
     uint64_t seq;     /* of the first ERASE record; TALLY_SEQ_NONE */
     uint64_t acts;    /* ERASE records sealed: large ones are several */
+    uint64_t left;    /* as in struct tally_purged */
 };
 
 /*
- * Erases contents: from the store, its log and free pages, and the search index. What is left of a
- * partly erased record goes on verifying. Copies elsewhere (exports, backups, archives) are not
+ * Erases contents: from the store, its log and free pages, and the search index; erased_out->left
+ * says if not from all of them yet. What is left of a partly erased record goes on verifying. Copies elsewhere (exports, backups, archives) are not
  * reached; the report of the command says so.
  *
  * Errors: TALLY_EINVAL an option, or a member that the policy does not allow to be erased;
@@ -249,9 +251,12 @@ TALLY_API tally_status tally_retention_test(struct tally_ledger *ledger,
                                             struct tally_error *err);
 
 /*
- * Writes retention settings into the configuration file of the ledger at `uri`, leaving the rest of
- * the file as it is, and puts them in force: a running sequencer seals a POLICY record.
- * Errors: TALLY_EINVAL a setting is wrong: nothing is written
+ * Writes retention settings into the configuration file of `ledger`, leaving the rest of the
+ * file as it is, seals them in a POLICY record, and records the event tally.config.change. Takes no
+ * setting that would need quotes in the file.
+ *
+ * Errors: TALLY_EINVAL a setting is wrong, or stands in the file in another form: nothing is written;
+ *         TALLY_ENOTSUP not a ledger on disk open for writing; TALLY_EIO, ENOMEM
  */
 TALLY_API tally_status tally_retention_set(struct tally_ledger *ledger,
                                            const struct tally_setting *settings, size_t count,

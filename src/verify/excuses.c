@@ -9,6 +9,8 @@
 #define HELD_MAX     65536u
 #define ARENA_MAX    ((size_t)16 << 20)
 
+#define SCOPE_RECORDS 4096u /* excuses are narrowed down for so many records at a time */
+
 void tl_excuses_init(struct tl_excuses *excuses)
 {
     *excuses = (struct tl_excuses){ 0 };
@@ -284,6 +286,8 @@ static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t
 void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t end)
 {
     const struct tl_excuses *excuses = scope->excuses;
+    scope->first = first;
+    scope->end = end;
     scope->erasure_count = 0;
     for (size_t i = 0; i < excuses->erasure_count; i++) {
         const struct tl_erasure *erasure = &excuses->erasures[i];
@@ -296,6 +300,14 @@ void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t
         if (any_overlaps(&excuses->held[i].range, 1, first, end)) {
             scope->held[scope->held_count++] = (uint32_t)i;
         }
+    }
+}
+
+void tl_excuse_scope_at(struct tl_excuse_scope *scope, uint64_t seq)
+{
+    if (seq < scope->first || seq >= scope->end) {
+        uint64_t first = seq - seq % SCOPE_RECORDS;
+        tl_excuse_scope_set(scope, first, first + SCOPE_RECORDS);
     }
 }
 
