@@ -110,11 +110,11 @@ static void runs_what_is_due_and_counts_what_was_missed(void **state)
     (void)usleep(50000);
     atomic_store(&ahead_us, MINUTE_US);
     wait_for_runs("verify", 1);
-    assert_int_equal(look("verify").job.missed, 0);
+    assert_in_range(look("verify").job.missed, 0, 1); /* a minute may end just now */
     atomic_store(&ahead_us, 11 * MINUTE_US);
     wait_for_runs("verify", 2);
     struct seen seen = look("verify");
-    assert_in_range(seen.job.missed, 8, 10);
+    assert_in_range(seen.job.missed, 8, 11);
     assert_int_equal(seen.job.status, TALLY_OK);
     assert_int_equal(seen.job.verdict, TALLY_VERDICT_VERIFIED);
     wait_for_runs("purge", 1);
