@@ -154,7 +154,8 @@ static void run_if_due(struct tally_scheduler *scheduler, enum tl_job job)
     reload(scheduler, now); /* another process may have run it meanwhile */
     state->missed += count_missed(planned, now);
     (void)tl_job_run(scheduler->ledger, job, state, must_stop, scheduler, NULL); /* in `state` */
-    plan_next(planned, state, tl_clock->wall_us());
+    scheduler->seen_us = tl_clock->wall_us();
+    plan_next(planned, state, scheduler->seen_us);
     (void)save(scheduler->ledger, job, state, NULL); /* as above */
 }
 
