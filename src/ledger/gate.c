@@ -15,6 +15,7 @@ static const struct {
 } gates[TL_GATE_COUNT] = {
     [TL_GATE_REMOVAL] = { "removal.lock", "another purge or erasure is at work" },
     [TL_GATE_BATCH] = { "batch.lock", "a purge or an erasure is at work" },
+    [TL_GATE_SCHEDULE] = { "schedule.lock", "somebody writes down what was run" },
 };
 
 /* The descriptor appears under the mutex, which fork() waits for: a child knows it, and closes it. */
