@@ -48,7 +48,6 @@ struct connection {
     int fd;
     uint32_t uid; /* of the other end of a Unix socket */
     bool has_uid;
-    bool is_loopback;
     bool is_reading;  /* header or body are not there yet */
     int64_t until_us; /* for what is to come; with a body, more for every KiB that has come */
     char peer[64];
@@ -319,7 +318,6 @@ static struct tl_request *new_request(struct tl_http *http, struct MHD_Connectio
     request->connection = connection;
     request->began_us = tl_clock->steady_us();
     (void)snprintf(request->peer, sizeof(request->peer), "%s", socket->peer);
-    request->is_loopback = socket->is_loopback;
     tl_arena_init(&request->arena, (size_t)64 << 20);
     tl_buf_init(&request->reply.body, SIZE_MAX / 8);
     return request;
@@ -560,9 +558,6 @@ static void name_peer(struct connection *connection)
     if (getpeername(connection->fd, (struct sockaddr *)&address, &len) != 0) {
         return;
     }
-    connection->is_loopback =
-        address.ss_family == AF_UNIX ||
-        tl_net_place((const struct sockaddr *)&address, len) == TL_NET_LOOPBACK;
     if (address.ss_family == AF_UNIX) {
         if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_len) ==
             0) {
@@ -737,11 +732,11 @@ static tally_status split_address(const char *text, char host[64], char port[8],
 }
 
 static tally_status check_plain(const struct tl_server_options *options,
-                                const struct addrinfo *info, const char *text,
+                                const struct sockaddr *address, socklen_t len, const char *text,
                                 struct tally_error *err)
 {
     if (options->tls_cert_path == NULL && !options->allows_plain &&
-        tl_net_place(info->ai_addr, info->ai_addrlen) != TL_NET_LOOPBACK) {
+        tl_net_place(address, len) != TL_NET_LOOPBACK) {
         return tl_fail(err, TALLY_EINVAL,
                        "'%s' can be reached from other machines: give --tls-cert and --tls-key, or "
                        "--plain if a proxy in front does TLS",
@@ -787,7 +782,7 @@ static tally_status listen_at(struct tl_http *http, struct listener *listener, c
     if (getaddrinfo(host, port, &hints, &info) != 0) {
         return tl_fail(err, TALLY_EINVAL, "'%s' has no numeric address and port", text);
     }
-    tally_status status = check_plain(options, info, text, err);
+    tally_status status = check_plain(options, info->ai_addr, info->ai_addrlen, text, err);
     if (status == TALLY_OK) {
         int yes = 1;
         listener->fd = tl_net_socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -891,6 +886,22 @@ static void wipe_pem(char **cert, char **key)
     *key = *cert = NULL;
 }
 
+/* A socket that the service manager listens at. */
+static tally_status take_over(struct listener *listener, int fd,
+                              const struct tl_server_options *options, struct tally_error *err)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    listener->fd = fd;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "what was handed over is no socket");
+    }
+    describe(listener, options->tls_cert_path != NULL);
+    return listener->is_unix ? TALLY_OK
+                             : check_plain(options, (const struct sockaddr *)&address, len,
+                                           listener->address, err);
+}
+
 static tally_status listen_all(struct tl_http *http, struct tally_error *err)
 {
     const struct tl_server_options *options = &http->server->options;
@@ -904,8 +915,7 @@ static tally_status listen_all(struct tl_http *http, struct tally_error *err)
         if (i < options->listen_count) {
             TL_TRY(listen_at(http, listener, options->listen[i], err));
         } else {
-            listener->fd = options->sockets[i - options->listen_count];
-            describe(listener, options->tls_cert_path != NULL);
+            TL_TRY(take_over(listener, options->sockets[i - options->listen_count], options, err));
         }
     }
     return TALLY_OK;

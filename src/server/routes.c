@@ -263,7 +263,6 @@ const struct tl_route tl_routes[] = {
       .path = "/metrics",
       .least = TL_ROLE_READER,
       .is_whole = true,
-      .is_open_here = true,
       .params = "",
       .handle = tl_api_metrics,
       .summary = "Prometheus text" },
@@ -389,7 +388,7 @@ bool tl_route_allows(struct tl_request *request)
 {
     const struct tl_route *route = request->route;
     const struct tl_identity *who = &request->who;
-    bool is_open = route->least == 0 || (route->is_open_here && request->is_loopback);
+    bool is_open = route->least == 0;
     if (request->has_bad_token) {
         return refuse(request, "unauthenticated", "this token is not in force");
     }

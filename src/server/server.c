@@ -132,7 +132,8 @@ static void describe(struct tl_js *js, const struct tl_request *request, uint64_
     if (untold > 0) {
         tl_js_u64(js, "others_not_recorded", untold);
     }
-    if (request->param_count > 0) {
+    /* Whoever has no token does not say what is recorded. */
+    if (request->param_count > 0 && request->who.role != 0) {
         tl_js_open(js, "parameters", '[');
         for (size_t i = 0; i < request->param_count; i++) {
             tl_js_str(js, NULL, request->params[i].name);

@@ -34,7 +34,6 @@ struct tl_route {
     const char *path;   /* "/v1/events/{id}" */
     enum tl_role least; /* 0: anybody */
     bool is_whole;      /* about the ledger as a whole: not for tokens with tenants */
-    bool is_open_here;  /* to anybody on this machine */
     enum tl_lane lane;
     const char
         *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
