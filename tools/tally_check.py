@@ -21,7 +21,8 @@ What is checked
 What is not checked
   - what the trust file says: you bring it, and you got it on another way than the bundle;
   - contents that were not handed over: the line "content c of n" says how many were looked at;
-  - the inside of anchors' tokens (RFC 3161, OpenTimestamps ...): only that they are the recorded ones;
+  - the inside of anchors' tokens (OpenTimestamps ...): only that they are the recorded ones; of time
+    stamps (RFC 3161) only what they are of, and no signature;
   - whether the newest checkpoint is the newest there is: give --against, or a quorum of witnesses.
 
 Exit status: 0 VERIFIED, 1 TAMPERED, 2 UNVERIFIABLE, 3 wrong usage. Missing evidence is never success.
@@ -1931,10 +1932,49 @@ class Contents:
                 continue
             body = f"{origin}\n{payload['size']}\n{payload['root']}\n".encode()
             if sha(token).hex() != payload["digest"] or \
-                    payload["kind"] == "rfc3161" and sha(body) not in token:
+                    payload["kind"] == "rfc3161" and not is_stamp_of(token, sha(body)):
                 report.add("ANCHOR_INVALID", "its token is not the recorded one", index)
         for name in sorted(names):
             report.add("ANCHOR_INVALID", f"anchors/{name}: no leaf is its anchor")
+
+
+def der(data, tag):
+    """Takes an element of this tag off the front: its content, and what follows it."""
+    head = 2
+    if len(data) < head or data[0] != tag or data[1] in (0x80, 0xff):
+        raise Bad("no such element")
+    length = data[1]
+    if length > 0x80:
+        head += length - 0x80
+        length = int.from_bytes(data[2:head], "big")
+    if len(data) < head + length:
+        raise Bad("an element that is cut off")
+    return data[head:head + length], data[head + length:]
+
+
+def stamped(token):
+    """The SHA-256 digest that a TimeStampToken (RFC 3161, RFC 5652) is of."""
+    content, rest = der(token, 0x30)
+    kind, content = der(content, 0x06)
+    signed = der(der(content, 0xa0)[0], 0x30)[0]
+    for tag in 0x02, 0x31:  # version, digest algorithms
+        signed = der(signed, tag)[1]
+    info_kind, info = der(der(signed, 0x30)[0], 0x06)
+    info = der(der(der(info, 0xa0)[0], 0x04)[0], 0x30)[0]
+    version, info = der(info, 0x02)
+    imprint = der(der(info, 0x06)[1], 0x30)[0]  # after the policy
+    algorithm, digest = der(imprint, 0x30)
+    names = [each.hex() for each in (kind, info_kind, version, der(algorithm, 0x06)[0])]
+    if rest or names != ["2a864886f70d010702", "2a864886f70d0109100104", "01", "608648016503040201"]:
+        raise Bad("no time stamp over a SHA-256 digest")
+    return der(digest, 0x04)[0]
+
+
+def is_stamp_of(token, digest):
+    try:
+        return stamped(token) == digest
+    except Bad:
+        return False
 
 
 def exists(event, pointer):

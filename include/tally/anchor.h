@@ -78,7 +78,7 @@ struct tally_anchor_result {
 
 /*
  * Checks one ANCHOR record: its token against the record, the checkpoint that is kept, the ledger's own
- * tree, and with `anchor.tsa_ca_file` the authority. Without, a time stamp is UNVERIFIABLE: anybody
+ * leaves, and with `anchor.tsa_ca_file` the authority. Without, a time stamp is UNVERIFIABLE: anybody
  * can make one. Errors: TALLY_ENOTFOUND there is no such record; TALLY_EIO, TALLY_ENOMEM, TALLY_EINVAL
  */
 TALLY_API tally_status tally_anchor_check(struct tally_ledger *ledger, uint64_t seq,
@@ -87,7 +87,8 @@ TALLY_API tally_status tally_anchor_check(struct tally_ledger *ledger, uint64_t 
 
 /*
  * Checks a checkpoint that was kept elsewhere, as note text: signed by the ledger's key, and with the
- * root that the ledger's tree has at that size. Larger than the ledger, or another root: TAMPERED.
+ * root that the ledger's leaves have at that size. Larger than the ledger, or another root: TAMPERED.
+ * It reads all leaves up to there, and no contents: those are for tally_verify().
  */
 TALLY_API tally_status tally_anchor_compare(struct tally_ledger *ledger, const char *note,
                                             size_t note_len, struct tally_anchor_result *result_out,

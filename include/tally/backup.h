@@ -27,8 +27,11 @@ struct tally_backup_result {
  * checkpoint is added, and what was purged or erased since is removed from it. The copy is verified
  * before this returns; recorded as tally.backup.
  *
- * Errors: TALLY_ECONFLICT `dir` holds something else, or a backup that is no part of this ledger
- *         (fork, rollback: err says which); TALLY_ECORRUPT the copy does not verify; TALLY_EIO
+ * Errors: TALLY_EINVAL nobody who does it is named, the ledger is open for reading, or has no trust
+ *         file; TALLY_ENOTSUP it is not in SQLite; TALLY_EBUSY another backup is at work in `dir`;
+ *         TALLY_ECONFLICT `dir` holds something else, or a backup that is no part of this ledger
+ *         (fork, rollback: err says which); TALLY_ECORRUPT the copy does not verify;
+ *         TALLY_ECANCELED progress stopped it; TALLY_EIO, ENOMEM
  */
 TALLY_API tally_status tally_backup(struct tally_ledger *ledger, const char *dir,
                                     const struct tally_actor *actor, tally_progress_fn *progress,
@@ -61,12 +64,17 @@ struct tally_restored {
 /*
  * Makes a ledger at `uri` from the backup in `dir`: a new incarnation with new origin and keys, whose
  * RESTORE record says where it comes from and what is lost. Auditors pin the new keys by hand. In place
- * of a backup `dir` can be a ledger in SQLite whose keys are lost, with keys/trust.txt in it.
+ * of a backup `dir` can be a ledger in SQLite whose keys are lost, with keys/trust.txt in it. There is
+ * nothing to sign yet: `request_out` stays as it is.
  *
- * Errors: TALLY_ECONFLICT there is something at `uri`, or the bundle is older than the backup, or of
- *         another history; TALLY_ECORRUPT the backup, or the bundle, does not verify;
+ * Errors: TALLY_EINVAL actor->by or ->reason is missing, the origin is the old one, what is said to be
+ *         lost does not go with the backup, or its configuration keeps a part elsewhere;
+ *         TALLY_ENOTFOUND there is no backup in `dir`; TALLY_ENOTSUP `uri` is in memory; TALLY_EBUSY
+ *         somebody is at work in `dir`; TALLY_ECONFLICT there is something at `uri`, or the bundle is
+ *         older than the backup, or of another history; TALLY_ECORRUPT the backup, or the bundle, does
+ *         not verify;
  *         TALLY_EDENIED the trust file asks for an approval of RESTORE, or of an act that is to be
- *         done again, or that act is an early purge; TALLY_EIO
+ *         done again, or that act is an early purge; TALLY_EIO, ENOMEM
  */
 TALLY_API tally_status tally_restore(const char *dir, const char *uri,
                                      const struct tally_restore_options *options,

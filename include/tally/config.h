@@ -84,7 +84,7 @@ typedef int tally_drill_fn(void *ctx, const struct tally_drill_row *row);
  * Copies the ledger at options->uri, keys included, to `work_dir` (made, and removed afterwards),
  * lets the copy grow by a few hundred events, damages it in every way known, one after the other,
  * and verifies each time. The ledger itself is only read, and may have a writer. The copies need
- * three times the room of the ledger. *missed_out is the number of attacks that were made and not
+ * up to five times the room of the ledger. *missed_out is the number of attacks that were made and not
  * found.
  *
  * Errors: TALLY_ECONFLICT there is something at `work_dir`

@@ -41,7 +41,11 @@ struct tally_rotated {
  * both keys sign. The old secrets are destroyed. If another process is the sequencer it makes them;
  * a new MAC key is then handed over in a file of the key directory, mode 0600, read and removed here.
  *
- * Errors: TALLY_EDENIED a second person must sign; TALLY_EBUSY nobody is the sequencer; TALLY_EIO
+ * *request_out is always NULL: nobody can sign for keys that do not exist yet.
+ *
+ * Errors: TALLY_EINVAL nobody who does it is named, or the ledger is open for reading; TALLY_ENOTSUP
+ *         the trust file asks for an approval of KEY; TALLY_ECONFLICT another act was recorded
+ *         meanwhile: repeat it; TALLY_EBUSY nobody is the sequencer; TALLY_EIO
  */
 TALLY_API tally_status tally_keys_rotate(struct tally_ledger *ledger, int mac,
                                          const struct tally_actor *actor,

@@ -5,7 +5,7 @@
  * what may be absent from now on, then contents are removed, then "tally.purge", "tally.erase" and so
  * on record who did it and why. Every process that has the ledger open for writing may act; the one
  * that is the sequencer seals. Functions block until the act is done. Nothing here holds writers up
- * for more than a batch of about 50 ms.
+ * for more than a batch of about 40 ms.
  */
 #ifndef TALLY_LIFECYCLE_H
 #define TALLY_LIFECYCLE_H
@@ -28,8 +28,9 @@ struct tally_range {
 };
 
 /*
- * Who asks for an act, and why. Borrowed for the call. `by`, `reason` and `ticket` are written into
- * the public part of the ledger for ever: no personal data there but the name of who is responsible.
+ * Who asks for an act, and why. Borrowed for the call. `by` and `reason` are written into the public
+ * part of the ledger for ever, as is `ticket` of an erasure and a restore; of other acts it stands in
+ * the event. No personal data there but the name of who is responsible.
  */
 struct tally_actor {
     const char *by;     /* required */
@@ -44,7 +45,7 @@ struct tally_actor {
  * Acts answer TALLY_EDENIED if a second person must sign first. What must be signed is then handed
  * out as text, if `request_out` is not NULL; owned: tally_free(). tally_approve() makes the signature
  * from it, and the same call with that as actor->approval does the act: if nothing that it
- * names has changed since, else TALLY_ECONFLICT.
+ * names has changed since, else TALLY_ECONFLICT, and a new request is handed out.
  */
 
 /* ------------------------------------------------------------------------------------------- */
@@ -134,16 +135,18 @@ struct tally_purged {
     uint32_t cutoff_day;
     uint64_t seq;      /* of the PURGE record; TALLY_SEQ_NONE if none was needed, or a dry run */
     char archive[256]; /* path of the archive written first; "" if none is configured */
+    uint64_t left;     /* not 0: traces are left in files, for somebody reads or writes there: about
+                          how much is to be cleared, by the next purge or erasure */
 };
 
 /*
  * Removes contents whose sealed date has passed, and which the rules in force now do not keep longer:
  * a later, longer rule counts at once. With `archive.dir` configured they are written there first and
- * read back before anything goes. A purge that was cut short goes on with the next one. Today is the
- * later of two cautious days: never beyond the time of the ledger's newest record plus one day, so
- * that a clock gone wild purges nothing.
+ * read back before anything goes. A purge that was cut short goes on with the next one. Today never
+ * lies beyond the day after the ledger's newest record: a clock gone wild purges nothing.
  *
- * Errors: TALLY_EINVAL; TALLY_EDENIED; TALLY_ECANCELED progress stopped it (*purged_out is filled in);
+ * Errors: TALLY_EINVAL; TALLY_EREFUSED who or why is too long to be recorded; TALLY_EDENIED;
+ *         TALLY_ECANCELED progress stopped it (*purged_out is filled in);
  *         TALLY_EBUSY another purge or erasure is at work; TALLY_EIO, ENOMEM. A failure after the
  *         PURGE record is recorded as tally.purge with outcome failure
  */
@@ -182,15 +185,17 @@ struct tally_erased {
     uint64_t bytes;   /* removed */
     uint64_t seq;     /* of the first ERASE record; TALLY_SEQ_NONE */
     uint64_t acts;    /* ERASE records sealed: large ones are several */
+    uint64_t left;    /* as in struct tally_purged */
 };
 
 /*
- * Erases contents: from the store, its log and free pages, and the search index. What is left of a
- * partly erased record goes on verifying. Copies elsewhere (exports, backups, archives) are not
+ * Erases contents: from the store, its log and free pages, and the search index; erased_out->left
+ * says if not from all of them yet. What is left of a partly erased record goes on verifying. Copies elsewhere (exports, backups, archives) are not
  * reached; the report of the command says so.
  *
  * Errors: TALLY_EINVAL an option, or a member that the policy does not allow to be erased;
- *         TALLY_ENOTFOUND nothing matched; TALLY_EDENIED; TALLY_EBUSY; TALLY_ECANCELED; TALLY_EIO
+ *         TALLY_ENOTFOUND nothing matched; TALLY_EDENIED a second person must sign, or all that
+ *         matched is on hold (code "held"); TALLY_ECONFLICT; TALLY_EBUSY; TALLY_ECANCELED; TALLY_EIO
  */
 TALLY_API tally_status tally_erase(struct tally_ledger *ledger,
                                    const struct tally_erase_options *options,
@@ -216,7 +221,7 @@ struct tally_retention_rule {
     const char *kind;   /* "action", "severity", "source", "tenant", "outcome", "default" */
     const char *match;  /* "" for the default */
     int32_t days;       /* <= 0: for ever */
-    const char *origin; /* "default", "tally.yaml:3", a preset's name */
+    const char *origin; /* "default", "tally.yaml:3", or that of the setting it was opened with */
 };
 typedef void tally_retention_fn(void *ctx, const struct tally_retention_rule *rule);
 TALLY_API tally_status tally_retention_list(struct tally_ledger *ledger, tally_retention_fn *fn,
@@ -247,9 +252,12 @@ TALLY_API tally_status tally_retention_test(struct tally_ledger *ledger,
                                             struct tally_error *err);
 
 /*
- * Writes retention settings into the configuration file of the ledger at `uri`, leaving the rest of
- * the file as it is, and puts them in force: a running sequencer seals a POLICY record.
- * Errors: TALLY_EINVAL a setting is wrong: nothing is written
+ * Writes retention settings into the configuration file of `ledger`, leaving the rest of the
+ * file as it is, seals them in a POLICY record, and records the event tally.config.change. Takes no
+ * setting that would need quotes in the file.
+ *
+ * Errors: TALLY_EINVAL a setting is wrong, or stands in the file in another form: nothing is written;
+ *         TALLY_ENOTSUP not a ledger on disk open for writing; TALLY_EIO, ENOMEM
  */
 TALLY_API tally_status tally_retention_set(struct tally_ledger *ledger,
                                            const struct tally_setting *settings, size_t count,

@@ -52,20 +52,29 @@ typedef int tally_job_fn(void *ctx, const struct tally_job *job);
 struct tally_scheduler;
 
 /*
- * Starts a thread that runs what the configuration of `ledger` schedules (schedule.verify, .purge,
- * .anchor, .backup), while this process is the sequencer. State is kept in <ledger>/schedule.json.
- * `ledger` must be open for writing and outlive it.
+ * Starts a thread that runs what the configuration of `ledger` schedules (verify.schedule,
+ * retention.schedule for purge, anchor.schedule, backup.schedule), while this process is the
+ * sequencer. State is kept in <ledger>/schedule.json. `ledger` must be open for writing and outlive
+ * it.
  */
 TALLY_API tally_status tally_scheduler_start(struct tally_scheduler **scheduler_out,
                                              struct tally_ledger *ledger, struct tally_error *err);
 /* Waits for the job at hand to come to a safe place. NULL is allowed. */
 TALLY_API void tally_scheduler_stop(struct tally_scheduler *scheduler);
 
-/* Calls `fn` for each job of the ledger at `uri`, with what its state file says. Needs no lock. */
+/* Calls `fn` for each job of the ledger at `options`->uri, with what its state file says. Needs no
+ * lock. */
 TALLY_API tally_status tally_schedule_each(const struct tally_options *options, tally_job_fn *fn,
                                            void *ctx, struct tally_error *err);
 
-/* Runs one job now, in this thread: as the scheduler does. */
+/*
+ * Runs one job now, in this thread: as the scheduler does. The status is that of the job.
+ *
+ * Errors: TALLY_EINVAL there is no such job, a backup has no backup.dir, or `ledger` is not on disk and
+ *         open for writing; TALLY_ECORRUPT the verdict is not VERIFIED; TALLY_EDENIED a purge that a
+ *         second person must sign; TALLY_ECONFLICT backup.dir holds something else; TALLY_EBUSY,
+ *         TALLY_EIO, ENOMEM
+ */
 TALLY_API tally_status tally_schedule_run(struct tally_ledger *ledger, const char *name,
                                           struct tally_error *err);
 

@@ -207,8 +207,9 @@ struct tally_store_ops {
 
     /*
      * reclaim(): does one step of at most about `max_bytes` of giving back the room of removed contents
-     * to the system, and of clearing logs and free pages of what was in them. *left_out is about how many
-     * bytes there still are to do, 0 if none of what was removed is left anywhere in the store's files.
+     * to the system, and of clearing logs and free pages of what was in them. *left_out says about how
+     * much there still is to do, and becomes less with each step unless others write meanwhile; it is 0
+     * if none of what was removed is left anywhere in the store's files.
      * It knows what this handle has reduced: after a crash in between, reduce again, then reclaim.
      * TALLY_EBUSY: a reader still needs what was there, or others write all the time; *left_out is not 0.
      */

@@ -62,6 +62,7 @@ struct tally_verify_options {
     const char *mac_key_path;       /* the secret of tally_init(); NULL: MACs are not checked */
     uint32_t max_age_s;             /* the newest checkpoint may be so old; 0: no limit */
     int skip_index;                 /* 1: do not compare the search index with the records */
+    int ledger_only;                /* 1: a bundle is not checked in place of a ledger */
     tally_finding_fn *on_finding;   /* NULL is allowed */
     tally_progress_fn *on_progress; /* NULL is allowed */
     void *ctx;                      /* for both */
@@ -70,7 +71,7 @@ struct tally_verify_options {
 #define TALLY_VERIFY_OPTIONS_INIT                                                                 \
     {                                                                                             \
         sizeof(struct tally_verify_options), TALLY_SCOPE_ALL, 0, 0, 0, NULL, NULL, NULL, NULL, 0, \
-            0, NULL, NULL, NULL                                                                   \
+            0, 0, NULL, NULL, NULL                                                                \
     }
 
 enum tally_qualifier {
@@ -112,7 +113,8 @@ struct tally_report {
 
 /*
  * Checks the ledger at `uri` (a directory) as of one moment, or the evidence bundle or tlog-tiles
- * directory there, which needs a trust_path: no key that comes with one is believed. It takes no
+ * directory there, which needs a trust_path: no key that comes with one is believed. What has a part
+ * of a ledger in it is a ledger, whatever else is there. It takes no
  * handle on a ledger, so that it also works where tally_open() refuses. Writers are not held up.
  * TALLY_OK means that a report was made, whatever its verdict; a ledger that cannot be read is a
  * report too.

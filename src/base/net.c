@@ -43,11 +43,16 @@ static enum tl_net_place place6(const uint8_t a[16])
     static const uint8_t zeros[16];
     static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
     static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
+    static const uint8_t nat64_local[6] = { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 };
     if (memcmp(a, zeros, 15) == 0 && a[15] <= 1) {
         return a[15] == 1 ? TL_NET_LOOPBACK : TL_NET_NOWHERE;
     }
     if (memcmp(a, mapped, 12) == 0 || memcmp(a, nat64, 12) == 0 || memcmp(a, zeros, 12) == 0) {
         return place4(be32(a + 12));
+    }
+    if (memcmp(a, nat64_local, 6) == 0) {
+        return place4(
+            be32(a + 12)); /* RFC 8215; of shorter prefixes than /96 it is nowhere, mostly */
     }
     if (a[0] == 0x20 && a[1] == 0x02) {
         return place4(be32(a + 2)); /* 6to4 */

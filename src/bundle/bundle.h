@@ -8,7 +8,8 @@
 #include "store/store.h"
 #include "verify/verify.h"
 
-/* Whether `dir` looks like one: it has a file `checkpoint` and a directory `tile`. */
+/* Whether `dir` looks like one: it has a file `checkpoint` and a directory `tile`, and no part of a
+ * ledger. */
 bool tl_bundle_is(const char *dir);
 
 /*

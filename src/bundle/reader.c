@@ -12,6 +12,7 @@
 #define OPENED_MAX      ((size_t)64 << 10)
 #define SIZES_MAX       ((size_t)4 << 20)   /* checkpoints: 450 years of hours */
 #define ABSENT_MAX      ((uint64_t)1 << 16) /* tiles of entries that a checkpoint may claim in vain */
+#define DEPTH_MAX       10u                 /* directories below tile/: x001/x234/067.p/12 */
 
 static bool has_mode(const char *dir, const char *name, mode_t mode)
 {
@@ -21,8 +22,25 @@ static bool has_mode(const char *dir, const char *name, mode_t mode)
            (st.st_mode & S_IFMT) == mode;
 }
 
+/* Whoever may write to a ledger may put an older bundle of it beside it, which must not be checked
+ * in its place. */
+static bool is_ledger(const char *dir)
+{
+    static const char *const parts[] = { "ledger.db", "ledger.lock", "keys", "tally.yaml" };
+    bool is = false;
+    for (size_t i = 0; i < TL_ARRAY_LEN(parts); i++) {
+        char path[TL_BUNDLE_PATH_SIZE];
+        struct stat st;
+        is = is || (tl_bundle_path(path, dir, parts[i], NULL) == TALLY_OK && lstat(path, &st) == 0);
+    }
+    return is;
+}
+
 bool tl_bundle_is(const char *dir)
 {
+    if (is_ledger(dir)) {
+        return false;
+    }
     /* One whose checkpoint is gone is one all the same, and is to be told so. */
     return (has_mode(dir, "checkpoint", S_IFREG) && has_mode(dir, "tile", S_IFDIR)) ||
            has_mode(dir, "tile/entries", S_IFDIR);
@@ -419,28 +437,56 @@ static tally_status read_sizes(struct tl_bundle *bundle, struct tally_error *err
     return TALLY_OK;
 }
 
+/* The files below a directory. */
+struct census {
+    char path[TL_BUNDLE_PATH_SIZE];
+    uint32_t depth;
+    uint64_t files;
+};
+
+static tally_status count_entry(void *ctx, const char *name)
+{
+    struct census *census = ctx;
+    struct stat st;
+    size_t len = strlen(census->path);
+    size_t room = sizeof(census->path) - len;
+    int added = snprintf(census->path + len, room, "/%s", name);
+    bool fits = added > 0 && (size_t)added < room && census->depth < DEPTH_MAX;
+    tally_status status = TALLY_OK;
+    if (fits && lstat(census->path, &st) == 0 && S_ISDIR(st.st_mode)) {
+        census->depth++;
+        status = tl_io_each_entry(census->path, count_entry, census, NULL);
+        census->depth--;
+    } else {
+        census->files++;
+    }
+    census->path[len] = '\0';
+    return status;
+}
+
 /*
  * A checkpoint may claim any size, and a verifier would look for every leaf. Leaves that were cut off
- * are worth naming; looking for billions that never were is not.
+ * are worth naming; looking for billions that never were is not. What else lies among the tiles is
+ * counted too: it only has to be a bound.
  */
 static tally_status check_size(struct tl_bundle *bundle, struct tally_error *err)
 {
     uint64_t tiles = bundle->size / TL_TILE_WIDTH;
-    uint64_t low = 0; /* a doubling search is enough: holes of a power of two are hardly chance */
-    for (uint64_t n = 1; n < tiles && tiles - low > ABSENT_MAX; n *= 2) {
-        char name[TL_BUNDLE_NAME_SIZE];
-        struct stat st;
-        uint64_t at = n < tiles ? n : tiles;
-        struct tl_bundle_tile tile = { .level = TL_BUNDLE_ENTRIES,
-                                       .n = at,
-                                       .width = TL_TILE_WIDTH };
-        tl_bundle_tile_name(name, &tile);
-        TL_TRY(tl_bundle_path(bundle->path, bundle->dir, name, err));
-        low = stat(bundle->path, &st) == 0 ? 2 * at : low;
+    if (tiles <= ABSENT_MAX) {
+        return TALLY_OK;
     }
-    if (tiles > low && tiles - low > ABSENT_MAX) {
+    TL_CLEANUP(tl_freep) struct census *census = tl_alloc_array(1, sizeof(*census));
+    if (census == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a bundle");
+    }
+    TL_TRY(tl_bundle_path(census->path, bundle->dir, "tile/entries", err));
+    tally_status status = tl_io_each_entry(census->path, count_entry, census, NULL);
+    if (status != TALLY_OK && status != TALLY_ENOTFOUND) {
+        return tl_fail(err, status, "cannot list the entries");
+    }
+    if (tiles - ABSENT_MAX > census->files) {
         return tl_fail(err, TALLY_ELIMIT,
-                       "the checkpoint is of %llu leaves, and hardly any of them are there",
+                       "the checkpoint is of %llu leaves, and too many of them are not there",
                        (unsigned long long)bundle->size);
     }
     return TALLY_OK;
@@ -529,18 +575,17 @@ static bool is_member_withheld(void *ctx, struct tl_str pointer)
     return false;
 }
 
-/* Its signature is for tools that know the authority. */
-static tally_status has_imprint(void *ctx, uint64_t seq, const uint8_t imprint[32], bool *has_out,
-                                struct tally_error *err)
+static tally_status read_token(void *ctx, uint64_t seq, struct tl_buf *out, struct tally_error *err)
 {
     char name[48];
     size_t len = 0;
     TL_CLEANUP(tl_freep) char *token = NULL;
     (void)snprintf(name, sizeof(name), "anchors/%llu", (unsigned long long)seq);
-    tally_status status = tl_bundle_read(ctx, name, TL_BUNDLE_TOKEN_MAX, &token, &len, err);
-    *has_out = status == TALLY_ENOTFOUND || token == NULL ||
-               memmem(token, len, imprint, TL_HASH_LEN) != NULL;
-    return status == TALLY_ENOTFOUND ? TALLY_OK : status;
+    TL_TRY(tl_bundle_read(ctx, name, TL_BUNDLE_TOKEN_MAX, &token, &len, err));
+    tl_buf_add(out, token, len);
+    return tl_buf_status(out) == TALLY_OK
+               ? TALLY_OK
+               : tl_fail(err, tl_buf_status(out), "cannot hold the token of an anchor");
 }
 
 static tally_status partial_tile(void *ctx, uint32_t level, uint64_t n, uint32_t width,
@@ -558,6 +603,6 @@ struct tl_handover tl_bundle_handover(struct tally_store *store)
                                  .line = line_at_hand,
                                  .absent = say_absent,
                                  .is_member_withheld = is_member_withheld,
-                                 .has_imprint = has_imprint,
+                                 .token = read_token,
                                  .partial_tile = partial_tile };
 }

@@ -1,5 +1,6 @@
 #include "cli/act_args.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -91,4 +92,12 @@ enum tl_exit tl_act_fail(const struct tl_cli *cli, const struct tl_args *args, c
                     path, path);
     }
     return exit_status;
+}
+
+void tl_act_print_left(uint64_t left)
+{
+    if (left > 0) {
+        printf("%-12straces in files that somebody else reads or writes: run it again later\n",
+               "left");
+    }
 }

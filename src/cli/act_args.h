@@ -47,4 +47,7 @@ struct tally_selection tl_act_args_selection(struct tl_act_args *act);
 enum tl_exit tl_act_fail(const struct tl_cli *cli, const struct tl_args *args, const char *request,
                          const struct tally_error *err);
 
+/* Says that files could not be cleared of all traces yet, if so. */
+void tl_act_print_left(uint64_t left);
+
 #endif /* TL_CLI_ACT_ARGS_H */

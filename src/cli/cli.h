@@ -85,6 +85,9 @@ void tl_public_freep(char **text); /* tally_free() */
 /* Tells of a failure on stderr, as text or as a problem object, and returns what to exit with. */
 enum tl_exit tl_cli_fail(const struct tl_cli *cli, const struct tally_error *err);
 
+/* The same where no argument is to blame: what is wrong is configured, or the ledger is not there. */
+enum tl_exit tl_cli_fail_ledger(const struct tl_cli *cli, const struct tally_error *err);
+
 /* The same for a command line that makes no sense. */
 enum tl_exit tl_cli_usage(const struct tl_cli *cli, const char *fmt, ...) TL_PRINTF(2, 3);
 

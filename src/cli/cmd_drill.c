@@ -130,7 +130,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     tl_stop_install(); /* copies of keys must not stay behind */
     if (tally_drill(&options, work_dir, add_row, &drill, &missed, &err) != TALLY_OK ||
         print(cli, &drill, missed, &err) != TALLY_OK) {
-        return tl_cli_fail(cli, &err);
+        return tl_cli_fail_ledger(cli, &err);
     }
     if (drill.attacks == 0) {
         tl_cli_warn(cli, "no attack was made: the ledger holds too little");

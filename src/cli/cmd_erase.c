@@ -133,6 +133,7 @@ static void print_text(struct tally_ledger *ledger, const struct request *reques
     printf("%" PRIu64 " bytes)\n", erased->bytes);
     printf("%-12s%" PRIu64 ", kept as they are\n", "on hold", erased->held);
     printf("%-12s%" PRIu64 ", nothing left to erase\n", "gone", erased->gone);
+    tl_act_print_left(erased->left);
     print_sealed(ledger, erased);
     print_line("by", request->act->actor.by);
     print_line("basis", request->act->actor.reason);
@@ -147,13 +148,14 @@ static enum tl_exit print(struct tally_ledger *ledger, const struct request *req
                           const struct tally_erased *erased)
 {
     struct tally_error err = TALLY_ERROR_INIT;
-    if (request->cli->view == TL_VIEW_JSON || request->cli->view == TL_VIEW_NDJSON) {
-        return print_json(ledger, request, erased, &err) == TALLY_OK
-                   ? TL_EXIT_OK
-                   : tl_cli_fail(request->cli, &err);
+    bool as_json = request->cli->view == TL_VIEW_JSON || request->cli->view == TL_VIEW_NDJSON;
+    if (as_json && print_json(ledger, request, erased, &err) != TALLY_OK) {
+        return tl_cli_fail(request->cli, &err);
     }
-    print_text(ledger, request, erased);
-    return TL_EXIT_OK;
+    if (!as_json) {
+        print_text(ledger, request, erased);
+    }
+    return erased->left == 0 ? TL_EXIT_OK : TL_EXIT_INCOMPLETE;
 }
 
 /* Shows what would go, and asks. */

@@ -74,7 +74,7 @@ static void print_exit_statuses(void)
            "4  configuration: unknown key, bad value, unsafe file mode\n"
            "5  not available: ledger locked or absent, permission, I/O\n"
            "6  incomplete: interrupted, malformed input lines, partial export\n"
-           "7  refused: event refused, id conflict\n"
+           "7  refused: event refused, id conflict, a hold, a second person has to sign\n"
            "\nIf several apply: 1 before 2 before 6.\n");
 }
 

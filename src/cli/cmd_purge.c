@@ -106,6 +106,7 @@ static void print_text(const struct purge *purge)
     if (purge->options.dry_run == 0) {
         printf("%-12s%" PRIu64 " bytes given back\n", "freed", purged->freed);
     }
+    tl_act_print_left(purged->left);
     if (purged->archive[0] != '\0') {
         printf("%-12s", "archive");
         tl_print_text(stdout, tl_str_of(purged->archive));
@@ -126,7 +127,7 @@ static enum tl_exit print(const struct purge *purge)
     if (!as_json) {
         print_text(purge);
     }
-    return TL_EXIT_OK;
+    return purge->purged.left == 0 ? TL_EXIT_OK : TL_EXIT_INCOMPLETE;
 }
 
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)

@@ -23,7 +23,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     tally_status status = tally_reindex(&options, show_progress, &watch, &err);
     tl_progress_end(&watch.progress);
     if (status != TALLY_OK) {
-        return tl_cli_fail(cli, &err);
+        return tl_cli_fail_ledger(cli, &err);
     }
     if (cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON) {
         printf("{\"reindexed\":true}\n");

@@ -62,13 +62,13 @@ static enum tl_exit show(struct tl_cli *cli)
     tl_js_open(&listing.js, "jobs", '[');
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_options options = tl_cli_options(cli);
-    tally_status status = tally_schedule_each(&options, add_job, &listing, &err);
-    if (status == TALLY_OK) {
-        tl_js_close(&listing.js, ']');
-        tl_js_close(&listing.js, '}');
-        status = is_json(cli) ? tl_js_print(&listing.js, stdout, &err)
-                              : tl_table_print(&listing.table, &err);
+    if (tally_schedule_each(&options, add_job, &listing, &err) != TALLY_OK) {
+        return tl_cli_fail_ledger(cli, &err);
     }
+    tl_js_close(&listing.js, ']');
+    tl_js_close(&listing.js, '}');
+    tally_status status = is_json(cli) ? tl_js_print(&listing.js, stdout, &err)
+                                       : tl_table_print(&listing.table, &err);
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
 
@@ -94,7 +94,7 @@ static enum tl_exit follow(struct tl_cli *cli)
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_scheduler *scheduler = NULL;
     if (tally_scheduler_start(&scheduler, ledger, &err) != TALLY_OK) {
-        return tl_cli_fail(cli, &err);
+        return tl_cli_fail_ledger(cli, &err);
     }
     tl_stop_install();
     tl_cli_note(cli, "running what is scheduled; stop it with SIGINT");

@@ -92,17 +92,35 @@ static size_t inherited_sockets(int sockets[ADDRESSES_MAX])
     return (size_t)number;
 }
 
+/* As every token, it is put on record before anyone sees it. */
+static tally_status make_first_token(const struct tl_server_options *options,
+                                     char text[TL_TOKEN_TEXT_SIZE], struct tally_error *err)
+{
+    const struct tl_token_request request = { .name = "first admin", .role = TL_ROLE_ADMIN };
+    char user[TL_USER_SIZE];
+    char id[TL_TOKEN_ID_SIZE];
+    char metadata[128];
+    TL_TRY(tl_token_create(options->token_path, &request, text, id, err));
+    (void)snprintf(metadata, sizeof(metadata), "{\"id\":\"%s\",\"name\":\"%s\",\"role\":\"%s\"}",
+                   id, request.name, tl_role_name(request.role));
+    tally_status status =
+        tally_queue_act(options->ledger, "tally.token.create", tl_cli_user(user), metadata, err);
+    if (status != TALLY_OK) {
+        (void)tl_token_revoke(options->token_path, id, NULL); /* nobody knows its text */
+    }
+    return status;
+}
+
 /* Without an admin nobody could make tokens: the first one is shown, once. */
-static tally_status show_first_token(const struct tl_cli *cli, const char *path,
-                                     const char *address, struct tally_error *err)
+static tally_status show_first_token(const struct tl_cli *cli,
+                                     const struct tl_server_options *options, const char *address,
+                                     struct tally_error *err)
 {
     char text[TL_TOKEN_TEXT_SIZE];
-    char id[TL_TOKEN_ID_SIZE];
     bool has_admin = false;
-    TL_TRY(tl_token_has_admin(path, &has_admin, err));
+    TL_TRY(tl_token_has_admin(options->token_path, &has_admin, err));
     if (!has_admin) {
-        const struct tl_token_request request = { .name = "first admin", .role = TL_ROLE_ADMIN };
-        TL_TRY(tl_token_create(path, &request, text, id, err));
+        TL_TRY(make_first_token(options, text, err));
         printf("first token (shown once): %s\n", text);
         if (strncmp(address, "unix:", 5) != 0) {
             printf("web page: %s/ui/#token=%s\n", address, text);
@@ -145,7 +163,7 @@ static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_optio
     struct tl_server *server = NULL;
     struct tally_scheduler *scheduler = NULL;
     const struct sigaction action = { .sa_handler = note_reload };
-    tl_stop_install(); /* before anyone can know that it runs */
+    tl_stop_install(); /* first: who sees the address may send a signal */
     (void)sigaction(SIGHUP, &action, NULL);
     if (tally_scheduler_start(&scheduler, options->ledger, &err) != TALLY_OK ||
         tl_server_start(&server, options, &err) != TALLY_OK) {
@@ -153,8 +171,7 @@ static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_optio
         return tl_cli_fail(cli, &err);
     }
     print_addresses(server);
-    tally_status status =
-        show_first_token(cli, options->token_path, tl_server_address(server, 0), &err);
+    tally_status status = show_first_token(cli, options, tl_server_address(server, 0), &err);
     (void)fflush(stdout);
     if (status == TALLY_OK) {
         status = tl_server_reload(server, &err); /* the first token is there */

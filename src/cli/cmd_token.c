@@ -304,8 +304,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     TL_CLEANUP(release_work) struct work work = { .cli = cli, .args = args };
     enum tl_exit exit_status = find_file(&work);
     if (exit_status == TL_EXIT_OK) {
-        exit_status = lists ? tl_cli_open(cli, false, &work.ledger)
-                            : tl_cli_open_unattended(cli, &work.ledger);
+        exit_status = lists || creates ? tl_cli_open(cli, creates, &work.ledger)
+                                       : tl_cli_open_unattended(cli, &work.ledger);
     }
     if (exit_status != TL_EXIT_OK) {
         return exit_status;

@@ -116,13 +116,15 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (read_options(&options, args, &err) != TALLY_OK) {
         return tl_cli_fail(cli, &err);
     }
+    const char *named = args->rest_count > 0 ? args->rest[0] : NULL;
+    options.ledger_only = named == NULL ? 1 : 0;
     struct watch watch = { .cli = cli };
     options.on_progress = show_progress;
     options.ctx = &watch;
     tl_stop_install();
     TL_CLEANUP(free_report) struct tally_report *report = NULL;
-    tally_status status = tally_verify_at(args->rest_count > 0 ? args->rest[0] : cli->ledger,
-                                          &options, &report, &err);
+    tally_status status =
+        tally_verify_at(named != NULL ? named : cli->ledger, &options, &report, &err);
     tl_progress_end(&watch.progress);
     if (status == TALLY_OK) {
         bool as_json = cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON;

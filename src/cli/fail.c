@@ -167,6 +167,15 @@ enum tl_exit tl_cli_fail(const struct tl_cli *cli, const struct tally_error *err
     return tl_exit_of(err);
 }
 
+enum tl_exit tl_cli_fail_ledger(const struct tl_cli *cli, const struct tally_error *err)
+{
+    enum tl_exit exit_status = tl_cli_fail(cli, err);
+    if (err->status == TALLY_EINVAL) {
+        return TL_EXIT_CONFIG;
+    }
+    return err->status == TALLY_ENOTFOUND ? TL_EXIT_UNAVAILABLE : exit_status;
+}
+
 enum tl_exit tl_cli_usage(const struct tl_cli *cli, const char *fmt, ...)
 {
     char message[240];

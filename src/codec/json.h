@@ -106,6 +106,9 @@ void tl_json_write(struct tl_buf *out, const struct tl_json *value);
 /* Appends a JSON string with its quotes, escaped as JCS says. `text` must be valid UTF-8. */
 void tl_json_write_string(struct tl_buf *out, struct tl_str text);
 
+/* Appends `,"name":"text"`, or nothing if the text is NULL or empty. The name needs no escapes. */
+void tl_json_write_member(struct tl_buf *out, const char *name, const char *text);
+
 /* Appends a finite double as ECMAScript prints it. */
 void tl_json_write_number(struct tl_buf *out, double number);
 

@@ -260,6 +260,14 @@ void tl_json_write_string(struct tl_buf *out, struct tl_str text)
     finish(&w, at == NULL ? NULL : write_string(&w, at, text));
 }
 
+void tl_json_write_member(struct tl_buf *out, const char *name, const char *text)
+{
+    if (text != NULL && text[0] != '\0') {
+        tl_buf_addf(out, ",\"%s\":", name);
+        tl_json_write_string(out, tl_str_of(text));
+    }
+}
+
 void tl_json_write_number(struct tl_buf *out, double number)
 {
     struct writer w = { .out = out };

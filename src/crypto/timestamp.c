@@ -71,9 +71,21 @@ static tally_status no_memory(struct tally_error *err)
     return tl_fail(err, TALLY_ENOMEM, "cannot allocate a time stamp");
 }
 
+/* Whether what failed lacked memory. Takes what OpenSSL keeps of it. */
+static bool lacked_memory(void)
+{
+    bool lacked = false;
+    for (unsigned long code = ERR_get_error(); code != 0; code = ERR_get_error()) {
+        lacked = lacked || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    }
+    return lacked;
+}
+
 static tally_status unbelievable(struct tally_error *err, const char *why)
 {
-    ERR_clear_error();
+    if (lacked_memory()) {
+        return no_memory(err);
+    }
     return tl_fail(err, TALLY_ECORRUPT, "%s", why);
 }
 

@@ -46,6 +46,8 @@ extern const char *const tl_erasable_default[10];
 tally_status tl_erasable_add(struct tl_erasable_set *set, struct tl_str pointer,
                              struct tally_error *err);
 
+bool tl_erasable_equal(const struct tl_erasable_set *a, const struct tl_erasable_set *b);
+
 /* Where one member that is there lies in the event. */
 struct tl_member {
     const struct tl_pointer *pointer;

@@ -151,3 +151,12 @@ tally_status tl_erasable_add(struct tl_erasable_set *set, struct tl_str pointer,
     set->walk[at] = (uint8_t)set->count++;
     return TALLY_OK;
 }
+
+bool tl_erasable_equal(const struct tl_erasable_set *a, const struct tl_erasable_set *b)
+{
+    bool same = a->count == b->count;
+    for (uint32_t i = 0; i < a->count && same; i++) {
+        same = strcmp(a->pointers[i].text, b->pointers[i].text) == 0;
+    }
+    return same;
+}

@@ -4,29 +4,7 @@
 #include <tally/store.h>
 
 #include "ledger/act_text.h"
-
-/* Where control leaves may be: the sizes of kept checkpoints, ascending. */
-struct sizes {
-    uint64_t *items;
-    size_t count;
-    size_t capacity;
-};
-
-static tally_status note_size(void *ctx, const struct tally_checkpoint *checkpoint)
-{
-    struct sizes *sizes = ctx;
-    if (sizes->count == sizes->capacity) {
-        size_t capacity = sizes->capacity == 0 ? 64 : 2 * sizes->capacity;
-        uint64_t *items = tl_realloc_array(sizes->items, capacity, sizeof(*items));
-        if (items == NULL) {
-            return TALLY_ENOMEM;
-        }
-        sizes->items = items;
-        sizes->capacity = capacity;
-    }
-    sizes->items[sizes->count++] = checkpoint->size;
-    return TALLY_OK;
-}
+#include "ledger/sizes.h"
 
 /* The leaf that is looked at; its payload is copied, so that the store is free again. */
 struct found {
@@ -82,7 +60,7 @@ static tally_status visit(struct tally_store *store, uint64_t seq, struct found 
     return fn(ctx, &found->leaf, &control);
 }
 
-static tally_status each(struct tally_store *store, const struct sizes *sizes,
+static tally_status each(struct tally_store *store, const struct tl_sizes *sizes,
                          bool (*wanted)(enum tl_leaf_kind kind), tl_act_fn *fn, void *ctx,
                          struct tally_error *err)
 {
@@ -103,12 +81,12 @@ static tally_status each(struct tally_store *store, const struct sizes *sizes,
 tally_status tl_kept_each(struct tally_store *store, bool (*wanted)(enum tl_leaf_kind kind),
                           tl_act_fn *fn, void *ctx, struct tally_error *err)
 {
-    struct sizes sizes = { 0 };
-    tally_status status = tl_store_scan_checkpoints(store, 0, note_size, &sizes, err);
+    struct tl_sizes sizes = { 0 };
+    tally_status status = tl_store_scan_checkpoints(store, 0, tl_sizes_note, &sizes, err);
     if (status == TALLY_OK) {
         status = each(store, &sizes, wanted, fn, ctx, err);
     }
-    tl_free(sizes.items);
+    tl_sizes_release(&sizes);
     return status;
 }
 
@@ -165,6 +143,24 @@ tally_status tl_acts_read(struct tl_acts *acts_out, struct tally_store *store,
 void tl_acts_release(struct tl_acts *acts)
 {
     tl_excuses_release(&acts->excuses);
+}
+
+tally_status tl_acts_newest(struct tally_ledger *ledger, uint64_t *newest_out,
+                            struct tally_error *err)
+{
+    struct tl_acts acts = { 0 };
+    struct tl_reader reader;
+    TL_TRY(tl_reader_get(ledger, &reader, err));
+    tally_status status = tl_reader_begin(&reader, err);
+    if (status == TALLY_OK) {
+        status = tl_acts_read(&acts, reader.store, err);
+    }
+    if (status == TALLY_OK) {
+        *newest_out = acts.newest;
+    }
+    tl_acts_release(&acts);
+    tl_reader_put(ledger, &reader);
+    return status;
 }
 
 static tally_status refuse_request(const struct tally_ledger *ledger,

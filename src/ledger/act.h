@@ -25,6 +25,10 @@ tally_status tl_acts_read(struct tl_acts *acts_out, struct tally_store *store,
                           struct tally_error *err);
 void tl_acts_release(struct tl_acts *acts);
 
+/* The newest act as it is now; TALLY_SEQ_NONE if there is none. Errors: those of tl_acts_read() */
+tally_status tl_acts_newest(struct tally_ledger *ledger, uint64_t *newest_out,
+                            struct tally_error *err);
+
 /* Calls `fn` for each control leaf that ends a kept checkpoint and is of a kind that `wanted` says,
  * oldest first; a status other than TALLY_OK ends it. It may use the store. */
 typedef tally_status tl_act_fn(void *ctx, const struct tl_leaf *leaf,

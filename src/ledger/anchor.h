@@ -87,7 +87,7 @@ tally_status tl_anchor_post(struct tl_anchor_run *run, const char *url, const ch
 /* anchor_token.c: seals an ANCHOR record with `token`, which goes to <ledger>/anchors/<seq>. */
 tally_status tl_anchor_seal(struct tl_anchor_run *run, const char *kind, const char *ref,
                             struct tl_str token, struct tally_error *err);
-/* Gives a token that a crash kept from its place to the record it is of. */
+/* Gives tokens that a crash or a failure kept from their place to the records they are of. */
 tally_status tl_anchor_recover(struct tl_anchor_run *run, struct tally_error *err);
 /* Appends the token of record `seq`. TALLY_ENOTFOUND if it is not there. */
 tally_status tl_anchor_token(const struct tl_paths *paths, uint64_t seq, struct tl_buf *out,

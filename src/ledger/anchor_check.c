@@ -6,7 +6,6 @@
 #include "crypto/timestamp.h"
 #include "ledger/act.h"
 #include "ledger/anchor.h"
-#include "ledger/nodes.h"
 #include "ledger/trust.h"
 
 tally_status tl_anchor_authorities(const struct tally_ledger *ledger, char **pem_out,
@@ -169,7 +168,7 @@ struct check {
     struct tl_checkpoint_body body;
     uint8_t imprint[32]; /* of the kept checkpoint */
     bool kept;
-    struct tl_nodes nodes;
+    struct tl_frontier frontier;
     struct tl_vkey log_keys[TL_TRUST_KEYS_MAX];
     size_t log_key_count;
 };
@@ -207,7 +206,20 @@ static tally_status take_kept(void *ctx, const struct tally_checkpoint *checkpoi
     return TALLY_ECANCELED;
 }
 
-/* Whether the ledger's tree has check->root at check->size; says so if not. */
+static tally_status fold_leaf(void *ctx, const struct tally_record *record)
+{
+    struct tl_frontier *frontier = ctx;
+    uint8_t hash[TL_HASH_LEN];
+    if (record->seq != frontier->size || record->leaf == NULL) {
+        return TALLY_ECANCELED; /* one is missing */
+    }
+    tl_tree_hash_leaf(hash, record->leaf, record->leaf_len);
+    tl_frontier_add(frontier, hash);
+    return TALLY_OK;
+}
+
+/* Whether the ledger's leaves have check->root at check->size; says so if not. From the leaves: the
+ * stored tree would be right after one of them was changed. */
 static tally_status check_root(struct check *check, bool *good_out, struct tally_error *err)
 {
     struct tally_head head;
@@ -218,14 +230,20 @@ static tally_status check_root(struct check *check, bool *good_out, struct tally
         return say(check, TALLY_VERDICT_TAMPERED,
                    "the ledger has fewer leaves than the checkpoint: it was rolled back");
     }
-    check->nodes.store = check->store;
-    check->nodes.size = head.size;
-    check->nodes.err = err;
-    TL_TRY(tl_nodes_root(&check->nodes, check->size, root));
+    check->frontier.size = 0;
+    tally_status status =
+        tl_store_scan(check->store, 0, check->size, fold_leaf, &check->frontier, err);
+    if (status != TALLY_OK && status != TALLY_ECANCELED) {
+        return status;
+    }
+    if (check->frontier.size < check->size) {
+        return say(check, TALLY_VERDICT_TAMPERED, "a leaf that the checkpoint covers is missing");
+    }
+    tl_frontier_root(&check->frontier, root);
     *good_out = memcmp(root, check->root, sizeof(root)) == 0;
     return *good_out ? TALLY_OK
                      : say(check, TALLY_VERDICT_TAMPERED,
-                           "the ledger's tree has another root at this size");
+                           "the ledger's leaves have another root at this size");
 }
 
 static tally_status check_stamp(struct check *check, struct tally_error *err)
@@ -348,7 +366,7 @@ static tally_status check_note(struct check *check, struct tally_error *err)
     }
     TL_TRY(check_root(check, &good, err));
     return good ? say(check, TALLY_VERDICT_VERIFIED,
-                      "it is of this ledger's past, which has not changed since")
+                      "it is of this ledger's past, whose leaves have not changed since")
                 : TALLY_OK;
 }
 

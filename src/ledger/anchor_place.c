@@ -7,6 +7,8 @@
 #include "codec/json.h"
 #include "crypto/timestamp.h"
 #include "ledger/anchor.h"
+#include "ledger/nodes.h"
+#include "ledger/trust.h"
 #include "project/git.h"
 
 #define TOKENS_BYTES_MAX 16384u
@@ -30,6 +32,38 @@ static tally_status record_event(struct tl_anchor_run *run, const char *kind,
     }
     tl_buf_release(&metadata);
     return status;
+}
+
+static tally_status root_at(const struct tl_anchor_run *run, uint64_t size,
+                            uint8_t root_out[TL_HASH_LEN], struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_nodes *nodes = tl_alloc_array(1, sizeof(*nodes));
+    struct tl_reader reader;
+    if (nodes == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a tree");
+    }
+    TL_TRY(tl_reader_get(run->ledger, &reader, err));
+    nodes->store = reader.store;
+    nodes->size = run->note.body.size;
+    nodes->err = err;
+    tally_status status = tl_reader_begin(&reader, err);
+    if (status == TALLY_OK) {
+        status = tl_nodes_root(nodes, size, root_out);
+    }
+    tl_reader_put(run->ledger, &reader);
+    return status;
+}
+
+static tally_status is_past(const struct tl_anchor_run *run, const struct tl_checkpoint_body *there,
+                            bool *is_out, struct tally_error *err)
+{
+    uint8_t root[TL_HASH_LEN];
+    *is_out = there->size <= run->note.body.size;
+    if (*is_out) {
+        TL_TRY(root_at(run, there->size, root, err));
+        *is_out = memcmp(root, there->root, sizeof(root)) == 0;
+    }
+    return TALLY_OK;
 }
 
 /* A file that knows more than the ledger, or something else, is evidence: it stays. */
@@ -56,9 +90,9 @@ static tally_status compare_file(const struct tl_anchor_run *run, const char *pa
         !tl_str_equal(there.origin, run->note.body.origin)) {
         return TALLY_OK;
     }
-    bool other = there.size == run->note.body.size &&
-                 memcmp(there.root, run->note.body.root, sizeof(there.root)) != 0;
-    if (there.size > run->note.body.size || other) {
+    bool past = false;
+    TL_TRY(is_past(run, &there, &past, err));
+    if (!past) {
         return tl_fail(
             err, TALLY_ECONFLICT,
             "it holds a checkpoint of %llu leaves that is not of this ledger's past, and "
@@ -152,10 +186,11 @@ tally_status tl_anchor_to_http(struct tl_anchor_run *run, const struct tl_anchor
     return record_event(run, "http", target, err);
 }
 
-static tally_status refuse_memory(const struct tl_anchor_run *run, struct tally_error *err)
+/* Before anybody is asked: whether there can be an ANCHOR record, with a token. */
+static tally_status check_sealing(const struct tl_anchor_run *run, struct tally_error *err)
 {
     return run->dir[0] != '\0'
-               ? TALLY_OK
+               ? tl_refuse_approval(&run->ledger->paths, TL_LEAF_ANCHOR, err)
                : tl_fail(err, TALLY_ENOTSUP, "a ledger in memory has no place for the token");
 }
 
@@ -200,7 +235,7 @@ tally_status tl_anchor_to_authority(struct tl_anchor_run *run,
     uint8_t nonce[TL_TIMESTAMP_NONCE_LEN];
     struct tl_buf request;
     struct tl_http_answer answer = { 0 };
-    TL_TRY(refuse_memory(run, err));
+    TL_TRY(check_sealing(run, err));
     tl_sha256(imprint, run->note.parsed.body.text, run->note.parsed.body.len);
     tl_random_bytes(nonce, sizeof(nonce));
     tl_buf_init(&request, 4096);
@@ -261,7 +296,7 @@ tally_status tl_anchor_to_git(struct tl_anchor_run *run, const struct tl_anchor_
                               struct tally_error *err)
 {
     struct tl_git_commit commit = { 0 };
-    TL_TRY(refuse_memory(run, err));
+    TL_TRY(check_sealing(run, err));
     tally_status status = commit_note(run, target, &commit, err);
     if (status == TALLY_OK) {
         status = tl_anchor_seal(run, "git", commit.id, tl_buf_str(&commit.object), err);

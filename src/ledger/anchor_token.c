@@ -1,16 +1,19 @@
 /* Tokens: what proves an anchor, in <ledger>/anchors, beside the record that names its hash. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "ledger/act.h"
 #include "ledger/anchor.h"
 
-#define SEAL_TRIES 8u
-#define PENDING    "pending" /* a token whose record is about to be sealed */
-#define LAST       "last"
+#define SEAL_TRIES      8u
+#define PENDING         "pending-" /* and its digest: a token whose record is about to be sealed */
+#define PENDING_AGE_MAX 3600       /* seconds: no act is sealed so late */
+#define LAST            "last"
 
 static tally_status name_token(char out[TL_PATH_SIZE], const char *dir, uint64_t seq,
                                struct tally_error *err)
@@ -20,12 +23,19 @@ static tally_status name_token(char out[TL_PATH_SIZE], const char *dir, uint64_t
     return tl_path_join(out, dir, name, err);
 }
 
-static tally_status move_pending(const struct tl_anchor_run *run, uint64_t seq,
+/* One for each token: of those whose sealing failed some are sealed all the same, later. */
+static tally_status name_pending(char out[TL_PATH_SIZE], const char *dir,
+                                 const uint8_t digest[TL_SHA256_LEN], struct tally_error *err)
+{
+    char name[sizeof(PENDING) + (size_t)2 * TL_SHA256_LEN] = PENDING;
+    tl_hex_encode(name + sizeof(PENDING) - 1, digest, TL_SHA256_LEN);
+    return tl_path_join(out, dir, name, err);
+}
+
+static tally_status move_pending(const struct tl_anchor_run *run, const char *from, uint64_t seq,
                                  struct tally_error *err)
 {
-    char from[TL_PATH_SIZE];
     char to[TL_PATH_SIZE];
-    TL_TRY(tl_path_join(from, run->dir, PENDING, err));
     TL_TRY(name_token(to, run->dir, seq, err));
     if (tl_io->rename(from, to) != 0) {
         return tl_fail_errno(err, TALLY_EIO, errno, "cannot keep the token '%s'", to);
@@ -36,17 +46,8 @@ static tally_status move_pending(const struct tl_anchor_run *run, uint64_t seq,
 static tally_status seal_once(struct tl_anchor_run *run, const struct tl_control *control,
                               struct tally_error *err)
 {
-    struct tl_acts acts = { 0 };
-    struct tl_reader reader;
-    TL_TRY(tl_reader_get(run->ledger, &reader, err));
-    tally_status status = tl_reader_begin(&reader, err);
-    if (status == TALLY_OK) {
-        status = tl_acts_read(&acts, reader.store, err);
-    }
-    uint64_t newest = acts.newest;
-    tl_acts_release(&acts);
-    tl_reader_put(run->ledger, &reader);
-    TL_TRY(status);
+    uint64_t newest = TALLY_SEQ_NONE;
+    TL_TRY(tl_acts_newest(run->ledger, &newest, err));
     return tl_act_seal(run->ledger, control, newest, &run->seq, err);
 }
 
@@ -62,7 +63,7 @@ tally_status tl_anchor_seal(struct tl_anchor_run *run, const char *kind, const c
     tl_sha256(control.digest, token.text, token.len);
     /* First the token: a full disk is met before there is a record of what could not be kept. */
     char path[TL_PATH_SIZE];
-    TL_TRY(tl_path_join(path, run->dir, PENDING, err));
+    TL_TRY(name_pending(path, run->dir, control.digest, err));
     TL_TRY(tl_io_replace_file(path, token.text, token.len, 0600, err));
     tally_status status = TALLY_ECONFLICT;
     struct tally_error why = TALLY_ERROR_INIT;
@@ -70,7 +71,8 @@ tally_status tl_anchor_seal(struct tl_anchor_run *run, const char *kind, const c
         why = (struct tally_error)TALLY_ERROR_INIT;
         status = seal_once(run, &control, &why);
     }
-    return status == TALLY_OK ? move_pending(run, run->seq, err) : tl_fail_with(err, status, &why);
+    return status == TALLY_OK ? move_pending(run, path, run->seq, err)
+                              : tl_fail_with(err, status, &why);
 }
 
 /* Looks for the record of a token. */
@@ -103,25 +105,48 @@ static tally_status find_owner(struct tally_ledger *ledger, struct owner *owner,
     return status;
 }
 
-tally_status tl_anchor_recover(struct tl_anchor_run *run, struct tally_error *err)
+/* A token without a record is kept as long as there may yet be one. */
+static void drop_old(const char *path)
 {
+    struct stat st;
+    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd >= 0 && tl_io->fstat(fd, &st) == 0 &&
+        tl_clock->wall_us() / 1000000 - st.st_mtime > PENDING_AGE_MAX) {
+        (void)tl_io->unlink(path); /* seen again the next time */
+    }
+}
+
+struct recovery {
+    const struct tl_anchor_run *run;
+    struct tally_error *err;
+};
+
+static tally_status recover_one(void *ctx, const char *name)
+{
+    const struct recovery *recovery = ctx;
+    const struct tl_anchor_run *run = recovery->run;
     char path[TL_PATH_SIZE];
     TL_CLEANUP(tl_freep) char *token = NULL;
     size_t len = 0;
-    TL_TRY(tl_path_join(path, run->dir, PENDING, err));
-    struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status = tl_io_read_file(path, TL_ANCHOR_TOKEN_MAX, &token, &len, &why);
-    if (status == TALLY_ENOTFOUND) {
+    if (!tl_str_starts(tl_str_of(name), TL_STR(PENDING))) {
         return TALLY_OK;
     }
-    if (status != TALLY_OK) {
-        return tl_fail_with(err, status, &why);
-    }
+    TL_TRY(tl_path_join(path, run->dir, name, recovery->err));
+    TL_TRY(tl_io_read_file(path, TL_ANCHOR_TOKEN_MAX, &token, &len, recovery->err));
     struct owner owner = { .seq = TALLY_SEQ_NONE };
     tl_sha256(owner.digest, token, len);
-    TL_TRY(find_owner(run->ledger, &owner, err));
-    /* Without a record it stays until the next one takes its place. */
-    return owner.seq == TALLY_SEQ_NONE ? TALLY_OK : move_pending(run, owner.seq, err);
+    TL_TRY(find_owner(run->ledger, &owner, recovery->err));
+    if (owner.seq != TALLY_SEQ_NONE) {
+        return move_pending(run, path, owner.seq, recovery->err);
+    }
+    drop_old(path);
+    return TALLY_OK;
+}
+
+tally_status tl_anchor_recover(struct tl_anchor_run *run, struct tally_error *err)
+{
+    struct recovery recovery = { .run = run, .err = err };
+    return tl_io_each_entry(run->dir, recover_one, &recovery, err);
 }
 
 tally_status tl_anchor_token(const struct tl_paths *paths, uint64_t seq, struct tl_buf *out,

@@ -215,7 +215,7 @@ static tally_status copy_snapshot(struct backup *backup, struct tally_store *fro
     struct tally_head head;
     TL_TRY(tl_store_head(from, &head, err));
     backup->size = head.size;
-    TL_TRY(tl_backup_newest_note(from, &backup->note, err));
+    TL_TRY(tl_store_newest_note(from, &backup->note, err));
     TL_TRY(open_copy(backup, err));
     if (backup->had.complete) {
         TL_TRY(check_older(backup, from, err));
@@ -247,8 +247,7 @@ static tally_status copy_ledger(struct backup *backup, struct tally_error *err)
 static void add_text(struct tl_buf *out, const char *name, const char *text)
 {
     if (text != NULL && tl_utf8_valid_len(text, strlen(text)) == strlen(text)) {
-        tl_buf_addf(out, ",\"%s\":", name);
-        tl_json_write_string(out, tl_str_of(text));
+        tl_json_write_member(out, name, text);
     }
 }
 

@@ -179,26 +179,6 @@ tally_status tl_backup_copy_files(const char *from, const char *to, const char *
     return tl_io_each_entry(from, copy_entry, &copying, err);
 }
 
-static tally_status take_note(void *ctx, const struct tally_checkpoint *checkpoint)
-{
-    struct tl_buf *out = ctx;
-    tl_buf_clear(out);
-    tl_buf_add(out, checkpoint->note, checkpoint->note_len);
-    return tl_buf_status(out);
-}
-
-tally_status tl_backup_newest_note(struct tally_store *store, struct tl_buf *out,
-                                   struct tally_error *err)
-{
-    uint64_t size = 0;
-    TL_TRY(tl_store_newest_checkpoint(store, &size, err));
-    tally_status status = tl_store_scan_checkpoints(store, size, take_note, out, err);
-    if (status == TALLY_OK && out->len == 0) {
-        status = TALLY_ECORRUPT;
-    }
-    return status == TALLY_OK ? status : tl_fail(err, status, "there is no checkpoint to copy");
-}
-
 static tally_status judge(const struct tally_report *report, const char *what,
                           struct tally_error *err)
 {

@@ -67,10 +67,6 @@ tally_status tl_backup_copy_file(const char *from, const char *to, uint64_t *byt
 tally_status tl_backup_copy_files(const char *from, const char *to, const char *but,
                                   uint64_t *bytes, struct tally_error *err);
 
-/* Appends the newest checkpoint's note. */
-tally_status tl_backup_newest_note(struct tally_store *store, struct tl_buf *out,
-                                   struct tally_error *err);
-
 /* The store must be VERIFIED. Witnesses are not asked for: a running ledger's newest checkpoint is
  * rarely witnessed yet. Errors: TALLY_ECORRUPT, with what was found; TALLY_EIO a part cannot be read;
  * TALLY_ECANCELED; TALLY_ENOMEM */

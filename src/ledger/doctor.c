@@ -63,7 +63,7 @@ static void look_at_keys(struct visit *visit)
     struct tl_keys *keys = NULL;
     if (tl_keys_load(&keys, visit->paths.keys, &error) != TALLY_OK) {
         say(visit, "keys.files", TALLY_HEALTH_ERROR, error.message,
-            "nothing can be appended without keys; see docs/operating.md, \"Lost keys\"");
+            "nothing can be appended without keys; see docs/operating.md, \"A key file is lost\"");
         return;
     }
     char what[160];
@@ -250,6 +250,7 @@ static void look_around(struct visit *visit, const struct tally_options *options
     look_at_clock(visit);
     look_at_writer(visit);
     look_at_anchors(visit);
+    tl_doctor_schedule(options, say_of_part, visit);
     tl_doctor_logging(options, visit->config.policy, say_of_part, visit);
 }
 

@@ -1,4 +1,4 @@
-/* ledger/doctor.h - the parts of tally_doctor() that look at logging and at holds. */
+/* ledger/doctor.h - the parts of tally_doctor() that look at logging, holds and schedule. */
 #ifndef TL_LEDGER_DOCTOR_H
 #define TL_LEDGER_DOCTOR_H
 
@@ -18,5 +18,8 @@ void tl_doctor_logging(const struct tally_options *options, const struct tl_log_
 
 /* Looks at holds that expire soon, or have expired. */
 void tl_doctor_holds(struct tally_store *store, tl_doctor_say_fn *say, void *ctx);
+
+/* Looks at jobs that nobody ran or that failed, and at the verdict of the last one that verified. */
+void tl_doctor_schedule(const struct tally_options *options, tl_doctor_say_fn *say, void *ctx);
 
 #endif /* TL_LEDGER_DOCTOR_H */

@@ -82,27 +82,11 @@ static tally_status hold_for_now(struct life *life, const struct tally_actor *ac
                     err);
 }
 
-static tally_status newest_act(struct tally_ledger *ledger, uint64_t *newest_out,
-                               struct tally_error *err)
-{
-    struct tl_reader reader;
-    struct tl_acts acts = { 0 };
-    TL_TRY(tl_reader_get(ledger, &reader, err));
-    tally_status status = tl_reader_begin(&reader, err);
-    if (status == TALLY_OK) {
-        status = tl_acts_read(&acts, reader.store, err);
-    }
-    *newest_out = acts.newest;
-    tl_acts_release(&acts);
-    tl_reader_put(ledger, &reader);
-    return status;
-}
-
 static tally_status release_it(struct life *life, const struct tally_actor *actor,
                                char **request_out, struct tally_error *err)
 {
     TL_TRY(tally_hold_release(life->ledger, TL_DRILL_CASE_CLOSED, actor, request_out, err));
-    return newest_act(life->ledger, &life->drill->acts[TL_DID_RELEASE], err);
+    return tl_acts_newest(life->ledger, &life->drill->acts[TL_DID_RELEASE], err);
 }
 
 static tally_status purge(struct life *life, const struct tally_actor *actor, char **request_out,
@@ -125,7 +109,7 @@ tally_status tl_drill_seal(struct tally_ledger *ledger, const struct tl_control 
                            uint64_t *seq_out, struct tally_error *err)
 {
     uint64_t newest = 0;
-    TL_TRY(newest_act(ledger, &newest, err));
+    TL_TRY(tl_acts_newest(ledger, &newest, err));
     return tl_act_seal(ledger, control, newest, seq_out, err);
 }
 

@@ -166,6 +166,26 @@ static tally_status make_plan(const struct run *run, struct plan *plan, struct t
     return TALLY_OK;
 }
 
+/* A name that was never set apart is a slip of the pen, and must not end in "nothing to erase". */
+static tally_status check_members(const struct tl_eraser *eraser, struct tally_error *err)
+{
+    for (uint32_t i = 0; i < eraser->members.count; i++) {
+        const char *pointer = eraser->members.pointers[i].text;
+        bool known = false;
+        for (size_t k = 0; k < eraser->policies.count && !known; k++) {
+            known = tl_erasable_has(eraser->policies.items[k].set, tl_str_of(pointer));
+        }
+        if (!known) {
+            return tl_fail_code(err, TALLY_EINVAL, "not_erasable",
+                                "no policy of this ledger sets '%s' apart: erase a member that one "
+                                "does, or the whole content",
+                                pointer);
+        }
+    }
+    return TALLY_OK;
+}
+
+/* Acts and policies, as they are at one moment. */
 static tally_status read_acts(struct run *run, struct tally_error *err)
 {
     struct tl_reader reader;
@@ -179,8 +199,12 @@ static tally_status read_acts(struct run *run, struct tally_error *err)
         status = tl_acts_read(&run->acts, reader.store, err);
         run->has_acts = true;
     }
+    if (status == TALLY_OK) {
+        status = tl_eraser_read(run->eraser, reader.store, err);
+    }
     tl_reader_put(run->ledger, &reader);
-    return status;
+    TL_TRY(status);
+    return check_members(run->eraser, err);
 }
 
 /* Drops from [first, end) of a plan what is on hold by now; the rest is what is left. */
@@ -188,13 +212,14 @@ static tally_status keep_left(struct run *run, const struct plan *plan, size_t f
                               struct tally_error *err)
 {
     struct tl_ranges left = { .max = TL_ERASE_RUNS_MAX };
-    tally_status status = TALLY_OK;
+    TL_CLEANUP(tl_excuse_scope_release) struct tl_excuse_scope scope = { 0 };
+    tally_status status = tl_excuse_scope_init(&scope, &run->acts.excuses);
     for (size_t i = from; i < plan->count && status == TALLY_OK; i++) {
         const struct tl_erase_item *item = &plan->items[i];
         for (uint32_t k = 0; k < item->seq_count && status == TALLY_OK; k++) {
             for (uint64_t seq = item->seqs[k].first;
                  seq <= item->seqs[k].last && status == TALLY_OK; seq++) {
-                struct tl_str hold = tl_hold_on(&run->acts.excuses, seq);
+                struct tl_str hold = tl_hold_on(&scope, seq);
                 if (hold.text == NULL) {
                     status = tl_ranges_add(&left, seq, seq);
                     continue;
@@ -294,14 +319,6 @@ static const char *subject_word(const struct tally_erase_options *options)
     return subject == NULL ? NULL : strncmp(subject, "actor:", 6) == 0 ? "actor" : "target";
 }
 
-static void write_member(struct tl_buf *out, const char *name, const char *text)
-{
-    if (text != NULL) {
-        tl_buf_addf(out, ",\"%s\":", name);
-        tl_json_write_string(out, tl_str_of(text));
-    }
-}
-
 /* Who did it and why; neither what was erased nor whose it was, which would undo it. */
 static tally_status record_run(const struct run *run, bool complete, struct tally_error *err)
 {
@@ -318,9 +335,9 @@ static tally_status record_run(const struct run *run, bool complete, struct tall
     if (result->acts > 0) {
         tl_buf_addf(&out, ",\"seq\":%llu", (unsigned long long)result->seq);
     }
-    write_member(&out, "subject", subject_word(run->options));
-    write_member(&out, "reason", run->actor->reason);
-    write_member(&out, "ticket", run->actor->ticket);
+    tl_json_write_member(&out, "subject", subject_word(run->options));
+    tl_json_write_member(&out, "reason", run->actor->reason);
+    tl_json_write_member(&out, "ticket", run->actor->ticket);
     tl_buf_add_text(&out, ",\"pointers\":[");
     for (uint32_t i = 0; i < run->pointer_count; i++) {
         tl_buf_add_text(&out, i == 0 ? "" : ",");
@@ -345,6 +362,7 @@ static void fill_result(struct run *run)
     result->erased = dry ? found->records.records : run->removed.records;
     result->members = dry ? found->members : run->eraser->erased;
     result->bytes = dry ? found->bytes : run->removed.bytes;
+    result->left = run->removed.left;
 }
 
 static tally_status find_records(struct run *run, struct tally_error *err)
@@ -385,14 +403,14 @@ static tally_status erase_found(struct run *run, struct tally_error *err)
     run->found.records.count = 0;
     struct tally_error why = TALLY_ERROR_INIT;
     tally_status status = erase_left(run, &why);
-    if (run->result.acts > 0) {
-        tally_status cleared = tl_removal_reclaim(run->removal, &run->removed, &why);
-        status = status != TALLY_OK ? status : cleared;
-    } else if (status != TALLY_OK) {
+    if (status != TALLY_OK && run->result.acts == 0) {
         return tl_fail_with(err, status, &why);
     }
+    /* Also if all of it was gone: files that could not be cleared then perhaps can be now. */
+    tally_status cleared = tl_removal_reclaim(run->removal, &run->removed, &why);
+    status = status != TALLY_OK ? status : cleared;
     fill_result(run);
-    tally_status recorded = record_run(run, status == TALLY_OK, err);
+    tally_status recorded = record_run(run, status == TALLY_OK && run->removed.left == 0, err);
     settle_spool(run->ledger);
     return status != TALLY_OK ? tl_fail_with(err, status, &why) : recorded;
 }
@@ -446,25 +464,6 @@ static tally_status check_options(const struct tally_ledger *ledger,
     return tl_refuse_inherited(ledger, err);
 }
 
-/* A name that was never set apart is a slip of the pen, and must not end in "nothing to erase". */
-static tally_status check_members(const struct tl_eraser *eraser, struct tally_error *err)
-{
-    for (uint32_t i = 0; i < eraser->members.count; i++) {
-        const char *pointer = eraser->members.pointers[i].text;
-        bool known = false;
-        for (size_t k = 0; k < eraser->policies.count && !known; k++) {
-            known = tl_erasable_has(eraser->policies.items[k].set, tl_str_of(pointer));
-        }
-        if (!known) {
-            return tl_fail_code(err, TALLY_EINVAL, "not_erasable",
-                                "no policy of this ledger sets '%s' apart: erase a member that one "
-                                "does, or the whole content",
-                                pointer);
-        }
-    }
-    return TALLY_OK;
-}
-
 /* Takes the pointers as the leaves name them. */
 static tally_status read_members(struct run *run, struct tally_error *err)
 {
@@ -476,15 +475,7 @@ static tally_status read_members(struct run *run, struct tally_error *err)
     for (size_t i = 0; i < options->member_count; i++) {
         given[i] = tl_str_of(options->members[i]);
     }
-    struct tl_reader reader;
-    TL_TRY(tl_reader_get(run->ledger, &reader, err));
-    tally_status status = tl_reader_begin(&reader, err);
-    if (status == TALLY_OK) {
-        status = tl_eraser_new(&run->eraser, given, options->member_count, reader.store, err);
-    }
-    tl_reader_put(run->ledger, &reader);
-    TL_TRY(status);
-    TL_TRY(check_members(run->eraser, err));
+    TL_TRY(tl_eraser_new(&run->eraser, given, options->member_count, err));
     const struct tl_erasable_set *members = &run->eraser->members;
     run->pointer_count = run->eraser->whole ? 1 : members->count;
     run->pointers[0] = TL_STR("");

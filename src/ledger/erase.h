@@ -23,11 +23,16 @@ struct tl_eraser {
 };
 
 /*
- * Pointers in any order; none: whole contents. The store is one that a reader has a snapshot of.
- * Errors: TALLY_EINVAL a pointer is none, or lies within another; those of tl_policies_read()
+ * Pointers in any order; none: whole contents.
+ * Errors: TALLY_EINVAL a pointer is none, or lies within another; TALLY_ENOMEM
  */
 tally_status tl_eraser_new(struct tl_eraser **eraser_out, const struct tl_str *pointers,
-                           size_t count, struct tally_store *store, struct tally_error *err);
+                           size_t count, struct tally_error *err);
+
+/* Reads the policies, or once more, from a store that a reader has a snapshot of: before records of
+ * that snapshot are reduced. Errors: those of tl_policies_read() */
+tally_status tl_eraser_read(struct tl_eraser *eraser, struct tally_store *store,
+                            struct tally_error *err);
 void tl_eraser_free(struct tl_eraser **eraser); /* fits TL_CLEANUP */
 
 /* Is a tl_reduce_fn; `ctx` is the eraser. */
@@ -46,8 +51,8 @@ struct tl_erase_found {
 };
 
 /*
- * Finds the records of the options in one snapshot of the ledger. The caller releases found->records,
- * also on failure. Errors: TALLY_EINVAL, TALLY_EREFUSED the options make no sense, or a record has a
+ * Finds the records of the options, among those that were there when `acts` and the eraser's policies
+ * were read. The caller releases found->records, also on failure. Errors: TALLY_EINVAL, TALLY_EREFUSED the options make no sense, or a record has a
  * member that its policy does not set apart; TALLY_ELIMIT, TALLY_ECORRUPT, TALLY_EIO, TALLY_ENOMEM
  */
 tally_status tl_erase_find(struct tl_erase_found *found, struct tally_ledger *ledger,
@@ -55,7 +60,7 @@ tally_status tl_erase_find(struct tl_erase_found *found, struct tally_ledger *le
                            const struct tl_acts *acts, struct tally_error *err);
 
 /* The name of a hold that is active on the record, or absent. Borrowed from the acts. */
-struct tl_str tl_hold_on(const struct tl_excuses *excuses, uint64_t seq);
+struct tl_str tl_hold_on(struct tl_excuse_scope *scope, uint64_t seq);
 
 /*
  * Removes what the newest ERASE covers and a process that ended in between has left. All before it are

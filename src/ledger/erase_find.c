@@ -4,8 +4,6 @@
 
 #include "evidence/leaf.h"
 
-#define SCOPE_RECORDS 4096u /* holds are narrowed down for so many records at a time */
-
 /* A walk over the records, and what each is compared with. */
 struct finder {
     struct tl_erase_found *found;
@@ -16,7 +14,6 @@ struct finder {
     size_t range_count;
     size_t range_at; /* records come in order */
     struct tl_excuse_scope scope;
-    uint64_t scope_end;
     struct tl_split split;
     uint64_t wrong_seq; /* of what cannot be erased */
     char wrong[TL_POINTER_LEN_MAX + 1];
@@ -32,23 +29,12 @@ static void finder_free(struct finder **finder)
     *finder = NULL;
 }
 
-static struct tl_str find_hold(const struct tl_excuse_scope *scope, uint64_t seq)
+struct tl_str tl_hold_on(struct tl_excuse_scope *scope, uint64_t seq)
 {
     const struct tl_excuses *excuses = scope->excuses;
+    tl_excuse_scope_at(scope, seq);
     for (size_t i = 0; i < scope->held_count; i++) {
         const struct tl_held_range *held = &excuses->held[scope->held[i]];
-        const struct tl_hold *hold = &excuses->holds[held->hold];
-        if (!hold->released && held->range.first <= seq && seq <= held->range.last) {
-            return hold->name;
-        }
-    }
-    return (struct tl_str){ 0 };
-}
-
-struct tl_str tl_hold_on(const struct tl_excuses *excuses, uint64_t seq)
-{
-    for (size_t i = 0; i < excuses->held_count; i++) {
-        const struct tl_held_range *held = &excuses->held[i];
         const struct tl_hold *hold = &excuses->holds[held->hold];
         if (!hold->released && held->range.first <= seq && seq <= held->range.last) {
             return hold->name;
@@ -107,12 +93,7 @@ static tally_status add_record(struct finder *finder, const struct tally_record 
         return TALLY_OK;
     }
     TL_TRY(status);
-    if (seq >= finder->scope_end) {
-        uint64_t first = seq - seq % SCOPE_RECORDS;
-        finder->scope_end = first + SCOPE_RECORDS;
-        tl_excuse_scope_set(&finder->scope, first, finder->scope_end);
-    }
-    struct tl_str hold = find_hold(&finder->scope, seq);
+    struct tl_str hold = tl_hold_on(&finder->scope, seq);
     if (hold.text != NULL) {
         found->held++;
         tl_str_copy(found->hold, sizeof(found->hold), hold);
@@ -239,6 +220,9 @@ static tally_status walk_over(struct finder *finder, struct tally_ledger *ledger
     } else {
         narrow(walk, &options->selection);
     }
+    struct tl_filter_ranges *ranges = &walk->ranges;
+    uint64_t end = finder->acts->size; /* holds and policies of what came later are not known */
+    ranges->seq_end = ranges->seq_end < end ? ranges->seq_end : end;
     tally_status status = tl_walk_run(walk, &order, take_match, finder, err);
     if (status == TALLY_OK || status != finder->status) {
         return status;

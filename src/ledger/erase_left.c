@@ -34,7 +34,7 @@ static tally_status set_members(struct tl_eraser *eraser, const struct tl_str *p
 }
 
 tally_status tl_eraser_new(struct tl_eraser **eraser_out, const struct tl_str *pointers,
-                           size_t count, struct tally_store *store, struct tally_error *err)
+                           size_t count, struct tally_error *err)
 {
     TL_CLEANUP(tl_eraser_free) struct tl_eraser *eraser = tl_alloc_array(1, sizeof(*eraser));
     if (eraser == NULL) {
@@ -43,11 +43,18 @@ tally_status tl_eraser_new(struct tl_eraser **eraser_out, const struct tl_str *p
     tl_reducer_init(&eraser->reducer);
     eraser->whole = count == 0;
     TL_TRY(set_members(eraser, pointers, count, err));
-    if (!eraser->whole) {
-        TL_TRY(tl_policies_read(&eraser->policies, store, err));
-    }
     *eraser_out = TL_TAKE(eraser);
     return TALLY_OK;
+}
+
+tally_status tl_eraser_read(struct tl_eraser *eraser, struct tally_store *store,
+                            struct tally_error *err)
+{
+    if (eraser->whole) {
+        return TALLY_OK;
+    }
+    tl_policies_release(&eraser->policies);
+    return tl_policies_read(&eraser->policies, store, err);
 }
 
 static const void *copy(struct tl_arena *arena, const struct tl_buf *from)
@@ -148,21 +155,14 @@ static tally_status take_erase(void *ctx, const struct tl_leaf *leaf,
 struct cover {
     struct tl_eraser *eraser;
     struct tl_excuse_scope scope;
-    uint64_t scope_end;
     uint64_t seq; /* of the leaf */
     uint64_t left;
 };
 
-#define SCOPE_RECORDS 4096u
-
 /* Also if it is an eraser's business: the leaf covers nothing that was on hold when it was sealed. */
 static bool is_covered(struct cover *cover, uint64_t seq)
 {
-    if (seq >= cover->scope_end) {
-        uint64_t first = seq - seq % SCOPE_RECORDS;
-        cover->scope_end = first + SCOPE_RECORDS;
-        tl_excuse_scope_set(&cover->scope, first, cover->scope_end);
-    }
+    tl_excuse_scope_at(&cover->scope, seq);
     return seq < cover->seq && !tl_excuse_held(&cover->scope, seq, cover->seq);
 }
 
@@ -174,7 +174,9 @@ static tally_status reduce_covered(void *ctx, const struct tally_record *record,
         return TALLY_ENOTFOUND;
     }
     tally_status status = tl_eraser_reduce(cover->eraser, record, arena, left);
-    return status == TALLY_EINVAL ? TALLY_ENOTFOUND : status; /* was never set apart: stays */
+    /* What was never set apart stays. So does what is damaged: verification tells of it, and others'
+     * erasures must not wait for it. */
+    return status == TALLY_EINVAL || status == TALLY_ECORRUPT ? TALLY_ENOTFOUND : status;
 }
 
 static tally_status count_covered(void *ctx, const struct tally_record *record)
@@ -203,11 +205,12 @@ static tally_status cover_item(struct tally_store *store, const struct tl_acts *
     TL_CLEANUP(tl_eraser_free) struct tl_eraser *eraser = NULL;
     bool whole = item->pointer_count == 1 && item->pointers[0].len == 0;
     tally_status status =
-        tl_eraser_new(&eraser, item->pointers, whole ? 0 : item->pointer_count, store, NULL);
+        tl_eraser_new(&eraser, item->pointers, whole ? 0 : item->pointer_count, NULL);
     if (status == TALLY_EINVAL) {
         return TALLY_OK; /* pointers that can never have been set apart together cover nothing */
     }
     TL_TRY(status);
+    TL_TRY(tl_eraser_read(eraser, store, err));
     struct cover cover = { .eraser = eraser, .seq = newest->seq };
     status = tl_excuse_scope_init(&cover.scope, &acts->excuses);
     if (status == TALLY_OK) {

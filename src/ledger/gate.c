@@ -15,6 +15,7 @@ static const struct {
 } gates[TL_GATE_COUNT] = {
     [TL_GATE_REMOVAL] = { "removal.lock", "another purge or erasure is at work" },
     [TL_GATE_BATCH] = { "batch.lock", "a purge or an erasure is at work" },
+    [TL_GATE_SCHEDULE] = { "schedule.lock", "somebody writes down what was run" },
 };
 
 /* The descriptor appears under the mutex, which fork() waits for: a child knows it, and closes it. */
@@ -28,7 +29,7 @@ static tally_status take(struct tally_ledger *ledger, enum tl_gate gate, const c
         tl_cond_wait(&state->changed, &state->mu);
     }
     if (state->taken[gate]) {
-        status = tl_fail(err, TALLY_EBUSY, "%s", gates[gate].busy);
+        status = tl_fail_code(err, TALLY_EBUSY, "busy", "%s", gates[gate].busy);
     } else if (path != NULL) {
         int fd = tl_io->open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         status = fd >= 0 ? TALLY_OK
@@ -60,7 +61,7 @@ tally_status tl_gate_enter(struct tally_ledger *ledger, enum tl_gate gate, bool 
     int os_errno = errno;
     tl_gate_leave(ledger, gate);
     return os_errno == EWOULDBLOCK
-               ? tl_fail(err, TALLY_EBUSY, "%s", gates[gate].busy)
+               ? tl_fail_code(err, TALLY_EBUSY, "busy", "%s", gates[gate].busy)
                : tl_fail_errno(err, TALLY_EIO, os_errno, "cannot lock '%s'", path);
 }
 

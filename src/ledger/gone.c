@@ -1,7 +1,5 @@
 #include "ledger/gone.h"
 
-#define SCOPE_RECORDS 4096u
-
 void tl_gone_release(struct tl_gone *gone)
 {
     if (gone->known) {
@@ -43,12 +41,7 @@ struct tl_str tl_gone_state(struct tl_gone *gone, struct tally_ledger *ledger,
     if (!gone->known) {
         return otherwise;
     }
-    uint64_t seq = leaf->seq;
-    if (seq < gone->scope_first || seq >= gone->scope_end) {
-        gone->scope_first = seq - seq % SCOPE_RECORDS;
-        gone->scope_end = gone->scope_first + SCOPE_RECORDS;
-        tl_excuse_scope_set(&gone->scope, gone->scope_first, gone->scope_end);
-    }
-    struct tl_excuse excuse = tl_excuse_of(&gone->scope, seq, leaf->retain_until);
+    tl_excuse_scope_at(&gone->scope, leaf->seq);
+    struct tl_excuse excuse = tl_excuse_of(&gone->scope, leaf->seq, leaf->retain_until);
     return excuse.counted ? TL_STR("purged") : excuse.erased ? TL_STR("erased") : otherwise;
 }

@@ -11,8 +11,6 @@ struct tl_gone {
     bool known;
     struct tl_acts acts;
     struct tl_excuse_scope scope;
-    uint64_t scope_first;
-    uint64_t scope_end;
 };
 
 /*

@@ -122,14 +122,6 @@ static tally_status seal_alone(struct tally_ledger *ledger, struct tl_control *c
     return status;
 }
 
-static void add_member(struct tl_buf *json, const char *name, const char *text)
-{
-    if (text != NULL && text[0] != '\0') {
-        tl_buf_addf(json, ",\"%s\":", name);
-        tl_json_write_string(json, tl_str_of(text));
-    }
-}
-
 static tally_status record(struct tally_ledger *ledger, const char *action, const char *id,
                            const struct tally_actor *actor, const struct tally_held *held,
                            struct tally_error *err)
@@ -143,8 +135,8 @@ static tally_status record(struct tally_ledger *ledger, const char *action, cons
         tl_buf_addf(&json, ",\"ranges\":%llu,\"records\":%llu", (unsigned long long)held->ranges,
                     (unsigned long long)held->records);
     }
-    add_member(&json, "reason", actor->reason);
-    add_member(&json, "ticket", actor->ticket);
+    tl_json_write_member(&json, "reason", actor->reason);
+    tl_json_write_member(&json, "ticket", actor->ticket);
     tl_buf_add(&json, "}", 2); /* with its NUL */
     tally_status status = tl_buf_status(&json);
     if (status == TALLY_OK) {

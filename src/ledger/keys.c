@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/io.h"
 #include "base/random.h"
+#include "ledger/remove.h"
 
 static tally_status path_of(char *out, const struct tl_keys *keys, const char *name,
                             struct tally_error *err)
@@ -76,22 +77,6 @@ static tally_status make_vkeys(struct tl_keys *keys, struct tally_error *err)
     return tl_keys_epoch_vkey(&keys->epoch_key, keys->state.origin, &keys->state.current, err);
 }
 
-/* Overwrites the file, so that its blocks do not keep secrets beyond its name. */
-static tally_status wipe_file(int fd, struct tally_error *err)
-{
-    static const uint8_t zeros[TL_KEYSTATE_LEN];
-    struct stat st;
-    if (tl_io->fstat(fd, &st) != 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot look at an old key file");
-    }
-    size_t len = (uint64_t)st.st_size < sizeof(zeros) ? (size_t)st.st_size : sizeof(zeros);
-    TL_TRY(tl_io_write_at(fd, zeros, len, 0, err));
-    if (tl_io->fsync(fd) != 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot sync an old key file");
-    }
-    return TALLY_OK;
-}
-
 /* -1 in *fd_out if there is no such file. */
 static tally_status open_old(int *fd_out, const char *path, struct tally_error *err)
 {
@@ -108,7 +93,7 @@ static tally_status destroy(const char *path, struct tally_error *err)
     if (fd < 0) {
         return TALLY_OK;
     }
-    TL_TRY(wipe_file(fd, err));
+    TL_TRY(tl_wipe_file(fd, err));
     if (tl_io->unlink(path) != 0 && errno != ENOENT) {
         return tl_fail_errno(err, TALLY_EIO, errno, "cannot remove '%s'", path);
     }
@@ -142,7 +127,7 @@ static tally_status replace_secret(const struct tl_keys *keys, const char *name,
     TL_CLEANUP(tl_io_closep) int old = -1;
     TL_TRY(open_old(&old, path, err));
     TL_TRY(tl_io_replace_file(path, bytes, len, 0600, err));
-    return old < 0 ? TALLY_OK : wipe_file(old, err);
+    return old < 0 ? TALLY_OK : tl_wipe_file(old, err);
 }
 
 static tally_status save_state(struct tl_keys *keys, struct tally_error *err)

@@ -84,8 +84,9 @@ struct tl_role {
 
 /* What one thread at a time may do, of all that have the ledger open in any process. */
 enum tl_gate {
-    TL_GATE_REMOVAL, /* a purge or an erasure */
-    TL_GATE_BATCH,   /* one batch of it; or to seal a hold, which it has to see */
+    TL_GATE_REMOVAL,  /* a purge or an erasure */
+    TL_GATE_BATCH,    /* one batch of it; or to seal a hold, which it has to see */
+    TL_GATE_SCHEDULE, /* write down what was run */
     TL_GATE_COUNT
 };
 

@@ -12,15 +12,6 @@ void tl_policies_release(struct tl_policies *policies)
     *policies = (struct tl_policies){ 0 };
 }
 
-static bool is_same(const struct tl_erasable_set *a, const struct tl_erasable_set *b)
-{
-    bool same = a->count == b->count;
-    for (uint32_t i = 0; i < a->count && same; i++) {
-        same = strcmp(a->pointers[i].text, b->pointers[i].text) == 0;
-    }
-    return same;
-}
-
 static tally_status grow(struct tl_policies *policies)
 {
     if (policies->count < policies->capacity) {
@@ -42,7 +33,7 @@ static tally_status grow(struct tl_policies *policies)
 static tally_status add(struct tl_policies *policies, uint64_t seq,
                         const struct tl_erasable_set *set)
 {
-    if (policies->count > 0 && is_same(policies->items[policies->count - 1].set, set)) {
+    if (policies->count > 0 && tl_erasable_equal(policies->items[policies->count - 1].set, set)) {
         return TALLY_OK; /* most policies change retention alone */
     }
     TL_TRY(grow(policies));

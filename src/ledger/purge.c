@@ -8,8 +8,7 @@
 #include "codec/time.h"
 #include "ledger/events.h"
 
-#define ATTEMPTS   8      /* acts of others may come in between */
-#define RANGES_RUN 65536u /* handed on at a time: the index writes much for few records */
+#define ATTEMPTS 8 /* acts of others may come in between */
 
 /* One purge. Large: allocate. */
 struct purge {
@@ -25,7 +24,6 @@ struct purge {
     struct tl_removed removed;
     uint64_t seq;
     char archive[TL_PATH_SIZE];
-    struct tl_range ranges[RANGES_RUN];
 };
 
 static tally_status check_options(const struct tally_purge_options *options,
@@ -132,36 +130,16 @@ static tally_status permit(struct purge *purge, struct tally_error *err)
     }
 }
 
-static tally_status remove_contents(struct purge *purge, struct tally_error *err)
-{
-    struct tl_removal_order order = { .ranges = purge->ranges,
-                                      .progress = purge->options->progress,
-                                      .progress_ctx = purge->options->ctx,
-                                      .total = purge->plan.go_count };
-    uint64_t at = 0;
-    bool more = true;
-    while (more) {
-        order.range_count = 0;
-        while (order.range_count < RANGES_RUN && more) {
-            struct tl_range *range = &purge->ranges[order.range_count];
-            more = tl_bits_next(&purge->plan.go, at, range);
-            if (more) {
-                order.range_count++;
-                at = range->last + 1;
-            }
-        }
-        TL_TRY(tl_removal_run(purge->removal, &order, &purge->removed, err));
-    }
-    return TALLY_OK;
-}
-
 static tally_status work(struct purge *purge, struct tally_error *err)
 {
     TL_TRY(permit(purge, err));
     if (purge->options->dry_run) {
         return TALLY_OK;
     }
-    TL_TRY(remove_contents(purge, err));
+    const struct tl_removal_order order = { .progress = purge->options->progress,
+                                            .progress_ctx = purge->options->ctx,
+                                            .total = purge->plan.go_count };
+    TL_TRY(tl_removal_run_bits(purge->removal, &purge->plan.go, &order, &purge->removed, err));
     return tl_removal_reclaim(purge->removal, &purge->removed, err);
 }
 
@@ -178,20 +156,13 @@ static void fill_result(const struct purge *purge, struct tally_purged *result)
                                      .freed = removed->freed,
                                      .ranges = plan->ranges,
                                      .cutoff_day = plan->cutoff_day,
-                                     .seq = purge->seq };
+                                     .seq = purge->seq,
+                                     .left = removed->left };
     result->remaining = plan->remaining;
     if (!dry) {
         result->remaining += plan->go_count - removed->records - removed->held;
     }
     tl_str_copy(result->archive, sizeof(result->archive), tl_str_of(purge->archive));
-}
-
-static void add_text(struct tl_buf *json, const char *name, const char *text)
-{
-    if (text != NULL && text[0] != '\0') {
-        tl_buf_addf(json, ",\"%s\":", name);
-        tl_json_write_string(json, tl_str_of(text));
-    }
 }
 
 static void write_event(struct tl_buf *json, const struct purge *purge,
@@ -209,7 +180,7 @@ static void write_event(struct tl_buf *json, const struct purge *purge,
     tl_buf_add_text(json, "\"tally.purge\"},\"targets\":[{\"type\":\"ledger\",\"id\":");
     tl_json_write_string(json, tl_str_of(purge->ledger->origin));
     tl_buf_add_text(json, "}]");
-    add_text(json, "reason", purge->actor->reason);
+    tl_json_write_member(json, "reason", purge->actor->reason);
     tl_buf_addf(json, ",\"metadata\":{\"purged\":%llu,\"evaluated\":%llu,\"dry_run\":%s",
                 (unsigned long long)result->purged, (unsigned long long)result->evaluated,
                 purge->options->dry_run ? "true" : "false");
@@ -220,10 +191,13 @@ static void write_event(struct tl_buf *json, const struct purge *purge,
     } else {
         tl_buf_add_u64(json, result->seq);
     }
-    add_text(json, "archive", result->archive);
-    add_text(json, "ticket", purge->actor->ticket);
+    if (result->left > 0) {
+        tl_buf_add_text(json, ",\"complete\":false");
+    }
+    tl_json_write_member(json, "archive", result->archive);
+    tl_json_write_member(json, "ticket", purge->actor->ticket);
     if (outcome != TALLY_OK) {
-        add_text(json, "status", tally_status_name(outcome));
+        tl_json_write_member(json, "status", tally_status_name(outcome));
     }
     tl_buf_add_text(json, "}}");
 }
@@ -243,8 +217,29 @@ static tally_status record(const struct purge *purge, const struct tally_purged 
     return status;
 }
 
+/* A reason that no event takes is refused while nothing is gone yet. */
+static tally_status check_event(const struct purge *purge, struct tally_error *err)
+{
+    const struct tally_purged nothing = { .seq = TALLY_SEQ_NONE };
+    struct tally_events *events = NULL;
+    struct tl_buf json;
+    tl_buf_init(&json, TL_EVENT_BYTES_MAX);
+    write_event(&json, purge, &nothing, TALLY_OK);
+    tally_status status = tl_buf_status(&json);
+    if (status == TALLY_OK) {
+        status = tally_events_new(&events, purge->ledger, err);
+    }
+    if (status == TALLY_OK) {
+        status = tl_events_add(events, json.data, json.len, 0, true, err);
+    }
+    tally_events_free(events);
+    tl_buf_release(&json);
+    return status;
+}
+
 static tally_status run(struct purge *purge, struct tally_purged *result, struct tally_error *err)
 {
+    TL_TRY(check_event(purge, err));
     /* A rule that was made longer counts at once, also in a program that was started before. */
     TL_TRY(tl_options_read(&purge->ledger->options, &purge->paths, &purge->config, err));
     purge->has_config = true;

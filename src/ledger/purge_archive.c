@@ -112,24 +112,12 @@ static tally_status reach_policy(struct archive *archive, uint64_t seq)
     return TALLY_OK;
 }
 
-static tally_status take_note(void *ctx, const struct tally_checkpoint *checkpoint)
-{
-    struct tl_buf *note = ctx;
-    tl_buf_clear(note);
-    tl_buf_add(note, checkpoint->note, checkpoint->note_len);
-    return tl_buf_status(note);
-}
-
 /* The newest checkpoint covers all that the plan knows, as the plan is older. */
 static tally_status read_checkpoint(struct archive *archive)
 {
     struct tally_store *store = archive->reader.store;
-    uint64_t size = 0;
     TL_TRY(tl_reader_begin(&archive->reader, archive->err));
-    tally_status status = tl_store_newest_checkpoint(store, &size, archive->err);
-    if (status == TALLY_OK) {
-        status = tl_store_scan_checkpoints(store, size, take_note, &archive->note, archive->err);
-    }
+    tally_status status = tl_store_newest_note(store, &archive->note, archive->err);
     tl_store_end_read(store);
     archive->reader.in_snapshot = false;
     TL_TRY(status);

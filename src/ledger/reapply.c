@@ -325,28 +325,6 @@ static void purging_free(struct purging **purging_ptr)
     *purging_ptr = NULL;
 }
 
-static tally_status remove_bits(struct run *run, const struct tl_bits *go, struct tally_error *err)
-{
-    struct tl_range ranges[256];
-    struct tl_removal_order order = { .ranges = ranges };
-    bool more = true;
-    for (uint64_t at = 0; more;) {
-        order.range_count = 0;
-        while (order.range_count < TL_ARRAY_LEN(ranges) && more) {
-            struct tl_range *range = &ranges[order.range_count];
-            more = tl_bits_next(go, at, range);
-            if (more) {
-                order.range_count++;
-                at = range->last + 1;
-            }
-        }
-        if (order.range_count > 0) {
-            TL_TRY(tl_removal_run(run->removal, &order, &run->removed, err));
-        }
-    }
-    return TALLY_OK;
-}
-
 static tally_status seal(const struct run *run, const struct tl_control *control,
                          const struct tl_acts *acts, struct tally_error *err)
 {
@@ -368,7 +346,8 @@ static tally_status purge(struct run *run, struct tl_control *control, const str
     if (purging->count > 0) {
         TL_TRY(seal(run, control, acts, err)); /* else the backup's own acts cover it */
     }
-    return remove_bits(run, &purging->go, err);
+    const struct tl_removal_order order = { .progress = NULL };
+    return tl_removal_run_bits(run->removal, &purging->go, &order, &run->removed, err);
 }
 
 static bool is_active(const struct tl_excuses *excuses, struct tl_str name)

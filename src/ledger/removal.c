@@ -10,6 +10,7 @@
 
 #define BATCH_MAX       4096u
 #define BATCH_FIRST     64u
+#define LOOKED_MAX      64u /* at most as many records are looked at for each that there is room for */
 #define BATCH_BYTES     ((size_t)8 << 20) /* of what is left of partly erased records */
 #define TARGET_US       INT64_C(40000) /* a batch that took longer is followed by a smaller one */
 #define PAUSE_MIN_US    INT64_C(1000)
@@ -18,8 +19,8 @@
 #define RECLAIM_FIRST   ((uint64_t)256 << 10)
 #define RECLAIM_MAX     ((uint64_t)4 << 20)
 #define RECLAIM_TRIES   200 /* in a row without any success: 2 s and more */
-#define SCOPE_RECORDS   4096u
 #define CHECKPOINTS_MAX 64u
+#define RANGES_RUN      65536u /* handed on at a time: the index writes much for few records */
 
 struct tl_removal {
     struct tally_ledger *ledger;
@@ -30,12 +31,11 @@ struct tl_removal {
     bool has_acts;
     uint64_t looked; /* acts below are known */
     struct tl_excuse_scope scope;
-    uint64_t scope_first;
-    uint64_t scope_end;
     struct tl_arena arena;
     struct tally_reduction *batch;
     size_t count;
     size_t room;
+    size_t looked_at;     /* records, for this batch */
     uint64_t batch_bytes; /* that go */
     uint64_t batch_held;  /* passed over */
     uint64_t files;       /* bytes, when they were last measured */
@@ -188,8 +188,6 @@ static tally_status refresh(struct tl_removal *removal, struct tl_reader *reader
         tl_acts_release(&removal->acts);
         removal->has_acts = false;
     }
-    removal->scope_first = 0;
-    removal->scope_end = 0;
     tally_status status = tl_acts_read(&removal->acts, reader->store, err);
     removal->has_acts = true; /* to be released, in any case */
     if (status == TALLY_OK) {
@@ -240,21 +238,24 @@ struct cursor {
 
 static bool is_held(struct tl_removal *removal, uint64_t seq)
 {
-    if (seq < removal->scope_first || seq >= removal->scope_end) {
-        removal->scope_first = seq - seq % SCOPE_RECORDS;
-        removal->scope_end = removal->scope_first + SCOPE_RECORDS;
-        tl_excuse_scope_set(&removal->scope, removal->scope_first, removal->scope_end);
-    }
+    tl_excuse_scope_at(&removal->scope, seq);
     return tl_excuse_held(&removal->scope, seq, removal->acts.size);
+}
+
+/* Whoever waits for the gate of batches waits for what is looked at, too. */
+static bool is_full(const struct tl_removal *removal)
+{
+    return removal->count >= removal->room || removal->looked_at >= removal->room * LOOKED_MAX;
 }
 
 static tally_status gather_record(void *ctx, const struct tally_record *record)
 {
     struct cursor *cursor = ctx;
     struct tl_removal *removal = cursor->removal;
-    if (removal->count >= removal->room || removal->arena.bytes >= BATCH_BYTES) {
+    if (is_full(removal) || removal->arena.bytes >= BATCH_BYTES) {
         return TALLY_ECANCELED;
     }
+    removal->looked_at++;
     cursor->seq = record->seq + 1;
     bool gone = record->event == NULL && record->seed == NULL && record->opened == NULL;
     if (gone && (!cursor->again || record->leaf_len != TALLY_LEAF_LEN)) {
@@ -285,7 +286,7 @@ static tally_status gather(struct tl_removal *removal, struct tl_reader *reader,
 {
     struct cursor *cursor = ctx;
     const struct tl_removal_order *order = cursor->order;
-    while (cursor->at < order->range_count && removal->count < removal->room) {
+    while (cursor->at < order->range_count && !is_full(removal)) {
         const struct tl_range *range = &order->ranges[cursor->at];
         cursor->seq = cursor->seq < range->first ? range->first : cursor->seq;
         tally_status status =
@@ -293,7 +294,10 @@ static tally_status gather(struct tl_removal *removal, struct tl_reader *reader,
         if (status == TALLY_ECANCELED) {
             return TALLY_OK; /* full */
         }
-        TL_TRY(status);
+        if (status != TALLY_OK) {
+            return tl_fail(err, status, "cannot remove contents of record %llu",
+                           (unsigned long long)cursor->seq - 1);
+        }
         cursor->at++;
     }
     return TALLY_OK;
@@ -317,13 +321,14 @@ static tally_status reduce(struct tl_removal *removal, struct tally_error *err)
 static tally_status remove_batch(struct tl_removal *removal, struct cursor *cursor,
                                  int64_t *took_us_out, struct tally_error *err)
 {
+    int64_t start_us = tl_clock->steady_us();
     removal->count = 0;
+    removal->looked_at = 0;
     removal->batch_bytes = 0;
     removal->batch_held = 0;
     tl_arena_release(&removal->arena);
     tl_arena_init(&removal->arena, 4 * BATCH_BYTES);
     TL_TRY(with_reader(removal, gather, cursor, err));
-    int64_t start_us = tl_clock->steady_us();
     if (removal->count > 0) {
         TL_TRY(reduce(removal, err));
     }
@@ -336,7 +341,7 @@ static void adapt(struct tl_removal *removal, int64_t took_us)
 {
     if (took_us > TARGET_US) {
         removal->room = removal->room > 16 ? removal->room / 2 : 8;
-    } else if (took_us < TARGET_US / 3 && removal->count >= removal->room) {
+    } else if (took_us < TARGET_US / 3 && is_full(removal)) {
         removal->room = removal->room < BATCH_MAX / 2 ? 2 * removal->room : BATCH_MAX;
     }
 }
@@ -381,6 +386,33 @@ tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_
     tally_status forgot =
         tl_forgetter_rewrite(&removal->forgetter, id, order->ranges, order->range_count, err);
     return status == TALLY_OK ? forgot : status;
+}
+
+tally_status tl_removal_run_bits(struct tl_removal *removal, const struct tl_bits *bits,
+                                 const struct tl_removal_order *order, struct tl_removed *removed,
+                                 struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_range *ranges = tl_alloc_array(RANGES_RUN, sizeof(*ranges));
+    if (ranges == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a removal");
+    }
+    struct tl_removal_order part = *order;
+    part.ranges = ranges;
+    uint64_t at = 0;
+    bool more = true;
+    while (more) {
+        part.range_count = 0;
+        while (part.range_count < RANGES_RUN && more) {
+            struct tl_range *range = &ranges[part.range_count];
+            more = tl_bits_next(bits, at, range);
+            if (more) {
+                part.range_count++;
+                at = range->last + 1;
+            }
+        }
+        TL_TRY(tl_removal_run(removal, &part, removed, err));
+    }
+    return TALLY_OK;
 }
 
 /* Reduces once more what was reduced, and leaves all else as it is. */
@@ -460,9 +492,9 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
                                 struct tally_error *err)
 {
     uint64_t left = UINT64_MAX;
+    uint64_t before = UINT64_MAX; /* after the last step that was made */
     uint64_t step = RECLAIM_FIRST;
     for (int idle = 0; left > 0 && idle < RECLAIM_TRIES; idle++) {
-        uint64_t before = left;
         struct tally_error why = TALLY_ERROR_INIT;
         int64_t start_us = tl_clock->steady_us();
         tally_status status = fn(removal, step, &left, &why);
@@ -473,6 +505,7 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
         count_freed(removal);
         bool better = status == TALLY_OK && left < before;
         idle = better ? 0 : idle;
+        before = status == TALLY_OK ? left : before;
         if (took_us < TARGET_US / 3 && step < RECLAIM_MAX) {
             step *= 2;
         } else if (took_us > TARGET_US && step > RECLAIM_FIRST) {
@@ -490,6 +523,7 @@ static tally_status reclaim_all(struct tl_removal *removal, step_fn *fn, uint64_
 tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *removed,
                                 struct tally_error *err)
 {
+    uint64_t noted = 0;
     removed->left = 0;
     if (removal->writer == NULL) {
         return TALLY_OK; /* memory was given back when it was reduced */
@@ -500,6 +534,8 @@ tally_status tl_removal_reclaim(struct tl_removal *removal, struct tl_removed *r
     if (removed->left == 0) {
         TL_TRY(tl_forgetter_done(&removal->forgetter, err));
     }
+    TL_TRY(tl_forgetter_noted(&removal->forgetter, &noted, err));
+    removed->left += noted;
     removed->freed = removal->freed;
     return TALLY_OK;
 }

@@ -14,6 +14,7 @@
 #define TL_LEDGER_REMOVAL_H
 
 #include "ledger/act.h"
+#include "ledger/ranges.h"
 
 /* One removal at a time in a ledger, among all processes. Confined to the thread that began it. */
 struct tl_removal;
@@ -58,7 +59,7 @@ struct tl_removed {
     uint64_t held;    /* passed over, for they are on hold by now */
     uint64_t bytes;   /* of the contents that went */
     uint64_t freed;   /* bytes by which the files of the ledger became smaller */
-    uint64_t left;    /* bytes that are still to be given back, or cleared */
+    uint64_t left;    /* about how much is still to be cleared, given back, or forgotten */
 };
 
 /*
@@ -70,6 +71,12 @@ struct tl_removed {
  */
 tally_status tl_removal_run(struct tl_removal *removal, const struct tl_removal_order *order,
                             struct tl_removed *removed, struct tally_error *err);
+
+/* The same for the records of `bits`, some thousand runs of them at a time. The ranges of `order` are
+ * not looked at. */
+tally_status tl_removal_run_bits(struct tl_removal *removal, const struct tl_bits *bits,
+                                 const struct tl_removal_order *order, struct tl_removed *removed,
+                                 struct tally_error *err);
 
 /* Finishes what an earlier removal could not, gives room back and clears what was removed from logs and
  * free pages, until nothing is left to do or readers are in the way for too long: removed->left. To be

@@ -148,6 +148,19 @@ tally_status tl_forgetter_unfinished(struct tl_forgetter *forgetter,
     return collect_notes(forgetter, false, items_out, count_out, err);
 }
 
+tally_status tl_forgetter_noted(struct tl_forgetter *forgetter, uint64_t *count_out,
+                                struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_unfinished *items = NULL;
+    size_t count = 0;
+    TL_TRY(collect_notes(forgetter, true, &items, &count, err));
+    *count_out = 0;
+    for (size_t i = 0; i < count; i++) {
+        *count_out += items[i].is_rewritten ? 0 : 1;
+    }
+    return TALLY_OK;
+}
+
 tally_status tl_forgetter_done(struct tl_forgetter *forgetter, struct tally_error *err)
 {
     struct tl_unfinished *items = NULL;

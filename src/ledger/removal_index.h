@@ -38,6 +38,10 @@ tally_status tl_forgetter_unfinished(struct tl_forgetter *forgetter,
                                      struct tl_unfinished **items_out, size_t *count_out,
                                      struct tally_error *err);
 
+/* How many notes there are of records whose terms the index still has. */
+tally_status tl_forgetter_noted(struct tl_forgetter *forgetter, uint64_t *count_out,
+                                struct tally_error *err);
+
 /* Now that nothing is left of contents in any file: ends all notes of records whose terms are gone. */
 tally_status tl_forgetter_done(struct tl_forgetter *forgetter, struct tally_error *err);
 

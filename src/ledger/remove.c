@@ -1,5 +1,6 @@
 #include "ledger/remove.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -10,21 +11,40 @@
 
 #define FILES_OPEN 16
 
-static void wipe_file(const char *path)
+tally_status tl_wipe_file(int fd, struct tally_error *err)
 {
     static const uint8_t zeros[TL_KEYSTATE_LEN];
-    TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (fd >= 0 && tl_io_write_at(fd, zeros, sizeof(zeros), 0, NULL) == TALLY_OK) {
-        (void)tl_io->fsync(fd); /* there is no more to be done */
+    struct stat st;
+    if (tl_io->fstat(fd, &st) != 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot look at an old key file");
     }
+    size_t len = (uint64_t)st.st_size < sizeof(zeros) ? (size_t)st.st_size : sizeof(zeros);
+    TL_TRY(tl_io_write_at(fd, zeros, len, 0, err));
+    if (tl_io->fsync(fd) != 0) {
+        return tl_fail_errno(err, TALLY_EIO, errno, "cannot sync an old key file");
+    }
+    return TALLY_OK;
+}
+
+/* The files of keys/, and what a crash leaves of those that are replaced. */
+static bool holds_secrets(const char *name)
+{
+    static const char *const names[] = { "state", "log.key", "mac-" };
+    bool holds = false;
+    for (size_t i = 0; i < TL_ARRAY_LEN(names); i++) {
+        holds = holds || strncmp(name, names[i], strlen(names[i])) == 0;
+    }
+    return holds;
 }
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     (void)st;
-    const char *name = path + ftw->base;
-    if (type == FTW_F && (strcmp(name, "state") == 0 || strcmp(name, "log.key") == 0)) {
-        wipe_file(path);
+    if (type == FTW_F && holds_secrets(path + ftw->base)) {
+        TL_CLEANUP(tl_io_closep) int fd = tl_io->open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+        if (fd >= 0) {
+            (void)tl_wipe_file(fd, NULL); /* there is no more to be done */
+        }
     }
     return remove(path);
 }

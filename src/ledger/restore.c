@@ -186,7 +186,7 @@ static tally_status read_origin(struct past *past, struct tally_store *store,
 {
     struct tl_buf note;
     tl_buf_init(&note, TL_NOTE_LEN_MAX);
-    tally_status status = tl_backup_newest_note(store, &note, err);
+    tally_status status = tl_store_newest_note(store, &note, err);
     if (status == TALLY_OK) {
         const struct tl_str origin = { note.data, strcspn(note.data, "\n") };
         status = tl_origin_is_valid(origin) ? TALLY_OK : TALLY_ECORRUPT;
@@ -462,12 +462,6 @@ static tally_status seal(struct restore *restore, struct tally_store *store,
     return status;
 }
 
-static void add_text(struct tl_buf *out, const char *name, const char *text)
-{
-    tl_buf_addf(out, ",\"%s\":", name);
-    tl_json_write_string(out, tl_str_of(text));
-}
-
 static tally_status record_act(const struct restore *restore, struct tally_ledger *ledger,
                                struct tally_error *err)
 {
@@ -477,11 +471,9 @@ static tally_status record_act(const struct restore *restore, struct tally_ledge
                 (unsigned long long)restore->result.from_size,
                 (unsigned long long)restore->result.lost,
                 (unsigned long long)restore->result.reapplied);
-    add_text(&json, "from_origin", restore->past.origin);
-    add_text(&json, "reason", restore->actor->reason);
-    if (restore->actor->ticket != NULL) {
-        add_text(&json, "ticket", restore->actor->ticket);
-    }
+    tl_json_write_member(&json, "from_origin", restore->past.origin);
+    tl_json_write_member(&json, "reason", restore->actor->reason);
+    tl_json_write_member(&json, "ticket", restore->actor->ticket);
     tl_buf_add_char(&json, '}');
     TL_CLEANUP(tl_freep) char *metadata = tl_buf_take(&json, NULL);
     tl_buf_release(&json);

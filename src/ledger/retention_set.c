@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "ledger/act.h"
+#include "ledger/trust.h"
 
 #define PREFIX "retention."
 
@@ -105,6 +106,13 @@ static tally_status check_text(const char *path, const struct tl_buf *text, stru
     return TALLY_OK;
 }
 
+/* A file that others may not read stays one. */
+static mode_t mode_of(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_mode & 0777 : 0644;
+}
+
 static tally_status rewrite(const char *path, const struct tally_setting *settings, size_t count,
                             struct tally_error *err)
 {
@@ -120,7 +128,7 @@ static tally_status rewrite(const char *path, const struct tally_setting *settin
     tl_buf_add(&text, old, len);
     TL_TRY(edit(&text, settings, count, err));
     TL_TRY(check_text(path, &text, err));
-    return tl_io_replace_file(path, text.data, text.len, 0644, err);
+    return tl_io_replace_file(path, text.data, text.len, mode_of(path), err);
 }
 
 /* Which settings were changed, not to what: that is in the POLICY record. */
@@ -135,10 +143,7 @@ static tally_status record(struct tally_ledger *ledger, const struct tally_setti
         tl_json_write_string(&json, tl_str_of(settings[i].key));
     }
     tl_buf_add_char(&json, ']');
-    if (actor->reason != NULL) {
-        tl_buf_add_text(&json, ",\"reason\":");
-        tl_json_write_string(&json, tl_str_of(actor->reason));
-    }
+    tl_json_write_member(&json, "reason", actor->reason);
     tl_buf_add_char(&json, '}');
     tl_buf_add_char(&json, '\0');
     TL_TRY(tl_buf_status(&json));
@@ -159,6 +164,7 @@ tally_status tally_retention_set(struct tally_ledger *ledger, const struct tally
     for (size_t i = 0; i < count; i++) {
         TL_TRY(check(&settings[i], err));
     }
+    TL_TRY(tl_refuse_approval(&ledger->paths, TL_LEAF_POLICY, err));
     const char *path =
         ledger->options.config_path != NULL ? ledger->options.config_path : ledger->paths.config;
     TL_TRY(rewrite(path, settings, count, err));

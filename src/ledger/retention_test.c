@@ -1,11 +1,10 @@
 /* What other retention rules would do to the records that are there. */
 #include "base/clock.h"
-#include "ledger/act.h"
 #include "ledger/keeping.h"
+#include "ledger/purge.h"
 
-#define CHUNK  4096u
-#define SOON   30u /* days */
-#define DAY_US INT64_C(86400000000)
+#define CHUNK 4096u
+#define SOON  30u /* days */
 
 /* One walk over all records. Large: allocate. */
 struct trial {
@@ -49,6 +48,7 @@ static tally_status walk(struct trial *trial, struct tally_store *store)
 {
     TL_TRY(tl_acts_read(&trial->acts, store, trial->err));
     trial->size = trial->acts.size;
+    trial->today = tl_purge_today(tl_clock->wall_us(), trial->acts.newest_us);
     TL_TRY(tl_excuse_scope_init(&trial->scope, &trial->acts.excuses));
     for (uint64_t first = 0; first < trial->size; first += CHUNK) {
         uint64_t end = trial->size - first < CHUNK ? trial->size : first + CHUNK;
@@ -81,7 +81,6 @@ tally_status tally_retention_test(struct tally_ledger *ledger, const struct tall
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a walk");
     }
     trial->err = err;
-    trial->today = (uint32_t)(tl_clock->wall_us() / DAY_US);
     tl_keeping_init(&trial->keeping, &config->retention);
     tally_status status = run(ledger, trial);
     *effect_out = trial->effect;

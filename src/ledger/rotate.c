@@ -52,39 +52,6 @@ static tally_status read_named(struct tally_ledger *ledger, struct named *named,
                : status;
 }
 
-static tally_status read_newest(struct tally_ledger *ledger, uint64_t *newest_out,
-                                struct tally_error *err)
-{
-    struct tl_reader reader;
-    struct tl_acts acts;
-    TL_TRY(tl_reader_get(ledger, &reader, err));
-    tally_status status = tl_reader_begin(&reader, err);
-    if (status == TALLY_OK) {
-        status = tl_acts_read(&acts, reader.store, err);
-        *newest_out = acts.newest;
-        tl_acts_release(&acts);
-    }
-    tl_reader_put(ledger, &reader);
-    return status;
-}
-
-/* A signature of what is only made later cannot be had. */
-static tally_status refuse_approval(const struct tally_ledger *ledger, struct tally_error *err)
-{
-    TL_CLEANUP(tl_freep) struct tl_trust *trust = NULL;
-    if (ledger->paths.memory) {
-        return TALLY_OK;
-    }
-    TL_TRY(tl_trust_read(&trust, ledger->paths.trust, err));
-    return (trust->approve_kinds & 1u << (TL_LEAF_KEY - TL_LEAF_GENESIS)) == 0
-               ? TALLY_OK
-               : tl_fail(
-                     err, TALLY_ENOTSUP,
-                     "'%s' asks for a second signature of KEY records, which cannot be given for "
-                     "keys that do not exist yet",
-                     ledger->paths.trust);
-}
-
 static tally_status record(struct tally_ledger *ledger, const struct tally_rotated *rotated,
                            const struct tally_actor *actor, bool mac, struct tally_error *err)
 {
@@ -117,7 +84,7 @@ static tally_status seal(struct tally_ledger *ledger, bool mac, const struct tal
         wish.note = tl_str_of(actor->reason);
     }
     uint64_t newest = TALLY_SEQ_NONE;
-    TL_TRY(read_newest(ledger, &newest, err));
+    TL_TRY(tl_acts_newest(ledger, &newest, err));
     return tl_act_seal_key(ledger, &wish, newest, rotated->mac_key, &rotated->seq, err);
 }
 
@@ -133,7 +100,7 @@ tally_status tally_keys_rotate(struct tally_ledger *ledger, int mac,
         (actor->reason != NULL && actor->reason[0] == '\0')) {
         return tl_fail(err, TALLY_EINVAL, "say who replaces the keys, and why or nothing");
     }
-    TL_TRY(refuse_approval(ledger, err));
+    TL_TRY(tl_refuse_approval(&ledger->paths, TL_LEAF_KEY, err));
     TL_TRY(seal(ledger, mac != 0, actor, rotated_out, err));
     struct named named = { .rotated = rotated_out };
     TL_TRY(read_named(ledger, &named, err));

@@ -78,8 +78,9 @@ static tally_status run_purge(struct job_run *run, struct tally_error *err)
     struct tally_purged purged = { 0 };
     TL_TRY(tally_purge(run->ledger, &options, &scheduler, &purged, NULL, err));
     (void)snprintf(run->state->detail, sizeof(run->state->detail),
-                   "%" PRIu64 " purged, %" PRIu64 " on hold, %" PRIu64 " remaining", purged.purged,
-                   purged.held, purged.remaining);
+                   "%" PRIu64 " purged, %" PRIu64 " on hold, %" PRIu64 " remaining%s",
+                   purged.purged, purged.held, purged.remaining,
+                   purged.left > 0 ? "; traces are left in files" : "");
     return TALLY_OK;
 }
 
@@ -139,7 +140,9 @@ static tally_status run_verify(struct job_run *run, struct tally_error *err)
     choose_part(run, info.size, &options);
     struct tally_report *report = NULL;
     TL_TRY(tally_verify(run->ledger, &options, &report, err));
-    note_verified(run, &options, report);
+    if (!report->canceled || report->verdict == TALLY_VERDICT_TAMPERED) {
+        note_verified(run, &options, report);
+    }
     tally_status status = report->canceled ? tl_fail(err, TALLY_ECANCELED, "it was stopped")
                                            : record_verify(run, report, err);
     if (status == TALLY_OK && report->verdict != TALLY_VERDICT_VERIFIED) {

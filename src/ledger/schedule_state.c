@@ -191,8 +191,8 @@ tally_status tl_schedule_state_load(struct tl_schedule_state *out, const char *d
     return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "cannot make sense of '%s'", path);
 }
 
-tally_status tl_schedule_state_save(const struct tl_schedule_state *state, const char *dir,
-                                    struct tally_error *err)
+static tally_status save(const struct tl_schedule_state *state, const char *dir,
+                         struct tally_error *err)
 {
     char path[TL_PATH_SIZE];
     TL_TRY(tl_path_join(path, dir, STATE_FILE, err));
@@ -203,4 +203,19 @@ tally_status tl_schedule_state_save(const struct tl_schedule_state *state, const
         return tl_fail(err, tl_buf_status(&text), "cannot write down what was scheduled");
     }
     return tl_io_replace_file(path, text.data, text.len, 0600, err);
+}
+
+tally_status tl_schedule_state_put(enum tl_job job, const struct tl_job_state *state,
+                                   const char *dir, struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_schedule_state *all = tl_alloc_array(1, sizeof(*all));
+    if (all == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot write down what was scheduled");
+    }
+    tally_status status = tl_schedule_state_load(all, dir, NULL);
+    if (status != TALLY_OK && status != TALLY_ECORRUPT) {
+        return tl_fail(err, status, "cannot read what was scheduled");
+    }
+    all->jobs[job] = *state;
+    return save(all, dir, err);
 }

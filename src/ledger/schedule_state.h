@@ -43,11 +43,14 @@ enum tl_job tl_job_of(const char *name);
 tally_status tl_schedule_state_read(struct tl_schedule_state *out, struct tl_str text);
 void tl_schedule_state_write(struct tl_buf *out, const struct tl_schedule_state *state);
 
-/* The same for the file in a ledger's directory; one that is not there is all zero. Errors: TALLY_EIO,
+/* Reads the file in a ledger's directory; one that is not there is all zero. Errors: TALLY_EIO,
  * TALLY_ENOMEM; a damaged one is TALLY_ECORRUPT, and *out all zero */
 tally_status tl_schedule_state_load(struct tl_schedule_state *out, const char *dir,
                                     struct tally_error *err);
-tally_status tl_schedule_state_save(const struct tl_schedule_state *state, const char *dir,
-                                    struct tally_error *err);
+
+/* Puts the state of one job in its place there, and leaves the others as they are. One at a time:
+ * TL_GATE_SCHEDULE. What cannot be read begins anew. */
+tally_status tl_schedule_state_put(enum tl_job job, const struct tl_job_state *state,
+                                   const char *dir, struct tally_error *err);
 
 #endif /* TL_LEDGER_SCHEDULE_STATE_H */

@@ -1,7 +1,10 @@
 /* The thread that runs what is scheduled, while this process is the sequencer. */
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "ledger/schedule_jobs.h"
 
 #define LOOK_MS    1000u
@@ -18,6 +21,7 @@ struct tally_scheduler {
     pthread_t thread;
     struct planned planned[TL_JOB_COUNT]; /* confined to the thread once it runs */
     struct tl_schedule_state state;       /* likewise */
+    int64_t seen_us;                      /* likewise; the time, when it was last looked at */
     struct tl_mutex mu;
     struct tl_cond wake;
     bool stop; /* guarded by mu */
@@ -105,10 +109,38 @@ static bool is_sequencer(struct tally_ledger *ledger)
     return sequencing;
 }
 
-static void save(const struct tally_scheduler *scheduler)
+/* Others run jobs too, and write down what they ran. */
+static tally_status save(struct tally_ledger *ledger, enum tl_job job,
+                         const struct tl_job_state *state, struct tally_error *err)
 {
-    /* If it cannot be written, what was run shows in the ledger all the same. */
-    (void)tl_schedule_state_save(&scheduler->state, scheduler->ledger->paths.dir, NULL);
+    TL_TRY(tl_gate_enter(ledger, TL_GATE_SCHEDULE, true, err));
+    tally_status status = tl_schedule_state_put(job, state, ledger->paths.dir, err);
+    tl_gate_leave(ledger, TL_GATE_SCHEDULE);
+    return status;
+}
+
+/* What the file says counts, if it can be read. */
+static void reload(struct tally_scheduler *scheduler, int64_t now)
+{
+    struct tl_schedule_state state;
+    if (tl_schedule_state_load(&state, scheduler->ledger->paths.dir, NULL) == TALLY_OK) {
+        scheduler->state = state;
+    }
+    for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
+        struct tl_job_state *job = &scheduler->state.jobs[i];
+        if (job->since_us == 0 || job->since_us > now) {
+            job->since_us = now;
+            /* If it cannot be written, what was run shows in the ledger all the same. */
+            (void)save(scheduler->ledger, (enum tl_job)i, job, NULL);
+        }
+    }
+}
+
+static void plan_all(struct tally_scheduler *scheduler, int64_t now)
+{
+    for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
+        plan_next(&scheduler->planned[i], &scheduler->state.jobs[i], now);
+    }
 }
 
 static void run_if_due(struct tally_scheduler *scheduler, enum tl_job job)
@@ -119,25 +151,25 @@ static void run_if_due(struct tally_scheduler *scheduler, enum tl_job job)
     if (planned->next_us == 0 || now < planned->next_us) {
         return;
     }
+    reload(scheduler, now); /* another process may have run it meanwhile */
     state->missed += count_missed(planned, now);
     (void)tl_job_run(scheduler->ledger, job, state, must_stop, scheduler, NULL); /* in `state` */
-    plan_next(planned, state, tl_clock->wall_us());
-    save(scheduler);
+    scheduler->seen_us = tl_clock->wall_us();
+    plan_next(planned, state, scheduler->seen_us);
+    (void)save(scheduler->ledger, job, state, NULL); /* as above */
 }
 
-/* Another process may have run them meanwhile: what the file says counts. */
-static void take_over(struct tally_scheduler *scheduler)
+/* Plans anew in a new office, and when the clock was set back: the next time may be years away. */
+static void plan_if_needed(struct tally_scheduler *scheduler, bool is_new)
 {
     int64_t now = tl_clock->wall_us();
-    (void)tl_schedule_state_load(&scheduler->state, scheduler->ledger->paths.dir, NULL);
-    for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
-        struct tl_job_state *state = &scheduler->state.jobs[i];
-        if (state->since_us == 0 || state->since_us > now) {
-            state->since_us = now;
-        }
-        plan_next(&scheduler->planned[i], state, now);
+    if (is_new) {
+        reload(scheduler, now);
     }
-    save(scheduler);
+    if (is_new || now < scheduler->seen_us) {
+        plan_all(scheduler, now);
+    }
+    scheduler->seen_us = now;
 }
 
 static void *run_scheduler(void *ctx)
@@ -146,8 +178,8 @@ static void *run_scheduler(void *ctx)
     bool in_office = false;
     while (!must_stop(scheduler)) {
         bool may_run = is_sequencer(scheduler->ledger);
-        if (may_run && !in_office) {
-            take_over(scheduler);
+        if (may_run) {
+            plan_if_needed(scheduler, !in_office);
         }
         in_office = may_run;
         for (unsigned i = 0; in_office && i < TL_JOB_COUNT && !must_stop(scheduler); i++) {
@@ -173,6 +205,7 @@ static void scheduler_free(struct tally_scheduler *scheduler)
 tally_status tally_scheduler_start(struct tally_scheduler **scheduler_out,
                                    struct tally_ledger *ledger, struct tally_error *err)
 {
+    TL_TRY(tl_refuse_inherited(ledger, err));
     if (!ledger->writable || ledger->paths.memory) {
         return tl_fail(err, TALLY_EINVAL,
                        "work is scheduled for a ledger on disk that is open for writing");
@@ -203,8 +236,8 @@ tally_status tally_scheduler_start(struct tally_scheduler **scheduler_out,
 
 void tally_scheduler_stop(struct tally_scheduler *scheduler)
 {
-    if (scheduler == NULL) {
-        return;
+    if (scheduler == NULL || tl_ledger_is_inherited(scheduler->ledger)) {
+        return; /* the thread is that of the parent, and the locks are as it left them */
     }
     tl_mutex_lock(&scheduler->mu);
     scheduler->stop = true;
@@ -261,6 +294,15 @@ static tally_status tell_all(const struct tl_config *config, const char *dir, ta
     return status;
 }
 
+static tally_status require_directory(const char *dir, struct tally_error *err)
+{
+    if (tl_io->access(dir, F_OK) != 0) {
+        return tl_fail_errno(err, errno == ENOENT ? TALLY_ENOTFOUND : TALLY_EIO, errno,
+                             "there is no ledger at '%s'", dir);
+    }
+    return TALLY_OK;
+}
+
 tally_status tally_schedule_each(const struct tally_options *options, tally_job_fn *fn, void *ctx,
                                  struct tally_error *err)
 {
@@ -270,7 +312,10 @@ tally_status tally_schedule_each(const struct tally_options *options, tally_job_
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate settings");
     }
     TL_TRY(tl_options_read(options, paths, config, err));
-    tally_status status = tell_all(config, paths->dir, fn, ctx, err);
+    tally_status status = require_directory(paths->dir, err);
+    if (status == TALLY_OK) {
+        status = tell_all(config, paths->dir, fn, ctx, err);
+    }
     tl_config_release(config);
     return status;
 }
@@ -292,6 +337,6 @@ tally_status tally_schedule_run(struct tally_ledger *ledger, const char *name,
     }
     (void)tl_schedule_state_load(state, ledger->paths.dir, NULL); /* lost: it begins anew */
     tally_status status = tl_job_run(ledger, job, &state->jobs[job], NULL, NULL, err);
-    tally_status saved = tl_schedule_state_save(state, ledger->paths.dir, err);
+    tally_status saved = save(ledger, job, &state->jobs[job], err);
     return status != TALLY_OK ? status : saved;
 }

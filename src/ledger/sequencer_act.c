@@ -229,14 +229,9 @@ static tally_status close_epoch(struct tl_sequencer *seq, uint64_t *seq_out,
     return TALLY_OK;
 }
 
-tally_status tl_sequencer_act(struct tl_sequencer *seq, const struct tl_act_request *act,
-                              uint64_t *seq_out, struct tally_error *err)
+static tally_status act_once(struct tl_sequencer *seq, const struct tl_act_request *act,
+                             uint64_t *seq_out, struct tally_error *err)
 {
-    *seq_out = TALLY_SEQ_NONE;
-    TL_TRY(tl_seal_ready(seq, err));
-    if (act->control->kind == TL_LEAF_EPOCH) {
-        return close_epoch(seq, seq_out, err);
-    }
     TL_TRY(know_acts(seq, err));
     if (seq->acts->newest != act->newest) {
         return answer_overtaken(seq, act, seq_out, err);
@@ -251,4 +246,24 @@ tally_status tl_sequencer_act(struct tl_sequencer *seq, const struct tl_act_requ
         tl_seal_forget_acts(seq); /* it may have taken over a part */
     }
     return status;
+}
+
+/* What fails after the commit leaves an act that is there. Who is told that it is not would not do what
+ * it announces; the second time it is found. */
+tally_status tl_sequencer_act(struct tl_sequencer *seq, const struct tl_act_request *act,
+                              uint64_t *seq_out, struct tally_error *err)
+{
+    *seq_out = TALLY_SEQ_NONE;
+    TL_TRY(tl_seal_ready(seq, err));
+    if (act->control->kind == TL_LEAF_EPOCH) {
+        return close_epoch(seq, seq_out, err);
+    }
+    uint64_t before = seq->head.size;
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = act_once(seq, act, seq_out, &why);
+    if (status != TALLY_OK && seq->broken == TALLY_OK && seq->head.size > before) {
+        why = (struct tally_error)TALLY_ERROR_INIT;
+        status = act_once(seq, act, seq_out, &why);
+    }
+    return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
 }

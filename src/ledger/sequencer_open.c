@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "ledger/nodes.h"
 #include "ledger/sequencer_impl.h"
+#include "ledger/sizes.h"
+#include "ledger/trust.h"
 
 #define CLOCK_AHEAD_MAX_US TL_DAY_US
 
@@ -111,9 +113,7 @@ tally_status tl_sequencer_create(struct tl_sequencer **sequencer_out,
 /* What the control leaves say, as far as the sequencer goes on from it. */
 struct history {
     struct tl_arena arena;
-    uint64_t *sizes; /* of kept checkpoints: control leaves of interest end these */
-    size_t size_count;
-    size_t size_capacity;
+    struct tl_sizes sizes;
     char newest_note[TL_NOTE_LEN_MAX];
     size_t newest_note_len;
     struct tl_leaf leaf; /* read last */
@@ -130,7 +130,7 @@ struct history {
 static void history_release(struct history *history)
 {
     tl_arena_release(&history->arena);
-    tl_free(history->sizes);
+    tl_sizes_release(&history->sizes);
 }
 
 static void history_freep(struct history **history)
@@ -142,22 +142,13 @@ static void history_freep(struct history **history)
     }
 }
 
-static tally_status note_size(void *ctx, const struct tally_checkpoint *checkpoint)
+static tally_status note_checkpoint(void *ctx, const struct tally_checkpoint *checkpoint)
 {
     struct history *history = ctx;
     if (checkpoint->note_len > sizeof(history->newest_note)) {
         return TALLY_ECORRUPT;
     }
-    if (history->size_count == history->size_capacity) {
-        size_t capacity = history->size_capacity == 0 ? 64 : 2 * history->size_capacity;
-        uint64_t *sizes = tl_realloc_array(history->sizes, capacity, sizeof(*sizes));
-        if (sizes == NULL) {
-            return TALLY_ENOMEM;
-        }
-        history->sizes = sizes;
-        history->size_capacity = capacity;
-    }
-    history->sizes[history->size_count++] = checkpoint->size;
+    TL_TRY(tl_sizes_add(&history->sizes, checkpoint->size));
     memcpy(history->newest_note, checkpoint->note, checkpoint->note_len);
     history->newest_note_len = checkpoint->note_len;
     return TALLY_OK;
@@ -227,13 +218,13 @@ static void note_epoch(struct history *history)
 static tally_status read_back(struct tl_sequencer *seq, struct history *history,
                               struct tally_error *err)
 {
-    for (size_t i = history->size_count; i > 0; i--) {
+    for (size_t i = history->sizes.count; i > 0; i--) {
         if (seq->policy->number > 0 && history->epoch_key_count == 2) {
             return TALLY_OK;
         }
-        TL_TRY(leaf_at(seq, history, history->sizes[i - 1] - 1, err));
+        TL_TRY(leaf_at(seq, history, history->sizes.items[i - 1] - 1, err));
         const struct tl_control *control = &history->control;
-        if (i == history->size_count) {
+        if (i == history->sizes.count) {
             history->newest_us = history->leaf.time_us;
             history->newest_kind = history->leaf.kind;
             history->newest = *control;
@@ -426,9 +417,9 @@ static tally_status read_history(struct tl_sequencer *seq, struct history *histo
                                  struct tally_error *err)
 {
     TL_TRY(tl_store_head(seq->store, &seq->head, err));
-    TL_TRY(tl_store_scan_checkpoints(seq->store, 0, note_size, history, err));
-    if (seq->head.size == 0 || history->size_count == 0 ||
-        history->sizes[history->size_count - 1] != seq->head.size) {
+    TL_TRY(tl_store_scan_checkpoints(seq->store, 0, note_checkpoint, history, err));
+    if (seq->head.size == 0 || history->sizes.count == 0 ||
+        history->sizes.items[history->sizes.count - 1] != seq->head.size) {
         return tl_fail(err, TALLY_ECORRUPT,
                        "there is no checkpoint of the newest record (CHECKPOINT_MISSING)");
     }
@@ -476,17 +467,12 @@ static tally_status check_store(struct tl_sequencer *seq, bool accept_clock,
 
 static bool is_same_policy(const struct tl_policy_in_force *a, const struct tl_policy_in_force *b)
 {
-    if (a->class_count != b->class_count || a->erasable.count != b->erasable.count) {
+    if (a->class_count != b->class_count || !tl_erasable_equal(&a->erasable, &b->erasable)) {
         return false;
     }
     for (uint32_t i = 0; i < a->class_count; i++) {
         if (a->classes[i].id != b->classes[i].id || a->classes[i].days != b->classes[i].days ||
             a->classes[i].by_occurred != b->classes[i].by_occurred) {
-            return false;
-        }
-    }
-    for (uint32_t i = 0; i < a->erasable.count; i++) {
-        if (strcmp(a->erasable.pointers[i].text, b->erasable.pointers[i].text) != 0) {
             return false;
         }
     }
@@ -502,6 +488,22 @@ static void adopt_wanted(struct tl_sequencer *seq, struct tl_policy_in_force *wa
     }
 }
 
+/* Events that follow the leaf under the old policy would not be believed: if it is there, although not
+ * all of its sealing went well, nothing more is sealed. */
+static tally_status seal_policy(struct tl_sequencer *seq, const struct tl_control *control,
+                                struct tally_error *err)
+{
+    bool held = false;
+    int64_t time_us = tl_seal_time(seq, &held);
+    TL_TRY(tl_seal_epoch(seq, time_us, err));
+    uint64_t at = seq->head.size;
+    tally_status status = tl_seal_control_at(seq, control, time_us, held, err);
+    if (status != TALLY_OK && seq->head.size > at) {
+        return tl_seal_break(seq, status, err, "a change of policy was cut short; open it again");
+    }
+    return status;
+}
+
 /* Puts in force what the configuration asks for, if that is something else. */
 static tally_status adopt_configuration(struct tl_sequencer *seq, const struct tl_config *config,
                                         const struct tl_control *wish, uint64_t *seq_out,
@@ -515,12 +517,13 @@ static tally_status adopt_configuration(struct tl_sequencer *seq, const struct t
     if (is_same_policy(seq->policy, wanted)) {
         return TALLY_OK;
     }
+    TL_TRY(tl_refuse_approval(seq->paths, TL_LEAF_POLICY, err));
     struct tl_control control = { .kind = TL_LEAF_POLICY,
                                   .by = wish->by,
                                   .note = wish->note,
                                   .approval = wish->approval,
                                   .policy = policy_payload(wanted) };
-    TL_TRY(tl_seal_control(seq, &control, err));
+    TL_TRY(seal_policy(seq, &control, err));
     adopt_wanted(seq, TL_TAKE(wanted));
     tl_seal_forget_acts(seq);
     *seq_out = seq->head.size - 1;

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/limits.h"
 #include "evidence/control.h"
+#include "ledger/sizes.h"
 
 static tally_status alloc_trust(struct tl_trust **trust_out, struct tally_error *err)
 {
@@ -28,9 +29,7 @@ struct naming {
     struct tl_trust *trust;
     struct tl_arena arena;
     struct tl_control *control;
-    uint64_t *sizes;
-    size_t count;
-    size_t capacity;
+    struct tl_sizes sizes;
     bool begun; /* GENESIS was read */
 };
 
@@ -38,23 +37,7 @@ static void naming_release(struct naming *naming)
 {
     tl_arena_release(&naming->arena);
     tl_free(naming->control);
-    tl_free(naming->sizes);
-}
-
-static tally_status note_size(void *ctx, const struct tally_checkpoint *checkpoint)
-{
-    struct naming *naming = ctx;
-    if (naming->count == naming->capacity) {
-        size_t capacity = naming->capacity == 0 ? 64 : 2 * naming->capacity;
-        uint64_t *sizes = tl_realloc_array(naming->sizes, capacity, sizeof(*sizes));
-        if (sizes == NULL) {
-            return TALLY_ENOMEM;
-        }
-        naming->sizes = sizes;
-        naming->capacity = capacity;
-    }
-    naming->sizes[naming->count++] = checkpoint->size;
-    return TALLY_OK;
+    tl_sizes_release(&naming->sizes);
 }
 
 static tally_status take_keys(struct naming *naming)
@@ -96,9 +79,9 @@ static tally_status read_all(struct naming *naming, struct tally_store *store,
                              struct tally_error *err)
 {
     TL_TRY(tl_store_scan(store, 0, 1, read_naming, naming, err));
-    TL_TRY(tl_store_scan_checkpoints(store, 2, note_size, naming, err));
-    for (size_t i = 0; i < naming->count; i++) {
-        uint64_t size = naming->sizes[i];
+    TL_TRY(tl_store_scan_checkpoints(store, 2, tl_sizes_note, &naming->sizes, err));
+    for (size_t i = 0; i < naming->sizes.count; i++) {
+        uint64_t size = naming->sizes.items[i];
         TL_TRY(tl_store_scan(store, size - 1, size, read_naming, naming, err));
     }
     return naming->begun ? TALLY_OK : TALLY_ECORRUPT;
@@ -140,4 +123,20 @@ tally_status tl_trust_write(struct tl_trust *trust, const struct tl_keys *keys, 
     }
     tl_buf_release(&text);
     return status;
+}
+
+tally_status tl_refuse_approval(const struct tl_paths *paths, enum tl_leaf_kind kind,
+                                struct tally_error *err)
+{
+    TL_CLEANUP(tl_freep) struct tl_trust *trust = NULL;
+    if (paths->memory) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_trust_read(&trust, paths->trust, err));
+    return (trust->approve_kinds >> ((uint32_t)kind - TL_LEAF_GENESIS) & 1) == 0
+               ? TALLY_OK
+               : tl_fail(err, TALLY_ENOTSUP,
+                         "a %s record is to be made, and '%s' asks for a second signature of it, "
+                         "which cannot be given before it is there",
+                         tl_leaf_kind_name(kind), paths->trust);
 }

@@ -23,4 +23,13 @@ tally_status tl_trust_from_genesis(struct tl_trust **trust_out, struct tally_sto
 tally_status tl_trust_write(struct tl_trust *trust, const struct tl_keys *keys, const char *path,
                             struct tally_error *err);
 
+/*
+ * Refuses to make a record of `kind`, whose content is known only when it is sealed, if the ledger's own
+ * trust file asks for a second signature of such records: it could not be given.
+ *
+ * Errors: TALLY_ENOTSUP; those of tl_trust_read()
+ */
+tally_status tl_refuse_approval(const struct tl_paths *paths, enum tl_leaf_kind kind,
+                                struct tally_error *err);
+
 #endif /* TL_LEDGER_TRUST_H */

@@ -216,7 +216,7 @@ static tally_status verify_bundle(const char *dir, const struct tally_verify_opt
 tally_status tally_verify_at(const char *uri, const struct tally_verify_options *options,
                              struct tally_report **report_out, struct tally_error *err)
 {
-    if (uri != NULL && tl_bundle_is(uri)) {
+    if (uri != NULL && options->ledger_only == 0 && tl_bundle_is(uri)) {
         return verify_bundle(uri, options, report_out, err);
     }
     TL_CLEANUP(tl_freep) struct tl_paths *paths = tl_alloc_array(1, sizeof(*paths));

@@ -34,8 +34,12 @@ static void url_freep(CURLU **url)
     curl_url_cleanup(*url);
 }
 
+/* One of the headers may be a secret. */
 static void list_freep(struct curl_slist **list)
 {
+    for (const struct curl_slist *item = *list; item != NULL; item = item->next) {
+        explicit_bzero(item->data, strlen(item->data));
+    }
     curl_slist_free_all(*list);
 }
 

@@ -39,24 +39,34 @@ static bool read_token_request(struct tl_request *request, struct tl_token_reque
     return true;
 }
 
-void tl_api_token_add(struct tl_request *request)
+/* Records an act with the token that it is about. */
+static bool record_about(struct tl_request *request, const char *action, const char *id)
 {
-    struct tl_token_request made = { 0 };
-    struct tally_error err = TALLY_ERROR_INIT;
-    char text[TL_TOKEN_TEXT_SIZE];
-    char id[TL_TOKEN_ID_SIZE];
-    if (!read_token_request(request, &made) || !tl_server_record(request, "tally.token.create")) {
-        return;
+    TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
+    tl_js_init(&js);
+    tl_js_open(&js, NULL, '{');
+    tally_status status = tl_tokens_show(request->server->tokens, id, &js);
+    tl_js_close(&js, '}');
+    if (status == TALLY_ENOTFOUND) {
+        tl_reply_problem(request, "not_found", "there is no such token");
+        return false;
     }
-    if (tl_tokens_add(request->server->tokens, &made, text, id, &err) != TALLY_OK) {
-        tl_reply_error(request, &err);
-        return;
+    if (tl_buf_status(&js.buf) != TALLY_OK) {
+        tl_reply_problem(request, "internal", "out of memory");
+        return false;
     }
+    request->about = tl_buf_str(&js.buf);
+    bool is_recorded = tl_server_record(request, action);
+    request->about = (struct tl_str){ 0 };
+    return is_recorded;
+}
+
+static void reply_made(struct tl_request *request, const char *id, const char *text)
+{
     struct tl_js js;
     tl_reply_begin(request, 201, &js);
     tl_js_open(&js, NULL, '{');
     tl_js_text(&js, "token", text);
-    explicit_bzero(text, sizeof(text));
     tally_status status = tl_tokens_show(request->server->tokens, id, &js);
     tl_js_close(&js, '}');
     tl_reply_end(request, &js);
@@ -65,10 +75,32 @@ void tl_api_token_add(struct tl_request *request)
     }
 }
 
+void tl_api_token_add(struct tl_request *request)
+{
+    struct tl_token_request made = { 0 };
+    struct tally_error err = TALLY_ERROR_INIT;
+    char text[TL_TOKEN_TEXT_SIZE];
+    char id[TL_TOKEN_ID_SIZE];
+    if (!read_token_request(request, &made)) {
+        return;
+    }
+    if (tl_tokens_add(request->server->tokens, &made, text, id, &err) != TALLY_OK) {
+        tl_reply_error(request, &err);
+        return;
+    }
+    /* One that is not on record is nobody's: it ends before anyone has seen it. */
+    if (record_about(request, "tally.token.create", id)) {
+        reply_made(request, id, text);
+    } else if (tl_tokens_revoke(request->server->tokens, id, &err) != TALLY_OK) {
+        tl_request_log(request, &err);
+    }
+    explicit_bzero(text, sizeof(text));
+}
+
 void tl_api_token_revoke(struct tl_request *request)
 {
     struct tally_error err = TALLY_ERROR_INIT;
-    if (!tl_server_record(request, "tally.token.revoke")) {
+    if (!record_about(request, "tally.token.revoke", request->args[0])) {
         return;
     }
     if (tl_tokens_revoke(request->server->tokens, request->args[0], &err) != TALLY_OK) {

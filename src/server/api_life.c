@@ -1,5 +1,4 @@
 /* Retention, holds, and what acts have in common. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/parse.h"
@@ -25,29 +24,12 @@ bool tl_api_actor(struct tl_request *request, const struct tl_json *body,
     return true;
 }
 
-/* What failed inside names paths and causes: that is for the log. */
-static bool is_inside(const struct tally_error *err)
-{
-    return err->status == TALLY_EIO || err->status == TALLY_ECORRUPT ||
-           err->status == TALLY_ENOMEM || err->status == TALLY_EBUSY;
-}
-
 void tl_show_act_problem(struct tl_js *js, const char *key, const char *instance, const char *act,
                          const struct tally_error *err)
 {
     const char *code = act != NULL ? "needs_second_person" : tl_problem_code(err);
-    const struct tl_problem *problem = tl_problem_find(code);
-    char type[64];
-    (void)snprintf(type, sizeof(type), "/problems/%s", code);
     tl_js_open(js, key, '{');
-    tl_js_text(js, "type", type);
-    tl_js_text(js, "title", problem == NULL ? "The act breaks a rule" : problem->title);
-    tl_js_u64(js, "status", problem == NULL ? 422 : problem->status);
-    tl_js_text(js, "code", code);
-    tl_js_text(js, "detail", is_inside(err) ? tally_status_name(err->status) : err->message);
-    if (instance != NULL) {
-        tl_js_text(js, "instance", instance);
-    }
+    (void)tl_problem_show(js, code, tl_problem_detail(err), instance); /* its status is in it */
     if (act != NULL) {
         tl_js_text(js, "request", act);
     }
@@ -270,7 +252,7 @@ void tl_api_hold_add(struct tl_request *request)
         return;
     }
     struct tl_js js;
-    tl_reply_begin(request, 200, &js);
+    tl_reply_begin(request, is_dry ? 200 : 201, &js);
     tl_show_held(&js, NULL, id, is_dry, &held);
     tl_reply_end(request, &js);
 }

@@ -306,7 +306,8 @@ static void reply_gone(struct tl_request *request, const struct tally_item *item
     tl_js_text(&js, "type", "/problems/gone");
     tl_js_text(&js, "title", "The content was removed");
     tl_js_u64(&js, "status", 410);
-    tl_js_text(&js, "code", item->state);
+    tl_js_text(&js, "code", "gone");
+    tl_js_text(&js, "state", item->state);
     tl_js_text(&js, "instance", request->id);
     tl_js_u64(&js, "seq", item->seq);
     tl_js_hex(&js, "leaf_hash", item->leaf_hash, sizeof(item->leaf_hash));
@@ -465,6 +466,20 @@ void tl_api_stats(struct tl_request *request)
 
 /* ---- exports ---------------------------------------------------------------------------------- */
 
+bool tl_api_try(struct tl_request *request, const struct tally_query *query)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_query one = *query;
+    struct tally_page *page = NULL;
+    one.limit = 1;
+    if (tally_find(request->server->ledger, &one, &page, &err) != TALLY_OK) {
+        tl_reply_error(request, &err);
+        return false;
+    }
+    tally_page_free(page);
+    return true;
+}
+
 /* An export goes on after its handler has returned, on a thread of its own. */
 struct export
 {
@@ -545,10 +560,13 @@ void tl_api_export(struct tl_request *request)
     export->query = (struct tally_query)TALLY_QUERY_INIT;
     export->server = request->server;
     export->ledger = request->server->ledger;
-    bool is_right = read_word(request, "format", formats, &format) &&
-                    tl_api_conditions(request, NULL, &export->query);
+    if (!read_word(request, "format", formats, &format) ||
+        !tl_api_conditions(request, NULL, &export->query) || !tl_api_try(request, &export->query)) {
+        tl_free(export);
+        return;
+    }
     export->format = values[format];
-    if (!is_right || !start_export(request, export)) {
+    if (!start_export(request, export)) {
         tl_free(export);
         return;
     }

@@ -18,6 +18,7 @@
 #include "base/net.h"
 #include "base/parse.h"
 #include "base/secret.h"
+#include "server/http_strict.h"
 #include "server/server_impl.h"
 
 #define ADDRESSES_MAX    8u
@@ -194,7 +195,7 @@ static enum MHD_Result look_at_header(void *ctx, enum MHD_ValueKind kind, const 
 
 /* Any doubt about where a request ends is the end of its connection. */
 static bool is_framed(struct tl_request *request, struct MHD_Connection *connection,
-                      const char *version)
+                      const char *path, const char *method, const char *version)
 {
     struct framing framing = { 0 };
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_header, &framing);
@@ -202,7 +203,8 @@ static bool is_framed(struct tl_request *request, struct MHD_Connection *connect
     if (framing.bytes > HEADER_MAX) {
         tl_reply_problem(request, "header_too_large", "the header block is limited to %zu bytes",
                          HEADER_MAX);
-    } else if (framing.is_odd || framing.hosts > 1 || (is_new && framing.hosts == 0) ||
+    } else if (!tl_http_is_strict(connection, method, path, version) || framing.is_odd ||
+               framing.hosts > 1 || (is_new && framing.hosts == 0) ||
                framing.lengths + framing.codings > 1 || framing.authorizations > 1 ||
                (!is_new && (strcmp(version, "HTTP/1.0") != 0 || framing.codings > 0))) {
         tl_reply_problem(request, "bad_request",
@@ -341,7 +343,7 @@ static void begin(struct tl_request *request, struct MHD_Connection *connection,
 {
     name_request(request, header(connection, "X-Request-Id"));
     read_head(request, connection, path, method);
-    if (!is_framed(request, connection, version)) {
+    if (!is_framed(request, connection, path, method, version)) {
         return;
     }
     if (atomic_load(&request->server->is_stopping)) {
@@ -443,6 +445,10 @@ static enum MHD_Result send_reply(struct tl_request *request)
                  MHD_add_response_header(response, "Cache-Control", "no-store") == MHD_YES) &&
                 (reply->content_type == NULL ||
                  MHD_add_response_header(response, "Content-Type", reply->content_type) == MHD_YES);
+    if (good && request->server->options.tls_cert_path != NULL) {
+        good = MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000") ==
+               MHD_YES;
+    }
     for (size_t i = 0; i < reply->header_count && good; i++) {
         good = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) ==
                MHD_YES;

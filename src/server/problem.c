@@ -32,6 +32,8 @@ const struct tl_problem tl_problems[] = {
       "`approval`." },
     { "changed", 409, "Something changed meanwhile", "Look again, and decide again." },
     { "busy", 409, "Another act of this kind is at work", "Wait for it to end." },
+    { "gone", 410, "The content was removed",
+      "Its place in the ledger and its hash are there: ask without the Accept header." },
     { "too_large", 413, "The body is too large", "Send less at once." },
     { "media_type", 415, "The body has a type that is not taken",
       "Send application/json or application/x-ndjson." },
@@ -87,7 +89,7 @@ const char *tl_problem_code(const struct tally_error *err)
     case TALLY_ENOTFOUND:
         return "not_found";
     case TALLY_EBUSY:
-        return "store_unavailable";
+        return err->code[0] != '\0' ? err->code : "store_unavailable";
     case TALLY_EIO:
         return err->os_errno == ENOSPC ? "disk_full" : "store_unavailable";
     case TALLY_ECORRUPT:
@@ -112,28 +114,48 @@ const char *tl_problem_code(const struct tally_error *err)
     return "internal";
 }
 
-static void begin(struct tl_request *request, struct tl_js *js, const char *code,
-                  const char *detail)
+static bool is_inside(const struct tally_error *err)
+{
+    return err->status == TALLY_EIO || err->status == TALLY_ECORRUPT ||
+           err->status == TALLY_ENOMEM || (err->status == TALLY_EBUSY && err->code[0] == '\0');
+}
+
+const char *tl_problem_detail(const struct tally_error *err)
+{
+    return is_inside(err) ? tally_status_name(err->status) : err->message;
+}
+
+unsigned tl_problem_show(struct tl_js *js, const char *code, const char *detail,
+                         const char *instance)
 {
     struct tl_problem problem = problem_of(code);
     char type[64];
     (void)snprintf(type, sizeof(type), "/problems/%s", code);
-    tl_buf_clear(&request->reply.body);
-    request->reply.header_count = 0;
-    request->reply.fixed = (struct tl_str){ 0 };
-    request->reply.status = problem.status;
-    request->reply.content_type = "application/problem+json";
-    tl_js_init(js);
-    tl_js_open(js, NULL, '{');
     tl_js_text(js, "type", type);
     tl_js_text(js, "title", problem.title);
     tl_js_u64(js, "status", problem.status);
     tl_js_text(js, "code", code);
     tl_js_text(js, "detail", detail);
-    tl_js_text(js, "instance", request->id);
-    if (problem.status == 401) {
+    if (instance != NULL) {
+        tl_js_text(js, "instance", instance);
+    }
+    return problem.status;
+}
+
+static void begin(struct tl_request *request, struct tl_js *js, const char *code,
+                  const char *detail)
+{
+    tl_buf_clear(&request->reply.body);
+    request->reply.header_count = 0;
+    request->reply.fixed = (struct tl_str){ 0 };
+    request->reply.content_type = "application/problem+json";
+    tl_js_init(js);
+    tl_js_open(js, NULL, '{');
+    unsigned status = tl_problem_show(js, code, detail, request->id);
+    request->reply.status = status;
+    if (status == 401) {
         tl_reply_header(request, "WWW-Authenticate", "Bearer realm=\"tally\"");
-    } else if (problem.status == 503 || problem.status == 429) {
+    } else if (status == 503 || status == 429) {
         tl_reply_header(request, "Retry-After", "1");
     }
 }
@@ -182,14 +204,10 @@ static void add_item(struct tl_js *js, const struct tally_error *err, const size
 void tl_reply_error(struct tl_request *request, const struct tally_error *err)
 {
     struct tl_js js;
-    const char *code = tl_problem_code(err);
-    /* What failed inside names paths and causes: that is for the log. */
-    bool is_inside = err->status == TALLY_EIO || err->status == TALLY_ECORRUPT ||
-                     err->status == TALLY_ENOMEM || err->status == TALLY_EBUSY;
-    if (is_inside) {
+    if (is_inside(err)) {
         tl_request_log(request, err);
     }
-    begin(request, &js, code, is_inside ? tally_status_name(err->status) : err->message);
+    begin(request, &js, tl_problem_code(err), tl_problem_detail(err));
     if (err->pointer[0] != '\0' || err->has_offset) {
         tl_js_open(&js, "errors", '[');
         add_item(&js, err, NULL);

@@ -37,7 +37,13 @@ void tl_reply_problem_items(struct tl_request *request, const char *code,
 /* server.c: for the log, with the request's id. */
 void tl_request_log(const struct tl_request *request, const struct tally_error *err);
 
-/* The code of a failure. */
+/* The code of a failure, and what those outside are told of it: what failed inside names paths and
+ * causes, which are for the log. */
 const char *tl_problem_code(const struct tally_error *err);
+const char *tl_problem_detail(const struct tally_error *err);
+
+/* The members of a problem, without brackets. Returns its status. `instance` NULL: no request. */
+unsigned tl_problem_show(struct tl_js *js, const char *code, const char *detail,
+                         const char *instance);
 
 #endif /* TL_SERVER_PROBLEM_H */

@@ -126,6 +126,9 @@ static void describe(struct tl_js *js, const struct tl_request *request, uint64_
     if (request->reply.status != 0) {
         tl_js_u64(js, "status", request->reply.status);
     }
+    if (request->about.len > 0) {
+        tl_js_raw(js, "about", request->about);
+    }
     if (untold > 0) {
         tl_js_u64(js, "others_not_recorded", untold);
     }

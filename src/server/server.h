@@ -72,7 +72,7 @@ tally_status tl_token_create(const char *path, const struct tl_token_request *re
                              char text_out[TL_TOKEN_TEXT_SIZE], char id_out[TL_TOKEN_ID_SIZE],
                              struct tally_error *err);
 
-/* Whether the file has a token of the role admin that is in force. Errors as above. */
+/* Whether the file has a token of the role admin, for all tenants, that is in force. Errors as above. */
 tally_status tl_token_has_admin(const char *path, bool *has_out, struct tally_error *err);
 
 /* Ends a token; a server that uses the file hears of it within a second. TALLY_ENOTFOUND */

@@ -188,6 +188,8 @@ void tl_api_trust(struct tl_request *request);
  * is a problem. `from` an object {field: value or values} if it is not NULL, else the parameters. */
 bool tl_api_conditions(struct tl_request *request, const struct tl_json *from,
                        struct tally_query *query_out);
+/* Whether it can be answered: a search that makes no sense is refused before a stream begins. */
+bool tl_api_try(struct tl_request *request, const struct tally_query *query);
 
 /* api_life.c */
 void tl_api_retention(struct tl_request *request);

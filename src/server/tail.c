@@ -174,21 +174,6 @@ static bool prepare(struct tl_request *request, struct follower *follower)
     return true;
 }
 
-/* A search that makes no sense is refused before the stream begins. */
-static bool try_once(struct tl_request *request, const struct follower *follower)
-{
-    struct tally_error err = TALLY_ERROR_INIT;
-    struct tally_query query = follower->query;
-    struct tally_page *page = NULL;
-    query.limit = 1;
-    if (tally_find(request->server->ledger, &query, &page, &err) != TALLY_OK) {
-        tl_reply_error(request, &err);
-        return false;
-    }
-    tally_page_free(page);
-    return true;
-}
-
 static bool join(struct tl_tail *tail, struct follower *follower)
 {
     tl_mutex_lock(&tail->mu);
@@ -211,7 +196,7 @@ void tl_api_tail(struct tl_request *request)
         return;
     }
     tl_arena_init(&follower->arena, (size_t)1 << 20);
-    if (!prepare(request, follower) || !try_once(request, follower)) {
+    if (!prepare(request, follower) || !tl_api_try(request, &follower->query)) {
         free_follower(follower, false);
         return;
     }

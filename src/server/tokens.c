@@ -346,6 +346,15 @@ tally_status tl_tokens_reload(struct tl_tokens *tokens, struct tally_error *err)
     return reload(tokens, true, err);
 }
 
+static bool has_changed(struct tl_tokens *tokens)
+{
+    struct stamp stamp = stamp_of(tokens->path);
+    tl_mutex_lock(&tokens->mu);
+    bool is_same = stamp_equal(&stamp, &tokens->stamp);
+    tl_mutex_unlock(&tokens->mu);
+    return !is_same;
+}
+
 /* Each second: whether somebody changed the file. Each minute: writes what was used. */
 static void look_after(struct tl_tokens *tokens)
 {
@@ -353,17 +362,15 @@ static void look_after(struct tl_tokens *tokens)
     tl_mutex_lock(&tokens->mu);
     bool looks = now - tokens->looked_us >= LOOK_EACH_US;
     bool saves = looks && tokens->was_used && now - tokens->saved_us >= SAVE_EACH_US;
-    struct stamp known = tokens->stamp;
     tokens->looked_us = looks ? now : tokens->looked_us;
     tl_mutex_unlock(&tokens->mu);
     if (!looks) {
         return;
     }
-    struct stamp stamp = stamp_of(tokens->path);
     if (saves) {
         struct change none = { 0 };
         (void)change_file(tokens, &none, false, NULL); /* again in a minute */
-    } else if (!stamp_equal(&stamp, &known)) {
+    } else if (has_changed(tokens)) {
         (void)reload(tokens, false, NULL); /* again in a second; until then the old ones stay */
     }
 }
@@ -399,21 +406,16 @@ static bool is_in_force(const struct tl_token *token, int64_t now_us)
     return token->expires_us == 0 || now_us < token->expires_us;
 }
 
-tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
-                             struct tl_identity *who_out)
+static tally_status look_up(struct tl_tokens *tokens, const char *id,
+                            const uint8_t hash[TL_SHA256_LEN], struct tl_identity *who_out)
 {
     static const struct tl_token nobody = { .id = "" };
-    char id[TL_TOKEN_ID_SIZE];
-    uint8_t hash[TL_SHA256_LEN];
-    look_after(tokens);
-    id_in(text, id);
-    tl_sha256(hash, text, strnlen(text, TEXT_READ_MAX));
     int64_t now = tl_clock->wall_us();
-
     tl_mutex_lock(&tokens->mu);
     struct tl_token *token = tl_token_list_find(&tokens->list, id);
     /* An id that nobody has takes as long as one that somebody has. */
-    bool fits = tl_equal_const_time(token == NULL ? nobody.hash : token->hash, hash, sizeof(hash));
+    const uint8_t *wanted = token == NULL ? nobody.hash : token->hash;
+    bool fits = tl_equal_const_time(wanted, hash, TL_SHA256_LEN);
     tally_status status = TALLY_ENOTFOUND;
     if (token != NULL && fits && is_in_force(token, now)) {
         token->last_used_us = now;
@@ -421,6 +423,23 @@ tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
         status = identity_of(token, who_out);
     }
     tl_mutex_unlock(&tokens->mu);
+    return status;
+}
+
+tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
+                             struct tl_identity *who_out)
+{
+    char id[TL_TOKEN_ID_SIZE];
+    uint8_t hash[TL_SHA256_LEN];
+    look_after(tokens);
+    id_in(text, id);
+    tl_sha256(hash, text, strnlen(text, TEXT_READ_MAX));
+    tally_status status = look_up(tokens, id, hash, who_out);
+    /* It may have been made a moment ago, by somebody else. */
+    if (status == TALLY_ENOTFOUND && has_changed(tokens) &&
+        reload(tokens, true, NULL) == TALLY_OK) {
+        status = look_up(tokens, id, hash, who_out);
+    }
     return status;
 }
 
@@ -548,7 +567,7 @@ tally_status tl_token_has_admin(const char *path, bool *has_out, struct tally_er
     TL_TRY(read_file(path, &list, err));
     *has_out = false;
     for (size_t i = 0; i < list.count; i++) {
-        if (list.tokens[i].role == TL_ROLE_ADMIN &&
+        if (list.tokens[i].role == TL_ROLE_ADMIN && list.tokens[i].tenant_count == 0 &&
             is_in_force(&list.tokens[i], tl_clock->wall_us())) {
             *has_out = true;
         }

@@ -30,8 +30,8 @@ void tl_identity_text(const struct tl_identity *who, char out[TL_WHO_SIZE]);
 struct tl_tokens;
 
 /*
- * What others change in the file counts within a second; a file that cannot be read any more changes
- * nothing. Errors: TALLY_ECORRUPT the file is none of ours; TALLY_EINVAL others can read it;
+ * What others change in the file counts within a second, and new tokens at once; a file that cannot
+ * be read any more changes nothing. Errors: TALLY_ECORRUPT the file is none of ours; TALLY_EINVAL others can read it;
  * TALLY_EIO; TALLY_ENOMEM
  */
 tally_status tl_tokens_open(struct tl_tokens **tokens_out, const char *path,

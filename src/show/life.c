@@ -101,6 +101,7 @@ void tl_show_purged(struct tl_js *js, const char *key, bool is_dry,
     tl_js_u64(js, "remaining", purged->remaining);
     tl_js_u64(js, "bytes", purged->bytes);
     tl_js_u64(js, "freed", purged->freed);
+    tl_js_u64(js, "left", purged->left);
     tl_js_u64(js, "ranges", purged->ranges);
     tl_js_u64(js, "cutoff_day", purged->cutoff_day);
     tl_js_text(js, "cutoff", cutoff);
@@ -147,6 +148,7 @@ void tl_show_erased(struct tl_js *js, const char *key, const struct tally_erase_
     tl_js_u64(js, "erased", erased->erased);
     tl_js_u64(js, "members", erased->members);
     tl_js_u64(js, "bytes", erased->bytes);
+    tl_js_u64(js, "left", erased->left);
     tl_js_u64(js, "acts", erased->acts);
     tl_show_seq(js, "seq", erased->seq);
     tl_show_time(js, "sealed_at", sealed_us);

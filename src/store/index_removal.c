@@ -215,17 +215,18 @@ tally_status tl_index_rewrite(struct tl_index *index, const struct tl_index_entr
 tally_status tl_index_reclaim(struct tl_index *index, uint64_t max_bytes, uint64_t *left_out,
                               struct tally_error *err)
 {
-    uint64_t left = 0;
+    uint64_t unscrubbed = 0;
+    uint64_t free_bytes = 0;
     tl_assert(index->mode != TALLY_STORE_READ);
     *left_out = max_bytes == 0 ? 1 : max_bytes; /* should it fail */
     if (!index->scrubbed) {
-        TL_TRY(tl_sqlite_scrub_all(index->db, &index->scrub_page, max_bytes, err));
-        index->scrubbed = index->scrub_page == 0;
+        TL_TRY(tl_sqlite_scrub_all(index->db, &index->scrub_page, max_bytes, &unscrubbed, err));
+        index->scrubbed = unscrubbed == 0;
     } else {
         TL_TRY(tl_sqlite_give_back(index->db, max_bytes, err));
     }
     TL_TRY(tl_sqlite_empty_log(index->db, err));
-    TL_TRY(tl_sqlite_free_bytes(index->db, &left, err));
-    *left_out = left + (index->scrubbed ? 0 : 1);
+    TL_TRY(tl_sqlite_free_bytes(index->db, &free_bytes, err));
+    *left_out = free_bytes + unscrubbed;
     return TALLY_OK;
 }

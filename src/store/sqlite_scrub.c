@@ -340,7 +340,7 @@ static tally_status clear_page(struct scrub *scrub, uint32_t page, struct tally_
 }
 
 static tally_status scrub_all(struct scrub *scrub, uint32_t *next_page, uint64_t max_bytes,
-                              struct tally_error *err)
+                              uint64_t *left_out, struct tally_error *err)
 {
     tally_status status = TALLY_OK;
     TL_TRY(begin(scrub, err));
@@ -353,16 +353,18 @@ static tally_status scrub_all(struct scrub *scrub, uint32_t *next_page, uint64_t
         bytes += scrub->page_size;
     }
     TL_TRY(finish(scrub, status, err));
-    *next_page = page <= scrub->page_count ? page : 0;
+    bool more = page <= scrub->page_count;
+    *left_out = more ? (uint64_t)(scrub->page_count - page + 1) * scrub->page_size : 0;
+    *next_page = more ? page : 0;
     return TALLY_OK;
 }
 
 tally_status tl_sqlite_scrub_all(sqlite3 *db, uint32_t *next_page, uint64_t max_bytes,
-                                 struct tally_error *err)
+                                 uint64_t *left_out, struct tally_error *err)
 {
     tl_assert(sqlite3_get_autocommit(db) != 0);
     struct scrub scrub = { .db = db };
-    tally_status status = scrub_all(&scrub, next_page, max_bytes, err);
+    tally_status status = scrub_all(&scrub, next_page, max_bytes, left_out, err);
     scrub_end(&scrub);
     return status;
 }

@@ -30,9 +30,10 @@ tally_status tl_sqlite_empty_log(sqlite3 *db, struct tally_error *err);
 tally_status tl_sqlite_scrub_rows(sqlite3 *db, const char *table, int64_t *next_key,
                                   int64_t last_key, uint64_t max_bytes, struct tally_error *err);
 
-/* Likewise the pages of all tables and indexes; *next_page, at first 0, is 0 again when done. */
+/* Likewise the pages of all tables and indexes; *next_page, at first 0, is 0 again when done, and
+ * *left_out the bytes of the pages that come after. */
 tally_status tl_sqlite_scrub_all(sqlite3 *db, uint32_t *next_page, uint64_t max_bytes,
-                                 struct tally_error *err);
+                                 uint64_t *left_out, struct tally_error *err);
 
 /* One step of giving free pages back to the system, about `max_bytes` of them. */
 tally_status tl_sqlite_give_back(sqlite3 *db, uint64_t max_bytes, struct tally_error *err);

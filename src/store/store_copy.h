@@ -45,8 +45,8 @@ tally_status tl_store_copy_fill(struct tl_store_copy *copy, struct tally_store *
                                 struct tl_store_copied *copied_out, struct tally_error *err);
 
 /*
- * Makes it durable, and clears the log of what was taken away. TALLY_EBUSY: it is durable, but the log
- * could not be cleared because somebody reads the copy; the same again, later, makes up for it.
+ * Makes it durable, and clears log and pages of what was taken away. TALLY_EBUSY: it is durable, but
+ * they could not be cleared because somebody reads the copy; an update, later, makes up for it.
  */
 tally_status tl_store_copy_commit(struct tl_store_copy *copy, struct tally_error *err);
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "store/sqlite_scrub.h"
 #include "store/store_copy.h"
 #include "store/store_sqlite_parts.h"
 
@@ -320,29 +321,34 @@ tally_status tl_store_copy_fill(struct tl_store_copy *copy, struct tally_store *
     return status;
 }
 
-/* Moves the log into the file and empties it: what was overwritten must not be left in it. */
-static tally_status clear_log(struct tl_store_copy *copy, struct tally_error *err)
+/* Clears pages of what was moved, gives free ones back, and empties the log: what was overwritten must
+ * not be left in any of them. A copy that was made anew never had anything else. */
+static tally_status clear_files(struct tl_store_copy *copy, struct tally_error *err)
 {
-    TL_CLEANUP(tl_sqlite_finalizep) sqlite3_stmt *stmt = NULL;
-    bool row = false;
-    TL_TRY(tl_sqlite_prepare(copy->store->db, "PRAGMA wal_checkpoint(TRUNCATE)", &stmt, err));
-    TL_TRY(tl_sqlite_next(stmt, &row, err));
-    if (row && sqlite3_column_int(stmt, 0) != 0) {
-        return tl_fail(err, TALLY_EBUSY,
-                       "the copy is complete, but somebody reads it: its log cannot be cleared");
+    uint32_t page = 0;
+    uint64_t left = copy->mode == TL_STORE_COPY_NEW ? 0 : UINT64_MAX;
+    while (left > 0) {
+        TL_TRY(tl_sqlite_scrub_all(copy->store->db, &page, RECLAIM_BYTES, &left, err));
+    }
+    uint64_t before = UINT64_MAX;
+    TL_TRY(tl_store_reclaim(copy->base, RECLAIM_BYTES, &left, err));
+    while (left > 0 && left < before) {
+        before = left;
+        TL_TRY(tl_store_reclaim(copy->base, RECLAIM_BYTES, &left, err));
     }
     return TALLY_OK;
 }
 
 tally_status tl_store_copy_commit(struct tl_store_copy *copy, struct tally_error *err)
 {
+    struct tally_error why = TALLY_ERROR_INIT;
     finalize_all(copy);
     TL_TRY(tl_sqlite_exec(copy->store->db, "COMMIT", err));
     copy->store->copying = false;
-    uint64_t left = UINT64_MAX;
-    for (uint64_t before = 0; left > 0 && left != before;) {
-        before = left;
-        TL_TRY(tl_store_reclaim(copy->base, RECLAIM_BYTES, &left, err));
+    tally_status status = clear_files(copy, &why);
+    if (status == TALLY_EBUSY) {
+        return tl_fail(err, status,
+                       "the copy is complete, but somebody reads it: its files cannot be cleared");
     }
-    return clear_log(copy, err);
+    return status == TALLY_OK ? status : tl_fail_with(err, status, &why);
 }

@@ -28,15 +28,16 @@ static tally_status check_handed(struct tl_run *run, const struct tl_anchor *anc
                                  const uint8_t imprint[32])
 {
     const struct tl_handover *handover = run->in->handover;
-    bool has = true;
-    if (handover != NULL && anchor->is_stamp) {
-        TL_TRY(handover->has_imprint(handover->ctx, anchor->seq, imprint, &has, run->err));
+    if (handover == NULL || !anchor->is_stamp) {
+        return TALLY_OK;
     }
-    if (!has) {
-        tl_found(&run->found, TL_ANCHOR_INVALID, anchor->seq,
-                 "the time stamp is not of the anchored checkpoint");
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = handover->token(handover->ctx, anchor->seq, &run->buf, &why);
+    if (status == TALLY_OK) {
+        check_stamp(run, anchor, imprint);
+        return run->found.status;
     }
-    return run->found.status;
+    return status == TALLY_ENOTFOUND ? TALLY_OK : tl_fail_with(run->err, status, &why);
 }
 
 tally_status tl_anchor_check(struct tl_run *run, const struct tl_anchor *anchor,

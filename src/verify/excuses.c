@@ -9,6 +9,8 @@
 #define HELD_MAX     65536u
 #define ARENA_MAX    ((size_t)16 << 20)
 
+#define SCOPE_RECORDS 4096u /* excuses are narrowed down for so many records at a time */
+
 void tl_excuses_init(struct tl_excuses *excuses)
 {
     *excuses = (struct tl_excuses){ 0 };
@@ -284,6 +286,8 @@ static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t
 void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t end)
 {
     const struct tl_excuses *excuses = scope->excuses;
+    scope->first = first;
+    scope->end = end;
     scope->erasure_count = 0;
     for (size_t i = 0; i < excuses->erasure_count; i++) {
         const struct tl_erasure *erasure = &excuses->erasures[i];
@@ -299,22 +303,48 @@ void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t
     }
 }
 
+void tl_excuse_scope_at(struct tl_excuse_scope *scope, uint64_t seq)
+{
+    if (seq < scope->first || seq >= scope->end) {
+        uint64_t first = seq - seq % SCOPE_RECORDS;
+        tl_excuse_scope_set(scope, first, first + SCOPE_RECORDS);
+    }
+}
+
 static bool contains(const struct tl_range *ranges, uint32_t count, uint64_t seq)
 {
     uint32_t at = first_reaching(ranges, count, seq);
     return at < count && ranges[at].first <= seq;
 }
 
-bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq)
+/* Goes along with acts that are asked about in order: the holds on a record, up to the act at hand. */
+struct holding {
+    const struct tl_excuse_scope *scope;
+    uint64_t seq; /* of the record */
+    size_t at;    /* the next hold */
+    uint64_t end; /* of the last of those before */
+};
+
+static bool is_held_at(struct holding *holding, uint64_t at_seq)
 {
-    for (size_t i = 0; i < scope->held_count; i++) {
-        const struct tl_held_range *held = &scope->excuses->held[scope->held[i]];
-        if (contains(&held->range, 1, seq) && held->from_seq < at_seq &&
-            scope->excuses->holds[held->hold].release_seq > at_seq) {
-            return true;
+    const struct tl_excuse_scope *scope = holding->scope;
+    for (; holding->at < scope->held_count; holding->at++) {
+        const struct tl_held_range *held = &scope->excuses->held[scope->held[holding->at]];
+        if (held->from_seq >= at_seq) {
+            break;
+        }
+        uint64_t end = scope->excuses->holds[held->hold].release_seq;
+        if (end > holding->end && contains(&held->range, 1, holding->seq)) {
+            holding->end = end;
         }
     }
-    return false;
+    return holding->end > at_seq;
+}
+
+bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq)
+{
+    struct holding holding = { .scope = scope, .seq = seq };
+    return is_held_at(&holding, at_seq);
 }
 
 static bool purge_names(const struct tl_purge *purge, uint64_t seq)
@@ -358,6 +388,7 @@ static void judge_purges(const struct tl_excuse_scope *scope, uint64_t seq, uint
                          struct tl_excuse *excuse)
 {
     const struct tl_excuses *excuses = scope->excuses;
+    struct holding holding = { .scope = scope, .seq = seq };
     for (size_t i = first_purge(excuses, retain_until); i < excuses->purge_count; i++) {
         const struct tl_purge *purge = &excuses->purges[i];
         /* One of days to come, or beyond its leaf, covers nothing; ranges cover what is below it. */
@@ -365,7 +396,7 @@ static void judge_purges(const struct tl_excuse_scope *scope, uint64_t seq, uint
         if (!due || !purge_names(purge, seq)) {
             continue;
         }
-        if (tl_excuse_held(scope, seq, purge->seq)) {
+        if (is_held_at(&holding, purge->seq)) {
             excuse->only_held = true;
         } else {
             excuse->purged = true;
@@ -382,13 +413,14 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
     struct tl_excuse excuse = { 0 };
     judge_purges(scope, seq, retain_until, &excuse);
     uint64_t purge_seq = excuse.purged ? scope->excuses->purges[excuse.purge].seq : TALLY_SEQ_NONE;
+    struct holding holding = { .scope = scope, .seq = seq };
     for (size_t i = 0; i < scope->erasure_count; i++) {
         const struct tl_erasure *erasure = &scope->excuses->erasures[scope->erasures[i]];
         if (!erasure->whole || seq >= erasure->seq ||
             !contains(erasure->seqs, erasure->seq_count, seq)) {
             continue;
         }
-        if (tl_excuse_held(scope, seq, erasure->seq)) {
+        if (is_held_at(&holding, erasure->seq)) {
             excuse.only_held = true;
             continue;
         }
@@ -404,10 +436,11 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
 bool tl_excuse_overridden(const struct tl_excuse_scope *scope, uint64_t seq)
 {
     const struct tl_excuses *excuses = scope->excuses;
+    struct holding holding = { .scope = scope, .seq = seq };
     for (size_t i = 0; i < excuses->purge_count && excuses->override_count > 0; i++) {
         const struct tl_purge *purge = &excuses->purges[i];
         if (purge->override_days && !purge->invalid && purge_names(purge, seq) &&
-            !tl_excuse_held(scope, seq, purge->seq)) {
+            !is_held_at(&holding, purge->seq)) {
             return true;
         }
     }
@@ -428,13 +461,14 @@ bool tl_excuse_member(const struct tl_excuse_scope *scope, uint64_t seq, struct 
                       bool *only_held_out)
 {
     *only_held_out = false;
+    struct holding holding = { .scope = scope, .seq = seq };
     for (size_t i = 0; i < scope->erasure_count; i++) {
         const struct tl_erasure *erasure = &scope->excuses->erasures[scope->erasures[i]];
         if (seq >= erasure->seq || !contains(erasure->seqs, erasure->seq_count, seq) ||
             !names(erasure, pointer)) {
             continue;
         }
-        if (!tl_excuse_held(scope, seq, erasure->seq)) {
+        if (!is_held_at(&holding, erasure->seq)) {
             *only_held_out = false;
             return true;
         }

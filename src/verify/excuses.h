@@ -94,10 +94,15 @@ struct tl_excuse_scope {
     size_t erasure_count;
     uint32_t *held; /* owned; indexes */
     size_t held_count;
+    uint64_t first;
+    uint64_t end;
 };
 tally_status tl_excuse_scope_init(struct tl_excuse_scope *scope, const struct tl_excuses *excuses);
 void tl_excuse_scope_release(struct tl_excuse_scope *scope);
 void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t end);
+
+/* The same for who meets records one by one: some thousand about `seq`, unless it is among them. */
+void tl_excuse_scope_at(struct tl_excuse_scope *scope, uint64_t seq);
 
 struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
                               uint32_t retain_until);

@@ -39,9 +39,9 @@ struct tl_handover {
     enum tl_handed (*absent)(void *ctx);
     bool (*is_member_withheld)(void *ctx, struct tl_str pointer);
 
-    /* Whether the token of the ANCHOR record `seq` has these bytes in it; true if there is none. */
-    tally_status (*has_imprint)(void *ctx, uint64_t seq, const uint8_t imprint[32], bool *has_out,
-                                struct tally_error *err);
+    /* Appends the token of the ANCHOR record `seq`, which is held against the record elsewhere;
+     * TALLY_ENOTFOUND if there is none. */
+    tally_status (*token)(void *ctx, uint64_t seq, struct tl_buf *out, struct tally_error *err);
 
     /* Copies the `width` hashes of a tile that is not full. TALLY_ENOTFOUND if it is not there. */
     tally_status (*partial_tile)(void *ctx, uint32_t level, uint64_t n, uint32_t width,

@@ -421,8 +421,21 @@ static void names_the_leaf_that_was_changed(void **state)
 static void refuses_sizes_that_nobody_can_look_through(void **state)
 {
     (void)state;
+    static const char *const parts[] = { "tile/entries/x009", "tile/entries/x009/x007",
+                                         "tile/entries/x009/x007/x199",
+                                         "tile/entries/x009/x007/x199/x254",
+                                         "tile/entries/x009/x007/x199/x254/x740" };
+    char path[SITE_PATH_SIZE];
     edit("checkpoint", "\n702\n", "\n4611686018427387904\n");
     expect(TALLY_VERDICT_UNVERIFIABLE, "STORE_ERROR", "a checkpoint of 2^62 leaves");
+    for (size_t i = 0; i < TL_ARRAY_LEN(parts); i++) {
+        path_of(path, parts[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    path_of(path, "tile/entries/x009/x007/x199/x254/x740/992");
+    check_ok(tl_io_replace_file(path, "", 0, 0600, NULL));
+    expect(TALLY_VERDICT_UNVERIFIABLE, "STORE_ERROR", "the tile in the middle of 2^62 leaves");
+    assert_int_equal(unlink(path), 0);
     edit("checkpoint", "\n4611686018427387904\n", "\n100702\n");
     expect(TALLY_VERDICT_TAMPERED, "TRUNCATED", "a checkpoint of more leaves than there are");
 }

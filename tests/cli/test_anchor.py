@@ -300,10 +300,19 @@ class Stamps(Anchors):
     def test_a_crash_between_record_and_token_is_made_good(self):
         said = self.stamp()
         token = self.ledger / "anchors" / str(said["seq"])
-        token.rename(self.ledger / "anchors" / "pending")
+        other = self.ledger / "anchors" / str(self.stamp()["seq"])
+        token.rename(self.ledger / "anchors" / "pending-one")
+        other.rename(self.ledger / "anchors" / "pending-two")
+        lost = self.ledger / "anchors" / "pending-lost"
+        left = self.ledger / "anchors" / "pending-left"
+        for path, age in (lost, 7200), (left, 60):
+            path.write_bytes(b"of no record")
+            os.utime(path, (time.time() - age,) * 2)
         self.assertEqual(self.codes(), {"ANCHOR_MISSING"})
         self.one(f"file:{self.dir}/kept")
         self.assertEqual(self.codes(), set())
+        self.assertTrue(token.exists() and other.exists() and left.exists())
+        self.assertFalse(lost.exists())
 
     def test_an_anchored_checkpoint_is_kept_while_others_are_thinned(self):
         said = self.stamp()

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import sqlite3
 import unittest
 
 from harness import TALLY, Case, main
@@ -69,6 +70,21 @@ class Erase(Case):
         self.assertEqual(self.verdict(), "VERIFIED")
         self.assertIn("set", self.tally("erase", "--id", "e0", "--member", "/actor/id", "--yes",
                                         *self.WHO, want=3).err)
+
+    def test_says_that_traces_are_left_for_a_reader(self):
+        order = ["erase", "--id", "e1", "--yes", *self.WHO]
+        reader = sqlite3.connect(self.ledger / "index.db", isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM meta").fetchall()
+        shown = self.tally(*order, want=6).out
+        self.assertRegex(shown, r"(?m)^left +traces in files")
+        act = self.tally("find", "--action", "tally.erase", "--json").json["items"][0]["event"]
+        self.assertEqual((act["outcome"], act["metadata"]["complete"]), ("success", False))
+        reader.close()
+        report = self.tally(*order, "--json").json  # all is gone: it clears what is left
+        self.assertEqual((report["gone"], report["acts"], report["left"]), (1, 0, 0))
+        self.assertEqual(self.grep("Quibble1"), [])
+        self.assertEqual(self.verdict(), "VERIFIED")
 
     def test_nothing_goes_without_a_word(self):
         for arguments in (["--subject", "actor:u-0"], ["--id", "e0", "--by", "x"], self.WHO,

@@ -89,6 +89,16 @@ class Form(Case):
         self.assertIn("tally init", result.err)
         self.assertTrue(result.err.startswith("tally: "))
 
+    def test_a_missing_ledger_and_a_wrong_setting_are_told_apart(self):
+        commands = [["count"], ["doctor"], ["drill"], ["epoch"], ["hold", "list"], ["reindex"],
+                    ["retention", "show"], ["schedule", "show"], ["status"]]
+        for command in commands:
+            self.tally(*command, want=5)
+        self.init()
+        for command in commands:
+            status = self.tally("--set", "log.timeout_ms=x", *command, want=None).status
+            self.assertEqual(status, 1 if command == ["doctor"] else 4, command)
+
     def test_a_failure_with_json_is_one_problem_object(self):
         problem = self.tally("find", "--json", want=5).problem
         self.assertEqual((problem["code"], problem["status"]), ("not_found", 404))

@@ -21,7 +21,7 @@ class Purge(Case):
         self.assertEqual((report["purged"], report["due"], report["seq"], report["archive"]),
                          (0, 0, None, None))
         self.assertEqual(set(report), {"dry_run", "evaluated", "due", "held", "purged", "remaining",
-                                       "bytes", "freed", "ranges", "cutoff_day", "cutoff", "seq",
+                                       "bytes", "freed", "left", "ranges", "cutoff_day", "cutoff", "seq",
                                        "archive"})
         event = self.events("tally.purge")[0]
         self.assertEqual(event["actor"], {"id": "ops", "type": "user"})

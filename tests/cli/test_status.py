@@ -156,6 +156,78 @@ class Doctor(Situation):
         self.assertEqual(found["health"], "warning")
         self.assertEqual(self.status(want=0)["quarantined"], 1)
 
+    def schedule(self, job, **members):
+        """Runs a job, and then changes what the ledger remembers of it."""
+        self.tally("schedule", "run", job)
+        path = self.ledger / "schedule.json"
+        jobs = json.loads(path.read_text())
+        jobs[job].update(members)
+        path.write_text(json.dumps(jobs))
+
+    def test_tells_of_a_verification_that_came_out_well(self):
+        found = self.findings(want=0)
+        self.assertEqual(found["schedule.runs"]["what"], "nothing was run by schedule yet")
+        self.assertIn("no scheduled verification", found["schedule.verdict"]["what"])
+        self.schedule("verify")
+        found = self.findings(want=0)
+        self.assertEqual((found["schedule.runs"]["health"], found["schedule.verdict"]["health"]),
+                         ("ok", "ok"))
+        self.assertIn("VERIFIED", found["schedule.verdict"]["what"])
+
+    def test_finds_a_bad_last_verdict(self):
+        for verdict, name in ((2, "TAMPERED"), (3, "UNVERIFIABLE")):
+            self.schedule("verify", verdict=verdict, status=6)
+            found = self.findings(want=1)
+            self.assertEqual(found["schedule.verdict"]["health"], "error")
+            self.assertIn(name, found["schedule.verdict"]["what"])
+            self.assertIn("tally schedule run verify", found["schedule.verdict"]["advice"])
+            self.assertEqual(found["schedule.runs"]["health"], "ok")  # it is said once
+        self.tally("schedule", "run", "verify")
+        self.assertEqual(self.findings(want=0)["schedule.verdict"]["health"], "ok")
+
+    def test_a_verification_that_was_stopped_says_nothing_of_the_ledger(self):
+        self.schedule("verify", verdict=3, status=11)
+        found = self.findings(want=0)
+        self.assertEqual(found["schedule.verdict"]["health"], "warning")
+        self.assertEqual(found["schedule.runs"]["health"], "ok")
+
+    def test_finds_jobs_that_nobody_runs(self):
+        long_ago = "2024-02-01T10:00:00Z"
+        self.schedule("purge", since=long_ago, last="")
+        self.assertEqual(self.findings(want=0)["schedule.runs"]["health"], "warning")
+        self.schedule("purge", last=long_ago)  # by the cron of the system, which then stopped
+        found = self.findings(want=0)["schedule.runs"]
+        self.assertEqual(found["health"], "warning")
+        self.assertIn("'purge' was to run at 2024-02-01T11:00:00Z", found["what"])
+        self.assertIn("tally schedule follow", found["advice"])
+        off = self.tally("--set", "retention.schedule=off", "--json", "doctor").json["checks"]
+        self.assertEqual([c["health"] for c in off if c["check"] == "schedule.runs"], ["ok"])
+
+    def test_once_missed_may_be_at_work(self):
+        before, due = time.gmtime(time.time() - 100 * 60), time.gmtime(time.time() - 80 * 60)
+        last = time.strftime("%Y-%m-%dT%H:%M:%SZ", before)
+        self.schedule("purge", since=last, last=last)
+        daily = f"retention.schedule={due.tm_min} {due.tm_hour} * * *"
+        shown = self.tally("--set", daily, "--json", "doctor").json
+        found = {check["check"]: check for check in shown["checks"]}
+        self.assertEqual(found["schedule.runs"]["health"], "ok")
+
+    def test_finds_a_job_that_failed(self):
+        self.tally("schedule", "run", "backup", want=3)
+        found = self.findings(want=0)["schedule.runs"]
+        self.assertEqual(found["health"], "warning")
+        self.assertIn("backup.dir", found["what"])
+        self.assertIn("tally schedule run backup", found["advice"])
+
+    def test_finds_schedules_that_make_no_sense(self):
+        shown = self.tally("--set", "verify.schedule=now", "--json", "doctor", want=1).json
+        found = {check["check"]: check for check in shown["checks"]}
+        self.assertIn("verify", found["schedule.runs"]["what"])
+        (self.ledger / "schedule.json").write_text("{}")
+        found = self.findings(want=0)["schedule.runs"]
+        self.assertEqual(found["health"], "warning")
+        self.assertIn("schedule.json", found["advice"])
+
 
 if __name__ == "__main__":
     main()

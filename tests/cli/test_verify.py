@@ -124,6 +124,14 @@ class Verify(Case):
         (self.dir / "b/openings.ndjson").write_text(lines.replace("a.b", "a.c", 1))
         self.tally("verify", "b", "--trust", "trust", want=1)
 
+    def test_a_bundle_in_the_place_of_a_ledger_is_none(self):
+        trust = self.write("trust.txt", self.tally("checkpoint", "--trust").out)
+        self.tally("export", "--bundle", self.dir / "bundle")
+        self.tally("verify", self.dir / "bundle", "--trust", trust)
+        shutil.rmtree(self.ledger)
+        shutil.copytree(self.dir / "bundle", self.ledger)
+        self.tally("verify", "--trust", trust, want=2)
+
     def test_a_tlog_directory_has_no_contents(self):
         self.write("trust", self.tally("checkpoint", "--trust").out)
         self.tally("export", "--tlog", "t")

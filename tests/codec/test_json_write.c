@@ -102,6 +102,18 @@ static void escapes_what_it_must_wherever_it_stands(void **state)
     }
 }
 
+static void writes_a_member_if_there_is_one(void **state)
+{
+    (void)state;
+    struct tl_buf out;
+    tl_buf_init(&out, 100);
+    tl_json_write_member(&out, "a", NULL);
+    tl_json_write_member(&out, "b", "");
+    tl_json_write_member(&out, "c", "x\"y");
+    assert_true(tl_str_is(tl_buf_str(&out), ",\"c\":\"x\\\"y\""));
+    tl_buf_release(&out);
+}
+
 static void appends_to_what_is_there_and_stops_at_the_limit(void **state)
 {
     (void)state;
@@ -198,6 +210,7 @@ int main(void)
         cmocka_unit_test(writes_the_published_pairs),
         cmocka_unit_test(writes_the_published_numbers),
         cmocka_unit_test(escapes_what_it_must_wherever_it_stands),
+        cmocka_unit_test(writes_a_member_if_there_is_one),
         cmocka_unit_test(appends_to_what_is_there_and_stops_at_the_limit),
         cmocka_unit_test(reports_that_memory_ran_out),
         cmocka_unit_test(asserts_that_the_reader_would_take_it),

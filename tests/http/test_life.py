@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """/v1/verify, jobs, purges, holds, erasures, retention, status: over HTTP."""
+import fcntl
 import json
 import unittest
 
@@ -209,7 +210,7 @@ class Purge(Life):
 
     def test_what_is_due_goes_but_what_is_held_stays(self):
         self.make_due()
-        self.post("/v1/holds", {"hold": "case-7", "filter": {"id": ["old0", "old2"]}})
+        self.post("/v1/holds", {"hold": "case-7", "filter": {"id": ["old0", "old2"]}}, want=201)
         self.assertEqual(self.result("/v1/purges", {"before": "2019-06-01"})["purged"], 0)
         result = self.result("/v1/purges", {"reason": "yearly", "ticket": "T-1"})
         self.assertEqual((result["dry_run"], result["due"], result["held"], result["purged"]),
@@ -220,6 +221,20 @@ class Purge(Life):
         event = self.events("tally.purge")[0]
         self.assertRegex(event["actor"]["id"], r"^token:\w{8} \(admin\)$")
         self.assertEqual(self.result("/v1/verify", {})["verdict"], "VERIFIED")
+
+    def test_what_cannot_be_recorded_is_not_done(self):
+        self.make_due()
+        problem = self.problem("/v1/purges", {"reason": "x" * 4097})
+        self.assertEqual((problem["code"], problem["status"]), ("too_long", 422))
+        self.assertEqual(self.get("/v1/count?id=old1").json["count"], 1)
+
+    def test_one_at_a_time_whoever_does_it(self):
+        with open(self.ledger / "removal.lock", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            problem = self.problem("/v1/purges", {})
+        self.assertEqual((problem["code"], problem["status"], problem["detail"]),
+                         ("busy", 409, "another purge or erasure is at work"))
+        self.result("/v1/purges", {})
 
     def test_wrong_bodies(self):
         for body, code in [({"dry_run": "yes"}, "bad_type"), ({"dryrun": True}, "unknown_member"),
@@ -240,7 +255,7 @@ class Holds(Life):
         self.assertEqual(self.get("/v1/holds").json, {"holds": []})
         made = self.post("/v1/holds", {"hold": "case-7", "filter": {"actor_id": "u-1"},
                                        "expires_at": "2099-01-01T00:00:00Z", "reason": "suit 17",
-                                       "ticket": "T-9"}).json
+                                       "ticket": "T-9"}, want=201).json
         self.assertEqual(set(made), {"hold", "dry_run", "records", "ranges", "seq"})
         self.assertEqual((made["records"], made["dry_run"]), (2, False))
         listed = self.get("/v1/holds", "reader").json
@@ -258,14 +273,14 @@ class Holds(Life):
         self.assertEqual(len(self.events("tally.hold.release")), 1)
 
     def test_ranges_and_all(self):
-        made = self.post("/v1/holds", {"hold": "c/1", "ranges": [[0, 1], [3, 3]]}).json
+        made = self.post("/v1/holds", {"hold": "c/1", "ranges": [[0, 1], [3, 3]]}, want=201).json
         self.assertEqual((made["records"], made["ranges"]), (3, 2))
-        every = self.post("/v1/holds", {"hold": "c/2", "all": True}).json
+        every = self.post("/v1/holds", {"hold": "c/2", "all": True}, want=201).json
         self.assertGreater(every["records"], 4)
         self.assertEqual(self.call("DELETE", "/v1/holds/c%2F1").json["hold"], "c/1")
 
     def test_a_hold_has_one_life(self):
-        self.post("/v1/holds", {"hold": "c-1", "all": True})
+        self.post("/v1/holds", {"hold": "c-1", "all": True}, want=201)
         self.call("DELETE", "/v1/holds/c-1")
         self.assertEqual(self.call("DELETE", "/v1/holds/c-1", want=None).status // 100, 4)
         self.assertEqual(self.post("/v1/holds", {"hold": "c-1", "all": True}, want=None).status // 100,
@@ -335,7 +350,7 @@ class Erasure(Life):
         self.assertEqual((problem["code"], problem["status"]), ("not_erasable", 422))
 
     def test_what_is_held_is_kept(self):
-        self.post("/v1/holds", {"hold": "case-7", "filter": {"id": "e0"}})
+        self.post("/v1/holds", {"hold": "case-7", "filter": {"id": "e0"}}, want=201)
         problem = self.problem("/v1/erasures", {"id": "e0", **self.WHY})
         self.assertEqual((problem["code"], problem["status"]), ("on_hold", 409))
         self.assertIn("case-7", problem["detail"])
@@ -361,7 +376,7 @@ class Erasure(Life):
         self.assertEqual((problem["code"], problem["status"]), ("needs_second_person", 409))
         approval = self.sign(problem["request"])
         self.assertEqual(self.result("/v1/erasures", {"approval": approval, **body})["erased"], 2)
-        self.post("/v1/holds", {"hold": "c-1", "all": True})
+        self.post("/v1/holds", {"hold": "c-1", "all": True}, want=201)
         refused = self.call("DELETE", "/v1/holds/c-1", want=409)
         self.assertEqual((refused.code, refused.json["status"]), ("needs_second_person", 409))
         self.assertEqual(refused.json["instance"], refused.headers["x-request-id"])

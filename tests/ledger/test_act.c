@@ -1,10 +1,14 @@
 /* Acts: sealed once, decided on what is known, by whoever is the sequencer. */
 #include "ledger/act.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "check.h"
+#include "evidence/keystate.h"
 #include "fault.h"
 #include "support/logs.h"
 #include "support/site.h"
@@ -279,6 +283,82 @@ static void a_new_policy_is_in_force_for_all_that_comes_after_it(void **state)
     (void)site_verify(&site);
 }
 
+static struct tl_io_ops ops;
+static atomic_int marks_to_fail;
+
+static ssize_t write_no_mark(int fd, const void *bytes, size_t len, off_t offset)
+{
+    if (len == TL_HIGHWATER_SLOT_LEN && atomic_load(&marks_to_fail) > 0) {
+        atomic_fetch_sub(&marks_to_fail, 1);
+        errno = EIO;
+        return -1;
+    }
+    return tl_io_posix.pwrite(fd, bytes, len, offset);
+}
+
+static int set_up_marks(void **state)
+{
+    if (set_up(state) != 0) {
+        return -1;
+    }
+    ops = tl_io_posix;
+    ops.pwrite = write_no_mark;
+    atomic_store(&marks_to_fail, 0);
+    tl_io = &ops;
+    return 0;
+}
+
+static int tear_down_marks(void **state)
+{
+    tl_io = &tl_io_posix;
+    return check_rmdir(state);
+}
+
+static void
+a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_old_one(void **state)
+{
+    (void)state;
+    configure("retention:\n  default_days: 30\n");
+    struct tally_ledger *ledger = site_open(&site);
+    (void)site_append(ledger, "a", 1);
+    configure("retention:\n  default_days: 77\n");
+    const struct tl_control wish = { .kind = TL_LEAF_POLICY, .by = TL_STR("bob") };
+    atomic_store(&marks_to_fail, 1);
+    check_status(seal(ledger, &wish, TALLY_SEQ_NONE, NULL), TALLY_EIO);
+    assert_int_equal(atomic_load(&marks_to_fail), 0);
+    static const char event[] = "{\"id\":\"b\",\"action\":\"test.event\"}";
+    check_status(tally_append(ledger, event, strlen(event), NULL, NULL), TALLY_EIO);
+    tally_close(ledger);
+    ledger = site_open(&site);
+    assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), 2);
+    (void)site_append(ledger, "c", 1);
+    tally_close(ledger);
+    (void)site_verify(&site);
+}
+
+static void an_act_that_is_there_is_not_called_failed(void **state)
+{
+    (void)state;
+    struct tally_ledger *first = site_open(&site);
+    struct tally_ledger *second = site_open(&site);
+    struct tally_ledger *const askers[] = { first, second };
+    static const char *const ids[] = { "case-1", "case-2" };
+    uint64_t newest = TALLY_SEQ_NONE;
+    for (size_t i = 0; i < TL_ARRAY_LEN(askers); i++) {
+        struct tl_control hold = hold_of(ids[i]);
+        uint64_t seq = 0;
+        atomic_store(&marks_to_fail, 1);
+        check_ok(tl_act_seal(askers[i], &hold, newest, &seq, NULL));
+        assert_int_equal(atomic_load(&marks_to_fail), 0);
+        newest = newest_of(first);
+        assert_int_equal(seq, newest);
+        assert_int_equal(site_count_kind(first, "hold", NULL, 0), i + 1);
+    }
+    tally_close(second);
+    tally_close(first);
+    (void)site_verify(&site);
+}
+
 static void nothing_is_sealed_through_a_ledger_open_for_reading(void **state)
 {
     (void)state;
@@ -318,6 +398,11 @@ int main(void)
                                         check_rmdir),
         cmocka_unit_test_setup_teardown(a_new_policy_is_in_force_for_all_that_comes_after_it,
                                         set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(
+            a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_old_one,
+            set_up_marks, tear_down_marks),
+        cmocka_unit_test_setup_teardown(an_act_that_is_there_is_not_called_failed, set_up_marks,
+                                        tear_down_marks),
         cmocka_unit_test_setup_teardown(nothing_is_sealed_through_a_ledger_open_for_reading, set_up,
                                         check_rmdir),
         cmocka_unit_test(contents_in_memory_are_removed_by_the_thread_that_writes),

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "check.h"
 #include "fault.h"
+#include "store/tamper.h"
 #include "support/site.h"
 #include "witnessed.h"
 
@@ -171,6 +172,77 @@ static void a_file_of_others_is_replaced(void **state)
     tally_close(ledger);
 }
 
+static void *append_many(void *ctx)
+{
+    for (unsigned i = 0; i < EVENTS; i++) {
+        char id[24];
+        (void)snprintf(id, sizeof(id), "n%u", i);
+        (void)site_append(ctx, id, i);
+    }
+    return NULL;
+}
+
+/* It is what shows that the ledger was rolled back and went another way. */
+static void a_file_of_another_past_stays(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    struct told told = { 0 };
+    char *note = NULL;
+    char *left = NULL;
+    size_t len = 0;
+    (void)site_append(ledger, "a", 1);
+    check_ok(anchor_to(ledger, target, &told, NULL));
+    check_ok(tl_io_read_file(path, 65536, &note, &len, NULL));
+    char *root = strchr(strchr(note, '\n') + 1, '\n') + 1;
+    *root = *root == 'A' ? 'B' : 'A';
+    check_ok(tl_io_replace_file(path, note, len, 0644, NULL));
+    (void)site_append(ledger, "b", 1);
+    check_status(anchor_to(ledger, target, &told, NULL), TALLY_EIO);
+    assert_int_equal(told.status, TALLY_ECONFLICT);
+    check_ok(tl_io_read_file(path, 65536, &left, &len, NULL));
+    assert_string_equal(left, note);
+    tl_free(left);
+    tl_free(note);
+    tally_close(ledger);
+}
+
+static void tamper_with(const char *sql)
+{
+    char store[SITE_PATH_SIZE];
+    struct tl_tamper *tamper = NULL;
+    uint64_t changed = 0;
+    check_path(store, sizeof(store), site.dir, "ledger.db");
+    check_ok(tl_tamper_open(&tamper, store, NULL));
+    check_ok(tl_tamper_run(tamper, sql, NULL, 0, &changed, NULL));
+    assert_int_equal(changed, 1);
+    tl_tamper_close(tamper);
+}
+
+static enum tally_verdict compare_at_rest(void)
+{
+    struct tally_ledger *ledger = site_open_read(&site);
+    enum tally_verdict verdict = compare(ledger);
+    tally_close(ledger);
+    return verdict;
+}
+
+/* Enough of them that their hashes are stored too, which nobody has touched. */
+static void a_checkpoint_is_compared_with_the_leaves(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    struct told told = { 0 };
+    (void)append_many(ledger);
+    check_ok(anchor_to(ledger, target, &told, NULL));
+    tally_close(ledger);
+    assert_int_equal(compare_at_rest(), TALLY_VERDICT_VERIFIED);
+    tamper_with("UPDATE record SET leaf = zeroblob(length(leaf)) WHERE seq = 5");
+    assert_int_equal(compare_at_rest(), TALLY_VERDICT_TAMPERED);
+    tamper_with("DELETE FROM record WHERE seq = 5");
+    assert_int_equal(compare_at_rest(), TALLY_VERDICT_TAMPERED);
+}
+
 static tally_status anchor_once(const void *ctx)
 {
     struct tally_ledger *ledger = NULL;
@@ -189,16 +261,6 @@ static void says_so_if_there_is_no_memory(void **state)
     (void)state;
     assert_true(fault_each_alloc_or_ok(anchor_once, NULL) > 0);
     (void)site_verify(&site);
-}
-
-static void *append_many(void *ctx)
-{
-    for (unsigned i = 0; i < EVENTS; i++) {
-        char id[24];
-        (void)snprintf(id, sizeof(id), "n%u", i);
-        (void)site_append(ctx, id, i);
-    }
-    return NULL;
 }
 
 static void what_was_anchored_stays_while_others_append(void **state)
@@ -240,6 +302,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(needs_a_ledger_that_is_open_for_writing, set_up,
                                         check_rmdir),
         cmocka_unit_test_setup_teardown(a_file_of_others_is_replaced, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(a_file_of_another_past_stays, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(a_checkpoint_is_compared_with_the_leaves, set_up,
+                                        check_rmdir),
         cmocka_unit_test_setup_teardown(says_so_if_there_is_no_memory, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(what_was_anchored_stays_while_others_append, set_up,
                                         check_rmdir),

@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/io.h"
 #include "check.h"
 #include "ledger/approve.h"
 #include "support/fault.h"
@@ -244,6 +246,61 @@ static void without_its_trust_file_nothing_is_done(void **state)
     end(&fixture);
 }
 
+static bool has_no_settings(const struct fixture *fixture)
+{
+    char path[SITE_PATH_SIZE];
+    check_path(path, sizeof(path), fixture->site.dir, "tally.yaml");
+    return access(path, F_OK) != 0;
+}
+
+/* Sealed without the signature that is asked for, it would be a finding for ever. */
+static void no_policy_is_sealed_that_nobody_can_approve(void **state)
+{
+    struct fixture fixture;
+    begin(&fixture, state, "#tally approve POLICY");
+    const struct tally_actor actor = { .by = "ops" };
+    const struct tally_setting setting = { .key = "retention.default_days", .value = "77" };
+    check_status(tally_retention_set(fixture.ledger, &setting, 1, &actor, NULL), TALLY_ENOTSUP);
+    assert_true(has_no_settings(&fixture));
+    char path[SITE_PATH_SIZE];
+    check_path(path, sizeof(path), fixture.site.dir, "tally.yaml");
+    check_ok(tl_io_replace_file(path, "retention.default_days: 77\n", 27, 0644, NULL));
+    const struct tl_control wish = { .kind = TL_LEAF_POLICY, .by = TL_STR("ops") };
+    uint64_t seq = 0;
+    check_status(tl_act_seal(fixture.ledger, &wish, TALLY_SEQ_NONE, &seq, NULL), TALLY_ENOTSUP);
+    tally_close(fixture.ledger);
+    struct tally_error error = TALLY_ERROR_INIT;
+    check_status(site_try_open(&fixture.site, 1, &fixture.ledger, &error), TALLY_ENOTSUP);
+    assert_non_null(strstr(error.message, "POLICY"));
+    assert_int_equal(unlink(path), 0);
+    fixture.ledger = site_open(&fixture.site);
+    assert_int_equal(site_count_kind(fixture.ledger, "policy", NULL, 0), 0);
+    (void)site_append(fixture.ledger, "a", 1);
+    end(&fixture);
+    (void)site_verify(&fixture.site);
+}
+
+static void note_status(void *ctx, const struct tally_anchored *anchored)
+{
+    tally_status *status = ctx;
+    *status = anchored->status;
+}
+
+static void no_anchor_is_sealed_that_nobody_can_approve(void **state)
+{
+    static const char *const places[] = { "rfc3161+http://127.0.0.1:1/", "git:/nowhere" };
+    struct fixture fixture;
+    begin(&fixture, state, "#tally approve ANCHOR");
+    for (size_t i = 0; i < TL_ARRAY_LEN(places); i++) {
+        tally_status status = TALLY_OK;
+        check_status(tally_anchor(fixture.ledger, &places[i], 1, "ops", note_status, &status, NULL),
+                     TALLY_EIO);
+        assert_int_equal(status, TALLY_ENOTSUP);
+    }
+    end(&fixture);
+    (void)site_verify(&fixture.site);
+}
+
 #define ACT(kind, payload) "{\"kind\":\"" kind "\",\"payload\":" payload "}"
 #define REQUEST(acts)      "{\"tally_request\":1,\"origin\":\"a.example/x\",\"acts\":[" acts "]}"
 #define GOOD               ACT("RELEASE", "{\"hold\":\"case-1\"}")
@@ -370,6 +427,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(early_purges_need_an_approver_to_be_named, check_mkdir,
                                         check_rmdir),
         cmocka_unit_test_setup_teardown(without_its_trust_file_nothing_is_done, check_mkdir,
+                                        check_rmdir),
+        cmocka_unit_test_setup_teardown(no_policy_is_sealed_that_nobody_can_approve, check_mkdir,
+                                        check_rmdir),
+        cmocka_unit_test_setup_teardown(no_anchor_is_sealed_that_nobody_can_approve, check_mkdir,
                                         check_rmdir),
         cmocka_unit_test(only_requests_are_signed),
         cmocka_unit_test(only_whole_keys_sign),

@@ -10,8 +10,12 @@
 #include <tally/bundle.h>
 #include <tally/tally.h>
 
+#include "base/bytes.h"
 #include "base/io.h"
 #include "check.h"
+#include "codec/base64.h"
+#include "crypto/crypto.h"
+#include "evidence/note.h"
 #include "store/store.h"
 #include "support/fault.h"
 #include "support/mkledger.h"
@@ -309,6 +313,84 @@ static void writes_a_tlog_directory(void **state)
     mk_release(&mk);
 }
 
+static enum tally_verdict verdict_of(const char *dir, int ledger_only)
+{
+    struct tally_report *report = NULL;
+    struct tally_verify_options options = TALLY_VERIFY_OPTIONS_INIT;
+    options.trust_path = trust;
+    options.ledger_only = ledger_only;
+    check_ok(tally_verify_at(dir, &options, &report, NULL));
+    enum tally_verdict verdict = report->verdict;
+    tally_report_free(report);
+    return verdict;
+}
+
+/* Else an older bundle, copied into the directory, would hide what became of the ledger. */
+static void does_not_stand_in_for_a_ledger(void **state)
+{
+    (void)state;
+    static const char *const parts[] = { "ledger.db", "keys", "ledger.lock", "tally.yaml" };
+    char path[SITE_PATH_SIZE];
+    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_bundle_result result;
+    make_history();
+    struct tally_ledger *ledger = open_made();
+    check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
+    tally_close(ledger);
+    assert_int_equal(verdict_of(out, 0), TALLY_VERDICT_VERIFIED);
+    for (size_t i = 0; i < TL_ARRAY_LEN(parts); i++) {
+        in_bundle(path, parts[i]);
+        check_ok(tl_io_replace_file(path, "# none\n", 7, 0600, NULL));
+        assert_int_equal(verdict_of(out, 0), TALLY_VERDICT_UNVERIFIABLE);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(verdict_of(out, 1), TALLY_VERDICT_UNVERIFIABLE);
+    mk_release(&mk);
+}
+
+/* What would be found in the ledger is found in its bundle. */
+static void knows_a_time_stamp_that_is_none(void **state)
+{
+    (void)state;
+    char payload[512];
+    char token[TL_SHA256_LEN + 8] = "stamp of";
+    char path[SITE_PATH_SIZE];
+    uint8_t digest[TL_SHA256_LEN];
+    struct tl_buf text;
+    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_bundle_result result;
+    mk_init(&mk, MK_ORIGIN, 1);
+    mk_events(&mk, 9);
+    tl_buf_init_fixed(&text, payload, sizeof(payload));
+    struct tl_checkpoint_body body = { .origin = TL_STR(MK_ORIGIN), .size = mk.image.head.size };
+    memcpy(body.root, mk.image.head.root, sizeof(body.root));
+    tl_checkpoint_format(&text, &body);
+    tl_sha256(digest, text.data, text.len);
+    memcpy(token + 8, digest, sizeof(digest));
+    tl_sha256(digest, token, sizeof(token));
+    char hex[2 * TL_SHA256_LEN + 1];
+    tl_hex_encode(hex, digest, sizeof(digest));
+    tl_buf_clear(&text);
+    tl_buf_addf(&text, "{\"digest\":\"%s\",\"kind\":\"rfc3161\",\"ref\":\"a\",\"root\":\"", hex);
+    tl_base64_encode(&text, body.root, sizeof(body.root));
+    tl_buf_addf(&text, "\",\"size\":%llu}", (unsigned long long)body.size);
+    tl_buf_add_char(&text, '\0');
+    uint64_t seq = mk.seq;
+    act(TL_LEAF_ANCHOR, payload);
+    struct tally_ledger *ledger = open_made();
+    check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
+    tally_close(ledger);
+    assert_int_equal(verdict_of(out, 0), TALLY_VERDICT_VERIFIED);
+    in_bundle(path, "anchors");
+    assert_int_equal(mkdir(path, 0700), 0);
+    char name[32];
+    (void)snprintf(name, sizeof(name), "anchors/%llu", (unsigned long long)seq);
+    in_bundle(path, name);
+    check_ok(tl_io_replace_file(path, token, sizeof(token), 0600, NULL));
+    assert_int_equal(verdict_of(out, 0), TALLY_VERDICT_TAMPERED);
+    mk_release(&mk);
+}
+
 static void works_on_a_ledger_that_is_written_to(void **state)
 {
     (void)state;
@@ -520,6 +602,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_what_it_cannot_do, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(refuses_a_ledger_that_was_changed, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(writes_a_tlog_directory, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(does_not_stand_in_for_a_ledger, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(knows_a_time_stamp_that_is_none, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(works_on_a_ledger_that_is_written_to, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(works_in_memory, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(can_be_stopped, set_up, check_rmdir),

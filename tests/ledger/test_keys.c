@@ -17,6 +17,7 @@
 #include "check.h"
 #include "fault.h"
 #include "ledger/drill.h"
+#include "ledger/remove.h"
 #include "support/fake_clock.h"
 #include "support/logs.h"
 #include "support/site.h"
@@ -563,21 +564,49 @@ static void old_secrets_are_nowhere(void **state)
     (void)site_verify(&site);
 }
 
-static void what_a_crash_left_of_key_files_is_destroyed(void **state)
+static int leave_secret(const char *name)
 {
-    (void)state;
     char path[SITE_PATH_SIZE];
-    key_path(path, "state.tmp");
+    key_path(path, name);
     write_text(path, "some secret of an epoch that is about to end, left behind by a crash");
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    tally_close(site_open(&site));
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static void is_destroyed(int fd, const char *name)
+{
+    char path[SITE_PATH_SIZE];
     char bytes[16];
     assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
     for (size_t i = 0; i < sizeof(bytes); i++) {
         assert_int_equal(bytes[i], 0);
     }
     assert_int_equal(close(fd), 0);
+    key_path(path, name);
     assert_int_equal(access(path, F_OK), -1);
+}
+
+static void what_a_crash_left_of_key_files_is_destroyed(void **state)
+{
+    (void)state;
+    int fd = leave_secret("state.tmp");
+    tally_close(site_open(&site));
+    is_destroyed(fd, "state.tmp");
+}
+
+static void keys_are_destroyed_with_their_directory(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "state",       "state.tmp", "log.key",
+                                         "log.key.tmp", "mac-2.key", "mac-2.key.tmp" };
+    int fds[TL_ARRAY_LEN(names)];
+    for (size_t i = 0; i < TL_ARRAY_LEN(names); i++) {
+        fds[i] = leave_secret(names[i]);
+    }
+    tl_remove_tree(site.dir);
+    assert_int_equal(access(site.dir, F_OK), -1);
+    for (size_t i = 0; i < TL_ARRAY_LEN(names); i++) {
+        is_destroyed(fds[i], names[i]);
+    }
 }
 
 /* ---- theft ---- */
@@ -729,6 +758,7 @@ int main(void)
         cmocka_unit_test(an_idle_ledger_in_memory_closes_its_epochs),
         CLOCK_CASE(old_secrets_are_nowhere),
         CASE(what_a_crash_left_of_key_files_is_destroyed),
+        CASE(keys_are_destroyed_with_their_directory),
         CLOCK_CASE(stolen_keys_change_nothing_sealed_before_their_epoch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

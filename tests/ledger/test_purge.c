@@ -357,6 +357,32 @@ static void an_early_purge_needs_a_second_person(void **state)
     tally_close(ledger);
 }
 
+static void what_cannot_be_recorded_is_not_done(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&purging_site);
+    const struct tally_purge_options options = TALLY_PURGE_OPTIONS_INIT;
+    struct tally_purged purged;
+    struct tally_error error = TALLY_ERROR_INIT;
+    char reason[4098];
+    memset(reason, 'x', sizeof(reason) - 1);
+    reason[sizeof(reason) - 1] = '\0';
+    const struct tally_actor wordy = { .by = "operator", .reason = reason };
+    purging_append(ledger, "default", 5, "medium");
+    fake_clock_pass(400 * DAY);
+    (void)site_append(ledger, "wake", 1);
+    check_status(tally_purge(ledger, &options, &wordy, &purged, NULL, &error), TALLY_EREFUSED);
+    assert_string_equal(error.code, "too_long");
+    assert_string_equal(error.pointer, "/reason");
+    assert_int_equal(purged.purged, 0);
+    assert_int_equal(purging_count(ledger, "default", 5), 5);
+    assert_int_equal(site_count_kind(ledger, "purge", NULL, 0), 0);
+    reason[4096] = '\0';
+    check_ok(tally_purge(ledger, &options, &wordy, &purged, NULL, NULL));
+    assert_int_equal(purged.purged, 5);
+    tally_close(ledger);
+}
+
 static void nonsense_is_refused(void **state)
 {
     (void)state;
@@ -404,6 +430,7 @@ int main(void)
         CASE(held_records_stay_in_memory),
         CASE(a_purge_that_was_cut_short_goes_on_with_the_next),
         CASE(an_early_purge_needs_a_second_person),
+        CASE(what_cannot_be_recorded_is_not_done),
         CASE(nonsense_is_refused),
     };
     return cmocka_run_group_tests_name("ledger/purge", tests, NULL, NULL);

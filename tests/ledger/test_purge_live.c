@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "fault.h"
 #include "ledger/purge.h"
 #include "ledger/purge_archive.h"
+#include "ledger/removal_index.h"
 #include "store/tamper.h"
 #include "support/fake_clock.h"
 #include "support/purging.h"
@@ -114,6 +116,67 @@ static void what_is_removed_by_hand_is_found(void **state)
         purging_findings(NULL, "PURGE_EARLY") + purging_findings(NULL, "CONTENT_MISSING"), 1);
 }
 
+static void run_sql(sqlite3 *db, const char *sql)
+{
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static sqlite3 *open_index(void)
+{
+    char path[SITE_PATH_SIZE];
+    sqlite3 *db = NULL;
+    check_path(path, sizeof(path), purging_site.dir, "index.db");
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    return db;
+}
+
+static void what_is_left_for_a_reader_is_counted_and_cleared_later(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&purging_site);
+    purging_append(ledger, "a", 10, "medium");
+    fake_clock_pass(2 * DAY);
+    (void)site_append(ledger, "wake", 1);
+    check_ok(tally_wait_indexed(ledger, NULL));
+    sqlite3 *db = open_index();
+    run_sql(db, "BEGIN; SELECT count(*) FROM meta");
+    struct tally_purged purged = purging_run(ledger); /* waits for the reader to come to an end */
+    assert_int_equal(purged.purged, 10);
+    assert_true(purged.left > 0);
+    purging_check_event(ledger, "'complete':false", "\"outcome\":\"success\"");
+    run_sql(db, "COMMIT");
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    assert_int_equal(purging_run(ledger).left, 0);
+    purging_verify(ledger);
+    tally_close(ledger);
+}
+
+static void what_the_index_could_not_forget_is_counted(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&purging_site);
+    purging_append(ledger, "a", 10, "medium");
+    check_ok(tally_wait_indexed(ledger, NULL));
+    struct tl_forgetter forgetter;
+    const struct tl_range range = { 2, 5 };
+    uint64_t id = 0;
+    uint64_t noted = 0;
+    sqlite3 *db = open_index();
+    check_ok(tl_forgetter_open(&forgetter, ledger, NULL));
+    check_ok(tl_forgetter_note(&forgetter, &range, 1, &id, NULL));
+    run_sql(db, "UPDATE meta SET position = position - 9"); /* it is behind */
+    check_ok(tl_forgetter_rewrite(&forgetter, id, &range, 1, NULL));
+    check_ok(tl_forgetter_noted(&forgetter, &noted, NULL));
+    assert_int_equal(noted, 1);
+    run_sql(db, "UPDATE meta SET position = position + 9");
+    check_ok(tl_forgetter_rewrite(&forgetter, id, &range, 1, NULL));
+    check_ok(tl_forgetter_noted(&forgetter, &noted, NULL));
+    assert_int_equal(noted, 0);
+    tl_forgetter_close(&forgetter);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    tally_close(ledger);
+}
+
 /* --------------------------------------------------------------------------------------------- */
 
 /* A clock that runs, and can be moved: both of it. */
@@ -169,6 +232,47 @@ static void one_purge_is_at_work_at_a_time(void **state)
     check_ok(purging_try(first, &options, &purged, NULL));
     tally_close(second);
     tally_close(first);
+}
+
+static tally_status pass_over(void *ctx, const struct tally_record *record, struct tl_arena *arena,
+                              struct tally_reduction *left)
+{
+    (void)ctx;
+    (void)record;
+    (void)arena;
+    (void)left;
+    return TALLY_ENOTFOUND;
+}
+
+static int count_batch(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)total;
+    assert_int_equal(done, 0);
+    ++*(unsigned *)ctx;
+    return 0;
+}
+
+static void a_batch_that_finds_nothing_has_an_end(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = purging_memory();
+    purging_append(ledger, "a", 4000, "low");
+    purging_append(ledger, "b", 4000, "low");
+    unsigned batches = 0;
+    const struct tl_range range = { 0, 7999 };
+    const struct tl_removal_order order = { .ranges = &range,
+                                            .range_count = 1,
+                                            .fn = pass_over,
+                                            .progress = count_batch,
+                                            .progress_ctx = &batches };
+    struct tl_removal *removal = NULL;
+    struct tl_removed removed = { 0 };
+    check_ok(tl_removal_begin(&removal, ledger, NULL));
+    check_ok(tl_removal_run(removal, &order, &removed, NULL));
+    tl_removal_end(&removal);
+    assert_true(batches > 1);
+    assert_int_equal(removed.records, 0);
+    tally_close(ledger);
 }
 
 /* Somebody who appends all the time, and somebody who verifies. */
@@ -402,7 +506,10 @@ int main(void)
         CASE(contents_are_archived_before_they_go),
         CASE(nothing_goes_that_cannot_be_archived),
         CASE(what_is_removed_by_hand_is_found),
+        CASE(what_is_left_for_a_reader_is_counted_and_cleared_later),
+        CASE(what_the_index_could_not_forget_is_counted),
         RUNNING(one_purge_is_at_work_at_a_time),
+        CASE(a_batch_that_finds_nothing_has_an_end),
         RUNNING(a_follower_purges_while_others_write_and_verify),
         CASE(a_purge_that_is_killed_anywhere_is_completed_by_the_next),
         CASE(a_purge_that_is_killed_at_any_time_is_completed_by_the_next),

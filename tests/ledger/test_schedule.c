@@ -3,10 +3,12 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "check.h"
+#include "ledger/schedule_jobs.h"
 #include "support/logs.h"
 #include "support/site.h"
 
@@ -108,11 +110,11 @@ static void runs_what_is_due_and_counts_what_was_missed(void **state)
     (void)usleep(50000);
     atomic_store(&ahead_us, MINUTE_US);
     wait_for_runs("verify", 1);
-    assert_int_equal(look("verify").job.missed, 0);
+    assert_in_range(look("verify").job.missed, 0, 1); /* a minute may end just now */
     atomic_store(&ahead_us, 11 * MINUTE_US);
     wait_for_runs("verify", 2);
     struct seen seen = look("verify");
-    assert_in_range(seen.job.missed, 8, 10);
+    assert_in_range(seen.job.missed, 8, 11);
     assert_int_equal(seen.job.status, TALLY_OK);
     assert_int_equal(seen.job.verdict, TALLY_VERDICT_VERIFIED);
     wait_for_runs("purge", 1);
@@ -158,6 +160,91 @@ static void verifies_contents_in_turns(void **state)
     (void)site_verify(&site);
 }
 
+static void a_clock_that_was_set_back_stops_nothing(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    struct tally_scheduler *scheduler = NULL;
+    check_ok(tally_scheduler_start(&scheduler, ledger, NULL));
+    (void)usleep(50000);
+    atomic_store(&ahead_us, 1000 * MINUTE_US);
+    wait_for_runs("verify", 1);
+    atomic_store(&ahead_us, 0);
+    for (unsigned i = 0; look("verify").job.runs < 2; i++) {
+        assert_true(i < 10);
+        (void)sleep(1);
+        atomic_fetch_add(&ahead_us, MINUTE_US);
+    }
+    tally_scheduler_stop(scheduler);
+    tally_close(ledger);
+}
+
+static void what_others_ran_meanwhile_is_kept(void **state)
+{
+    (void)state;
+    static const struct tally_setting rarely[] = { { "verify.schedule", "0 0 29 2 *", "test" },
+                                                   { "retention.schedule", "* * * * *", "test" },
+                                                   { "anchor.schedule", "off", "test" } };
+    site.settings = rarely;
+    site.setting_count = TL_ARRAY_LEN(rarely);
+    struct tally_ledger *ledger = site_open(&site);
+    struct tally_ledger *other = site_open(&site);
+    struct tally_scheduler *scheduler = NULL;
+    check_ok(tally_scheduler_start(&scheduler, ledger, NULL));
+    (void)usleep(50000);
+    check_ok(tally_schedule_run(other, "verify", NULL));
+    check_ok(tally_schedule_run(other, "purge", NULL));
+    atomic_store(&ahead_us, MINUTE_US);
+    wait_for_runs("purge", 2);
+    assert_int_equal(look("verify").job.runs, 1);
+    assert_int_equal(look("verify").job.verdict, TALLY_VERDICT_VERIFIED);
+    tally_scheduler_stop(scheduler);
+    tally_close(other);
+    tally_close(ledger);
+}
+
+static bool stop_at_once(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static void a_verification_that_was_stopped_has_no_verdict(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    struct tl_job_state job = { .verdict = TALLY_VERDICT_VERIFIED, .verified_to = 3 };
+    check_status(tl_job_run(ledger, TL_JOB_VERIFY, &job, stop_at_once, NULL, NULL),
+                 TALLY_ECANCELED);
+    assert_int_equal(job.verdict, TALLY_VERDICT_VERIFIED);
+    assert_int_equal(job.verified_to, 3);
+    tally_close(ledger);
+}
+
+/* The thread is the parent's. */
+static void a_forked_child_stops_nothing(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    struct tally_scheduler *scheduler = NULL;
+    check_ok(tally_scheduler_start(&scheduler, ledger, NULL));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(20);
+        tally_scheduler_stop(scheduler);
+        scheduler = NULL;
+        _exit(tally_scheduler_start(&scheduler, ledger, NULL) == TALLY_ENOTSUP ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    atomic_store(&ahead_us, MINUTE_US);
+    wait_for_runs("verify", 1);
+    tally_scheduler_stop(scheduler);
+    tally_close(ledger);
+}
+
 static void refuses_what_cannot_be_scheduled(void **state)
 {
     (void)state;
@@ -173,6 +260,9 @@ static void refuses_what_cannot_be_scheduled(void **state)
     check_status(tally_scheduler_start(&scheduler, ledger, NULL), TALLY_EINVAL);
     tally_close(ledger);
     static const struct tally_setting wrong[] = { { "verify.schedule", "61 * * * *", "test" } };
+    struct tally_options options = logs_options(&site);
+    options.uri = "/nowhere/ledger";
+    check_status(tally_schedule_each(&options, see, NULL, NULL), TALLY_ENOTFOUND);
     site.settings = wrong;
     site.setting_count = 1;
     ledger = site_open(&site);
@@ -190,6 +280,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(runs_what_is_due_and_counts_what_was_missed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(verifies_contents_in_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_clock_that_was_set_back_stops_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_others_ran_meanwhile_is_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_verification_that_was_stopped_has_no_verdict, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_forked_child_stops_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_cannot_be_scheduled, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

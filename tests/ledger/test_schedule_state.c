@@ -30,7 +30,7 @@ static void keeps_what_was_written(void **state)
     const char *dir = *state;
     struct tl_schedule_state out = example();
     struct tl_schedule_state in;
-    check_ok(tl_schedule_state_save(&out, dir, NULL));
+    check_ok(tl_schedule_state_put(TL_JOB_VERIFY, &out.jobs[TL_JOB_VERIFY], dir, NULL));
     check_ok(tl_schedule_state_load(&in, dir, NULL));
     const struct tl_job_state *a = &out.jobs[TL_JOB_VERIFY];
     const struct tl_job_state *b = &in.jobs[TL_JOB_VERIFY];
@@ -66,6 +66,11 @@ static void says_that_a_file_is_damaged(void **state)
         check_status(tl_schedule_state_load(&in, dir, NULL), TALLY_ECORRUPT);
         assert_int_equal(in.jobs[TL_JOB_VERIFY].runs, 0);
     }
+    const struct tl_schedule_state out = example();
+    check_ok(tl_schedule_state_put(TL_JOB_VERIFY, &out.jobs[TL_JOB_VERIFY], dir, NULL));
+    struct tl_schedule_state in;
+    check_ok(tl_schedule_state_load(&in, dir, NULL)); /* it began anew */
+    assert_int_equal(in.jobs[TL_JOB_VERIFY].runs, 9);
 }
 
 static void cuts_a_detail_between_characters(void **state)
@@ -75,9 +80,20 @@ static void cuts_a_detail_between_characters(void **state)
     char *detail = out.jobs[TL_JOB_PURGE].detail;
     memset(detail, 'a', TL_JOB_DETAIL_SIZE - 1);
     detail[TL_JOB_DETAIL_SIZE - 2] = '\xc3'; /* the first half of a letter */
-    check_ok(tl_schedule_state_save(&out, *state, NULL));
+    check_ok(tl_schedule_state_put(TL_JOB_PURGE, &out.jobs[TL_JOB_PURGE], *state, NULL));
     check_ok(tl_schedule_state_load(&in, *state, NULL));
     assert_int_equal(strlen(in.jobs[TL_JOB_PURGE].detail), TL_JOB_DETAIL_SIZE - 2);
+}
+
+static void leaves_other_jobs_as_they_are(void **state)
+{
+    struct tl_schedule_state in = example();
+    check_ok(tl_schedule_state_put(TL_JOB_VERIFY, &in.jobs[TL_JOB_VERIFY], *state, NULL));
+    const struct tl_job_state purge = { .runs = 2 };
+    check_ok(tl_schedule_state_put(TL_JOB_PURGE, &purge, *state, NULL));
+    check_ok(tl_schedule_state_load(&in, *state, NULL));
+    assert_int_equal(in.jobs[TL_JOB_VERIFY].runs, 9);
+    assert_int_equal(in.jobs[TL_JOB_PURGE].runs, 2);
 }
 
 static void names_its_jobs(void **state)
@@ -115,6 +131,7 @@ int main(void)
                                         check_mkdir, check_rmdir),
         cmocka_unit_test_setup_teardown(says_that_a_file_is_damaged, check_mkdir, check_rmdir),
         cmocka_unit_test_setup_teardown(cuts_a_detail_between_characters, check_mkdir, check_rmdir),
+        cmocka_unit_test_setup_teardown(leaves_other_jobs_as_they_are, check_mkdir, check_rmdir),
         cmocka_unit_test(names_its_jobs),
         cmocka_unit_test(reports_that_there_is_no_memory),
     };

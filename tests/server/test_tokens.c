@@ -163,13 +163,31 @@ static void ends_a_token_when_it_expires(void **state)
     assert_false(has_admin);
 }
 
+static void takes_no_admin_of_tenants_for_one_of_all(void **state)
+{
+    struct fixture *fix = *state;
+    char text[TL_TOKEN_TEXT_SIZE];
+    char id[TL_TOKEN_ID_SIZE];
+    bool has_admin = true;
+    struct tl_token_request some = reader;
+    some.role = TL_ROLE_ADMIN;
+    check_ok(tl_token_has_admin(fix->path, &has_admin, NULL));
+    assert_false(has_admin);
+    check_ok(tl_token_create(fix->path, &some, text, id, NULL));
+    check_ok(tl_token_has_admin(fix->path, &has_admin, NULL));
+    assert_false(has_admin);
+    check_ok(tl_token_create(fix->path, &admin, text, id, NULL));
+    check_ok(tl_token_has_admin(fix->path, &has_admin, NULL));
+    assert_true(has_admin);
+}
+
 static void hears_within_a_second_what_others_changed(void **state)
 {
     struct fixture *fix = *state;
     char text[TL_TOKEN_TEXT_SIZE];
     char id[TL_TOKEN_ID_SIZE];
+    assert_false(opens(fix->tokens, "tally_"));
     check_ok(tl_token_create(fix->path, &admin, text, id, NULL));
-    fake_clock_pass(FAKE_SECOND);
     assert_true(opens(fix->tokens, text));
     check_ok(tl_token_revoke(fix->path, id, NULL));
     assert_true(opens(fix->tokens, text)); /* for less than a second */
@@ -183,11 +201,12 @@ static void hears_at_once_when_told_to_look(void **state)
     char text[TL_TOKEN_TEXT_SIZE];
     char id[TL_TOKEN_ID_SIZE];
     fake_clock_pass(FAKE_SECOND);
-    assert_false(opens(fix->tokens, "tally_"));
-    check_ok(tl_token_create(fix->path, &admin, text, id, NULL));
-    assert_false(opens(fix->tokens, text));
-    check_ok(tl_tokens_reload(fix->tokens, NULL));
+    check_ok(tl_tokens_add(fix->tokens, &admin, text, id, NULL));
     assert_true(opens(fix->tokens, text));
+    check_ok(tl_token_revoke(fix->path, id, NULL));
+    assert_true(opens(fix->tokens, text));
+    check_ok(tl_tokens_reload(fix->tokens, NULL));
+    assert_false(opens(fix->tokens, text));
 }
 
 static void keeps_the_old_ones_while_the_file_is_damaged(void **state)
@@ -537,6 +556,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(knows_no_other_text, begin, end),
         cmocka_unit_test_setup_teardown(ends_a_token_that_is_revoked, begin, end),
         cmocka_unit_test_setup_teardown(ends_a_token_when_it_expires, begin, end),
+        cmocka_unit_test_setup_teardown(takes_no_admin_of_tenants_for_one_of_all, begin, end),
         cmocka_unit_test_setup_teardown(hears_within_a_second_what_others_changed, begin, end),
         cmocka_unit_test_setup_teardown(hears_at_once_when_told_to_look, begin, end),
         cmocka_unit_test_setup_teardown(keeps_the_old_ones_while_the_file_is_damaged, begin, end),

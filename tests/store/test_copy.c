@@ -182,6 +182,48 @@ static void what_is_gone_there_is_gone_here(void **state)
     assert_true(file_has(to_path, "needle-102-"));
 }
 
+static void update_copy(struct tally_store *from, enum tl_store_copy_mode mode)
+{
+    struct tl_store_copy *made = NULL;
+    struct tl_store_copied copied;
+    check_ok(tl_store_copy_open(&made, to_path, mode, NULL));
+    check_ok(tl_store_copy_fill(made, from, NULL, NULL, &copied, NULL));
+    check_ok(tl_store_copy_commit(made, NULL));
+    tl_store_copy_close(made);
+}
+
+/* Rows that become longer push others to the next page, and these leave a copy where they were. The
+ * lengths are such that some of them do. */
+static void what_moved_before_it_went_is_gone_too(void **state)
+{
+    (void)state;
+    struct tally_store *from = open_store(from_uri, TALLY_STORE_CREATE);
+    struct tally_head head = { 0 };
+    append(from, &head, 3000);
+    tl_store_close(from);
+    run_sql(from_path, "UPDATE record SET leaf = x'544c593101' || substr(leaf, 6), "
+                       "event = 'needle-' || seq || '-' || hex(zeroblob(60 + seq * 7919 % 31)) "
+                       "WHERE event NOT NULL");
+    from = open_store(from_uri, TALLY_STORE_READ);
+    update_copy(from, TL_STORE_COPY_NEW);
+    run_sql(from_path, "UPDATE record SET event = '{}', seed = NULL, opened = zeroblob(200) "
+                       "WHERE seq % 3 = 1 AND event NOT NULL");
+    update_copy(from, TL_STORE_COPY_UPDATE);
+    run_sql(from_path, "UPDATE record SET event = NULL, seed = NULL, opened = NULL "
+                       "WHERE seq % 3 = 2 AND event NOT NULL");
+    update_copy(from, TL_STORE_COPY_UPDATE);
+    tl_store_close(from);
+    char *bytes = NULL;
+    size_t len = 0;
+    check_ok(tl_io_read_file(to_path, (size_t)64 << 20, &bytes, &len, NULL));
+    for (unsigned seq = 1; seq < 3000; seq++) {
+        char needle[32];
+        int needle_len = snprintf(needle, sizeof(needle), "needle-%u-", seq);
+        assert_true(seq % 3 == 0 || memmem(bytes, len, needle, (size_t)needle_len) == NULL);
+    }
+    tl_free(bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, check_rmdir)
 
 int main(void)
@@ -190,6 +232,7 @@ int main(void)
         TEST(a_copy_grows_with_its_store),
         TEST(without_a_commit_it_is_what_it_was),
         TEST(what_is_gone_there_is_gone_here),
+        TEST(what_moved_before_it_went_is_gone_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,21 +140,22 @@ static void clears_copies_in_all_pages(void **state)
 {
     (void)state;
     uint32_t page = 0;
-    uint64_t left = 1;
+    uint64_t left = 0;
     sqlite3 *db = open_raw();
     make_tables(db);
     sqlite3 *other = open_raw();
     check_rows(other); /* so that it has pages in memory */
     assert_true(traces("ROW") > 0 && traces("IDX") > 0);
-    for (int i = 0; i < STEPS_MAX && (i == 0 || page != 0); i++) {
-        check_ok(tl_sqlite_scrub_all(db, &page, STEP, NULL));
+    for (uint64_t before = UINT64_MAX; before > 0; before = left) {
+        check_ok(tl_sqlite_scrub_all(db, &page, STEP, &left, NULL));
+        assert_true(left < before && (left == 0) == (page == 0));
     }
-    assert_int_equal(page, 0);
     check_rows(db);
     run_sql(db, "UPDATE r SET v = v || 'y'");
     run_sql(db, "UPDATE r SET v = substr(v, 1, length(v) - 1)");
     run_sql(other, "UPDATE r SET v = v || 'x'; DELETE FROM w WHERE v < '0000f'");
     run_sql(other, "UPDATE r SET v = substr(v, 1, length(v) - 1)");
+    left = 1;
     for (int i = 0; i < STEPS_MAX && left != 0; i++) {
         check_ok(tl_sqlite_give_back(db, STEP, NULL));
         check_ok(tl_sqlite_free_bytes(db, &left, NULL));
@@ -191,17 +192,18 @@ static void waits_for_those_who_read_and_write(void **state)
 {
     (void)state;
     uint32_t page = 0;
+    uint64_t left = 0;
     sqlite3 *db = open_raw();
     make_tables(db);
     sqlite3 *other = open_raw();
     run_sql(other, "BEGIN IMMEDIATE");
-    check_status(tl_sqlite_scrub_all(db, &page, STEP, NULL), TALLY_EBUSY);
+    check_status(tl_sqlite_scrub_all(db, &page, STEP, &left, NULL), TALLY_EBUSY);
     run_sql(other, "COMMIT; BEGIN; SELECT count(*) FROM r");
     run_sql(db, "DELETE FROM r WHERE k < 9");
-    check_status(tl_sqlite_scrub_all(db, &page, STEP, NULL), TALLY_EBUSY);
+    check_status(tl_sqlite_scrub_all(db, &page, STEP, &left, NULL), TALLY_EBUSY);
     assert_int_equal(page, 0);
     run_sql(other, "COMMIT");
-    check_ok(tl_sqlite_scrub_all(db, &page, STEP, NULL));
+    check_ok(tl_sqlite_scrub_all(db, &page, STEP, &left, NULL));
     assert_true(page > 0);
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -222,6 +224,7 @@ static void leaves_damaged_pages_alone(void **state)
     (void)state;
     static const uint8_t many_cells[] = { 0xff, 0xff };
     uint32_t page = 0;
+    uint64_t left = 0;
     int64_t root = 0;
     int64_t next = 0;
     sqlite3 *db = open_raw();
@@ -232,7 +235,7 @@ static void leaves_damaged_pages_alone(void **state)
     db = open_raw();
     check_status(tl_sqlite_scrub_rows(db, "r", &next, 10, STEP, NULL), TALLY_ECORRUPT);
     check_status(tl_sqlite_scrub_rows(db, "none", &next, 10, STEP, NULL), TALLY_ECORRUPT);
-    check_status(tl_sqlite_scrub_all(db, &page, UINT64_MAX, NULL), TALLY_ECORRUPT);
+    check_status(tl_sqlite_scrub_all(db, &page, UINT64_MAX, &left, NULL), TALLY_ECORRUPT);
     assert_int_not_equal(sqlite3_get_autocommit(db), 0);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }

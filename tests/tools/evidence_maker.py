@@ -26,6 +26,25 @@ CLASSES = [{"class": 1, "days": 0, "name": "short"}, {"class": 2, "days": 365, "
            {"basis": "occurred", "class": 4, "days": 0, "name": "import"}]
 
 
+def der(tag, *parts):
+    content = b"".join(parts)
+    length = len(content)
+    head = bytes([length]) if length < 128 else bytes([0x82]) + length.to_bytes(2, "big")
+    return bytes([tag]) + head + content
+
+
+def time_stamp(digest, algorithm="608648016503040201"):
+    """As much of a TimeStampToken as says what it is of; nobody has signed it."""
+    def oid(text):
+        return der(0x06, bytes.fromhex(text))
+
+    imprint = der(0x30, der(0x30, oid(algorithm)), der(0x04, digest))
+    info = der(0x30, der(0x02, b"\1"), oid("2a0304"), imprint, der(0x02, b"\7"))
+    content = der(0x30, oid("2a864886f70d0109100104"), der(0xa0, der(0x04, info)))
+    signed = der(0x30, der(0x02, b"\3"), der(0x31), content)
+    return der(0x30, oid("2a864886f70d010702"), der(0xa0, signed))
+
+
 def text64(data):
     return base64.b64encode(data).decode()
 

@@ -836,10 +836,19 @@ class Findings(Case):
         self.finds(made, "ANCHOR_MISSING", files=files)
         made = sealed()
         made.checkpoint()
-        body = made.body()
-        token = b"..." + check.sha(body) + b"..."
-        made.anchor(token, kind="rfc3161")
+        digest = check.sha(made.body())
+        stamp = maker.time_stamp(digest)
+        made.anchor(stamp, kind="rfc3161")
         self.finish(made)
+        for wrong in (b"..." + digest + b"...", stamp + b"x", maker.time_stamp(bytes(32)),
+                      maker.time_stamp(digest, "608648016503040202"),
+                      *(stamp[:length] for length in range(len(stamp)))):
+            made = sealed()
+            made.checkpoint()
+            made.anchor(wrong, kind="rfc3161")
+            self.finish(made, "ANCHOR_INVALID")
+        token = (VECTORS / "timestamp" / "token.der").read_bytes()
+        self.assertEqual(check.stamped(token), bytes(range(32)))
         for changed in ({"root": maker.text64(bytes(32))}, {"kind": "rfc3161"}):
             made = sealed()
             made.checkpoint()

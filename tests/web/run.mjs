@@ -1,0 +1,791 @@
+// Walks through the web page as a newcomer, an attacker, a screen reader and somebody with a phone would.
+// usage: node run.mjs --url URL --token ADMIN_TOKEN [--shots DIR] [--only WORDS]
+// Prints TAP. The ledger behind URL is the one that web.py makes.
+
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { parseArgs } from "node:util";
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const { values: options } = parseArgs({ options: {
+  url: { type: "string" }, token: { type: "string" }, shots: { type: "string", default: "build/screenshots" }, only: { type: "string" } } });
+const base = options.url.replace(/\/$/, "");
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const VIEWS = ["search", "live", "integrity", "lifecycle", "export", "admin"];
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844 };
+
+const tests = [];
+const test = (name, run) => tests.push({ name, run });
+
+// ---- Helpers -----------------------------------------------------------------------------------
+
+async function call(method, path, body, token = options.token) {
+  const answer = await fetch(base + path, { method, headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body) });
+  const words = await answer.text();
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${words}`);
+  return words ? JSON.parse(words) : {};
+}
+
+const makeToken = (role, more = {}) => call("POST", "/v1/tokens", { name: `test ${role}`, role, ...more });
+
+let browser;
+
+// A page of its own that remembers whatever must not happen.
+async function open({ token = options.token, hash = "#/search", ...context } = {}) {
+  const own = await browser.newContext({ viewport: DESKTOP, acceptDownloads: true, ...context });
+  const page = await own.newPage();
+  page.trouble = [];
+  page.on("pageerror", (error) => page.trouble.push(`error: ${error.stack}`));
+  page.on("dialog", (dialog) => {
+    page.trouble.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  page.on("console", (message) => {
+    if (/Content Security Policy|TrustedHTML|TrustedScript/.test(message.text())) {
+      page.trouble.push(message.text());
+    }
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(base) && !request.url().startsWith("blob:")) {
+      page.trouble.push(`a request to ${request.url()}`);
+    }
+  });
+  await page.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => console.error(`Content Security Policy: ${event.violatedDirective} ${event.blockedURI}`));
+  });
+  await page.goto(`${base}/ui/${token === null ? "" : `#token=${encodeURIComponent(token)}`}`);
+  if (token !== null) {
+    await page.waitForSelector("main h1:not(:text('Sign in'))");
+    await visit(page, hash);
+  }
+  return page;
+}
+
+async function visit(page, hash) {
+  await page.evaluate((next) => {
+    location.hash = next;
+  }, hash);
+  await settled(page);
+}
+
+// Nothing is loading any more.
+async function settled(page) {
+  await page.waitForTimeout(60);
+  await page.waitForFunction(() => !document.querySelector("[aria-busy=true]") && !document.body.textContent.includes("Counting …"), null, { timeout: 20000 });
+}
+
+async function close(page) {
+  assert.deepEqual(page.trouble, []);
+  await page.context().close();
+}
+
+const rows = (page) => page.locator(".results tbody tr").count();
+const firstRecord = async (query) => (await call("GET", `/v1/events?limit=1&${query}`)).items[0];
+
+// ---- Signing in --------------------------------------------------------------------------------
+
+test("a token in the fragment signs in and leaves the address at once", async () => {
+  const page = await open();
+  assert.ok(!page.url().includes("token"));
+  assert.ok(!(await page.evaluate(() => JSON.stringify(history.state) + document.referrer)).includes("token"));
+  await page.reload();
+  await page.waitForSelector(".results tbody tr");
+  await close(page);
+});
+
+test("a wrong token is refused in words, a right one is let in", async () => {
+  const page = await open({ token: null });
+  await page.getByLabel("Token").fill("tally_nobody_x");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("alert").getByText("not known").waitFor();
+  await page.getByLabel("Token").fill(options.token);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".results tbody tr");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("Token").waitFor();
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  await close(page);
+});
+
+test("a token that is revoked leads back to the sign-in", async () => {
+  const made = await makeToken("reader");
+  const page = await open({ token: made.token });
+  await call("DELETE", `/v1/tokens/${made.id}`);
+  await page.getByRole("link", { name: "Integrity" }).click();
+  await page.getByRole("alert").getByText("not known any more").waitFor();
+  await close(page);
+});
+
+test("a role is offered only what it may do", async () => {
+  const menu = async (role, more) => {
+    const page = await open({ token: (await makeToken(role, more)).token });
+    await settled(page);
+    const links = await page.locator("#menu a").allTextContents();
+    if (role === "reader" && !more) {
+      await visit(page, "#/lifecycle");
+      assert.equal(await page.getByText("Set a hold").count(), 0);
+      await visit(page, "#/admin");
+      assert.equal(await page.getByRole("heading", { name: "Tokens" }).count(), 0);
+    }
+    await close(page);
+    return links;
+  };
+  assert.deepEqual(await menu("reader"), ["Search", "Live", "Integrity", "Lifecycle", "Status"]);
+  assert.deepEqual(await menu("auditor"), ["Search", "Live", "Integrity", "Lifecycle", "Export", "Status"]);
+  assert.deepEqual(await menu("reader", { tenants: ["acme"] }), ["Search", "Live"]);
+  assert.deepEqual(await menu("writer"), []);
+});
+
+test("a token limited to a tenant sees that tenant's events and their proofs", async () => {
+  const page = await open({ token: (await makeToken("reader", { tenants: ["acme"] })).token });
+  await settled(page);
+  assert.ok(await rows(page) > 10);
+  await page.locator("a.record").first().click();
+  await page.locator(".verdict").waitFor();
+  assert.match(await page.locator(".verdict").textContent(), /in the tree of/);
+  await close(page);
+});
+
+// ---- Search ------------------------------------------------------------------------------------
+
+test("filters go into the address and come back from it", async () => {
+  const page = await open();
+  await page.getByLabel("Field").selectOption("actor_id");
+  await page.getByLabel("Value of Actor id").fill("u2");
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByText("Actor id u2").waitFor();
+  await settled(page);
+  await page.getByLabel("Field").selectOption("outcome");
+  await page.getByLabel("Value of Outcome").selectOption("failure");
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await settled(page);
+  assert.match(page.url(), /actor_id=u2&outcome=failure/);
+  const few = await page.locator(".count").textContent();
+  const { count } = await call("GET", "/v1/count?actor_id=u2&outcome=failure");
+  assert.equal(few, `${count} events`);
+  await page.reload();
+  await page.getByText("Actor id u2").waitFor();
+  await settled(page);
+  assert.equal(await page.locator(".count").textContent(), few);
+  await page.getByRole("button", { name: "Remove filter Outcome" }).click();
+  await settled(page);
+  assert.match(page.url(), /actor_id=u2$/);
+  await page.goBack();
+  await settled(page);
+  assert.equal(await page.locator(".count").textContent(), few);
+  await close(page);
+});
+
+test("absence, words, prefixes and control records can be asked for", async () => {
+  const page = await open();
+  await page.getByLabel("Field").selectOption("tenant_id");
+  await page.getByLabel("Condition").selectOption("absent");
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByText("Nothing fits").waitFor();
+  await visit(page, "#/search?action=invoice.*");
+  assert.match(await page.locator(".results").textContent(), /invoice\.(paid|create)/);
+  await visit(page, "#/search?kind=hold");
+  assert.match(await page.locator(".results").textContent(), /\[hold\]/);
+  await visit(page, "#/search");
+  await page.getByLabel("Words", { exact: true }).fill("permitted");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  assert.match(page.url(), /text=permitted/);
+  assert.ok(await rows(page) > 5);
+  await close(page);
+});
+
+test("a time that makes no sense is refused with title, advice and request id", async () => {
+  const page = await open();
+  await page.locator("#filter-span").selectOption("custom");
+  await page.getByLabel("From", { exact: true }).fill("yesterdayish");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  const box = page.locator(".problem").first();
+  await box.waitFor();
+  assert.match(await box.textContent(), /Correct what is named.*Request \S+/);
+  await close(page);
+});
+
+test("a range is dragged on the timeline, and chosen with the keyboard", async () => {
+  const page = await open({ hash: "#/search?from=-60d" });
+  await settled(page);
+  const box = await page.locator("#histogram").boundingBox();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + 30);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.8, box.y + 30, { steps: 5 });
+  await page.mouse.up();
+  await settled(page);
+  assert.match(page.url(), /from=20\d\d-\d\d-\d\d&to=20\d\d-\d\d-\d\d/);
+  await page.locator("#histogram").focus();
+  await page.keyboard.press("End");
+  await page.keyboard.press("Shift+ArrowLeft");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  const [, from, to] = /from=([\d-]+)&to=([\d-]+)/.exec(page.url());
+  assert.equal((Date.parse(to) - Date.parse(from)) / 86400000, 2);
+  await close(page);
+});
+
+test("more rows load as one scrolls, each once", async () => {
+  const page = await open();
+  await settled(page);
+  for (let round = 0; round < 8; round += 1) {
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    await page.waitForTimeout(250);
+  }
+  const links = await page.locator("a.record").evaluateAll((all) => all.map((one) => one.hash));
+  assert.ok(links.length >= 200, `${links.length} rows`);
+  assert.equal(new Set(links).size, links.length);
+  await close(page);
+});
+
+test("columns are chosen, searches are saved, and both stay", async () => {
+  const page = await open();
+  await page.getByText("Columns").click();
+  await page.getByLabel("Tenant", { exact: true }).check();
+  await page.getByRole("button", { name: "Show these" }).click();
+  await settled(page);
+  await page.getByRole("columnheader", { name: "Tenant" }).waitFor();
+  await visit(page, "#/search?outcome=failure");
+  await page.getByText("Saved").click();
+  await page.getByRole("textbox", { name: "Name" }).fill("<b>failures</b>");
+  await page.getByRole("button", { name: "Save this search" }).click();
+  await visit(page, "#/search");
+  await page.reload();
+  await page.getByRole("columnheader", { name: "Tenant" }).waitFor();
+  await page.getByText("Saved").click();
+  await page.getByRole("button", { name: "<b>failures</b>", exact: true }).click();
+  await settled(page);
+  assert.match(page.url(), /outcome=failure/);
+  await close(page);
+});
+
+test("a count that was capped is shown as such, and counted out on demand", async () => {
+  const page = await open({ token: null });
+  await page.route(/\/v1\/count/, (route) => route.fulfill({ json: route.request().url().includes("exact") ? { count: 812345, exact: true } : { count: 10000, exact: false } }));
+  await page.getByLabel("Token").fill(options.token);
+  await page.keyboard.press("Enter");
+  await page.getByText("10,000+ events").waitFor();
+  await page.getByRole("button", { name: "Count all" }).click();
+  await page.getByText("812,345 events").waitFor();
+  await close(page);
+});
+
+test("a page that is not complete says so, and a server that is away is named", async () => {
+  const page = await open();
+  await page.route(/\/v1\/events\?/, (route) => route.fulfill({ json: { items: [], complete: false, problem: { detail: "<i>index</i> is behind" } } }));
+  await visit(page, "#/search?outcome=success");
+  await page.getByText("<i>index</i> is behind").waitFor();
+  await page.unroute(/\/v1\/events\?/);
+  await page.route(/\/v1\/events\?/, (route) => route.abort());
+  await visit(page, "#/search?outcome=failure");
+  await page.getByText("The server did not answer").waitFor();
+  await close(page);
+});
+
+// ---- Records -----------------------------------------------------------------------------------
+
+test("a record is read, its changes compared, its relations found", async () => {
+  const page = await open();
+  const item = await firstRecord("action=user.role.update&actor_id=u2");
+  await visit(page, `#/record/${item.seq}`);
+  const words = await page.locator("main").textContent();
+  assert.match(words, /Jürgen Müller/);
+  assert.match(words, /\/role≠ changedreaderadmin/);
+  assert.match(words, /\/limit− removed10not there/);
+  assert.match(words, /\/active\+ addednot theretrue/);
+  await page.getByText("Same actor").click();
+  await page.getByRole("link", { name: "All of them" }).waitFor();
+  assert.ok(await page.locator("details a.record").count() >= 3);
+  await page.getByText("Raw canonical JSON").click();
+  await page.locator("details pre").waitFor();
+  assert.deepEqual(JSON.parse(await page.locator("details pre").textContent()), item.event);
+  await page.locator(".find").first().click();
+  await settled(page);
+  assert.match(page.url(), /actor_id=u2/);
+  await close(page);
+});
+
+test("the evidence is checked in the browser, and says what was not", async () => {
+  const page = await open();
+  const item = await firstRecord("action=invoice.paid");
+  await visit(page, `#/event/${encodeURIComponent(item.id)}`);
+  await page.locator(".verdict.part").getByText("its content was not compared").waitFor();
+  const list = await page.locator(".checks li").allTextContents();
+  const of = (name) => list.find((one) => one.slice(1).startsWith(name));
+  for (const name of ["Leaf", "Position", "Time of recording", "Kind", "Id", "Origin", "Inclusion", "Signature of the log key"]) {
+    assert.match(of(name), /^✓.* checked\./, name);
+  }
+  assert.match(of("Content"), /not checked/);
+  assert.match(of("Whose key"), /not checked/);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download the proof" }).click()]);
+  assert.match(await readFile(await download.path(), "utf8"), /^c2sp\.org\/tlog-proof@v1\n/);
+  await page.getByRole("button", { name: "Have this record verified" }).click();
+  await page.getByText("✓ VERIFIED").waitFor({ timeout: 20000 });
+  await close(page);
+});
+
+// Every part of the evidence, changed by one bit: none may pass.
+test("evidence that was changed anywhere is reported as wrong", async () => {
+  const page = await open();
+  const item = await firstRecord("action=invoice.paid");
+  const flip = (base64, at) => {
+    const bytes = Buffer.from(base64, "base64");
+    bytes[at] ^= 1;
+    return bytes.toString("base64");
+  };
+  const line = (text, index, change) => text.split("\n").map((one, at) => (at === index ? change(one) : one)).join("\n");
+  const last = (one, at) => one.replace(/\S+$/, (word) => flip(word, at));
+  const signature = (text) => text.split("\n").findIndex((one) => one.startsWith("\u2014"));
+  const changes = {
+    "a byte of the leaf": (text) => line(text, 1, (one) => last(one, 50)),
+    "the leaf's id": (text) => line(text, 1, (one) => last(one, 33)),
+    "the position": (text) => line(text, 2, (one) => one.replace(/\d+/, (n) => String(Number(n) + 1))),
+    "a hash of the path": (text) => line(text, 4, (one) => flip(one, 3)),
+    "the path cut short": (text) => text.split("\n").filter((_, at) => at !== 4).join("\n"),
+    "the size": (text) => line(text, text.split("\n").indexOf("") + 2, (one) => String(Number(one) + 1)),
+    "the root": (text) => line(text, text.split("\n").indexOf("") + 3, (one) => flip(one, 0)),
+    "the origin": (text) => line(text, text.split("\n").indexOf("") + 1, (one) => `${one}x`),
+    "the log key's signature": (text) => line(text, signature(text), (one) => last(one, 40)),
+    "the epoch key's signature": (text) => line(text, signature(text) + 1, (one) => last(one, 40)),
+    "nonsense": () => "c2sp.org/tlog-proof@v1\nextra !!\n",
+  };
+  let change = null;
+  await page.route(/\/proof$/, async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, body: change(await answer.text()) });
+  });
+  for (const [name, how] of Object.entries(changes)) {
+    change = how;
+    await visit(page, "#/search");
+    await visit(page, `#/record/${item.seq}`);
+    await page.locator(".verdict").waitFor();
+    assert.equal(await page.locator(".verdict.bad").count(), 1, `${name}: ${await page.locator(".verdict").textContent()}`);
+  }
+  change = (text) => text;
+  await page.route(new RegExp(`/v1/records/${item.seq}$`), (route) => route.fulfill({ json: { ...item, recorded_at: "2020-01-01T00:00:00.000001Z" } }));
+  await visit(page, "#/search");
+  await visit(page, `#/record/${item.seq}`);
+  await page.locator(".verdict.bad").waitFor();
+  await close(page);
+});
+
+test("without the means to check, nothing is called checked", async () => {
+  const page = await open();
+  const item = await firstRecord("action=invoice.paid");
+  await page.route(/\/v1\/trust$/, (route) => route.fulfill({ status: 403, json: { title: "no", status: 403, code: "forbidden" } }));
+  await visit(page, `#/record/${item.seq}`);
+  await page.locator(".verdict.none").getByText("who signed it was not checked").waitFor();
+  await page.addInitScript(() => Object.defineProperty(crypto, "subtle", { value: undefined }));
+  await page.reload();
+  await page.locator(".verdict.none").getByText("Could not be checked").waitFor();
+  assert.equal(await page.locator(".checks li").count(), 0);
+  await close(page);
+});
+
+test("control records and records without content show their evidence too", async () => {
+  const page = await open();
+  for (const query of ["kind=hold", "kind=erase", "kind=genesis", "state=erased", "state=partial"]) {
+    const item = await firstRecord(query);
+    await visit(page, `#/record/${item.seq}`);
+    await page.locator(item.kind === "event" ? ".verdict.part" : ".verdict.ok").waitFor();
+    if (item.kind !== "event") {
+      assert.match((await page.locator(".checks li").allTextContents()).join("\n"), /✓Content checked/);
+    }
+  }
+  await visit(page, "#/record/99999999");
+  await page.getByRole("alert").waitFor();
+  await close(page);
+});
+
+test("coming back from a record finds the same rows at the same place", async () => {
+  const page = await open();
+  await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  await page.waitForTimeout(600);
+  const before = await rows(page);
+  const link = page.locator("a.record").nth(60);
+  await link.scrollIntoViewIfNeeded();
+  await link.focus();
+  const at = await page.evaluate(() => scrollY);
+  await page.keyboard.press("Enter");
+  await page.locator(".verdict").waitFor();
+  await page.keyboard.press("Escape");
+  await page.waitForSelector(".results tbody tr");
+  await page.waitForTimeout(200);
+  assert.ok(await rows(page) >= before);
+  assert.ok(Math.abs(await page.evaluate(() => scrollY) - at) < 60);
+  await close(page);
+});
+
+// ---- The other views ---------------------------------------------------------------------------
+
+test("the tail shows what comes, holds it while paused, and keeps to its filters", async () => {
+  const page = await open({ hash: "#/live" });
+  await page.getByText("Connected.").waitFor();
+  const write = (action) => call("POST", "/v1/events", { action, actor: { id: "<b>live</b>" } });
+  await write("live.first");
+  await page.getByText("live.first").waitFor();
+  await page.getByRole("button", { name: "Pause" }).click();
+  await write("live.second");
+  await page.getByText("1 waiting").waitFor();
+  assert.equal(await page.getByText("live.second").count(), 0);
+  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByText("live.second").waitFor();
+  await visit(page, "#/live?action=live.wanted");
+  await page.getByText("Connected.").waitFor();
+  await write("live.other");
+  await write("live.wanted");
+  await page.locator("tbody").getByText("live.wanted").waitFor();
+  assert.equal(await page.getByText("live.other").count(), 0);
+  await close(page);
+});
+
+test("a tail that breaks off goes on where it was", async () => {
+  const page = await open();
+  const heard = [];
+  let calls = 0;
+  const record = (seq) => `id: ${seq}\ndata: ${JSON.stringify({ time: "2026-01-01T00:00:00Z", seq, kind: "event", state: "present", event: { action: `cut.n${seq}` } })}\n\n`;
+  await page.route(/\/v1\/tail/, (route) => {
+    heard.push(route.request().headers()["last-event-id"] ?? null);
+    calls += 1;
+    return route.fulfill({ contentType: "text/event-stream", body: calls < 3 ? `: hello\n\n${record(40 + calls)}` : record(43) });
+  });
+  await visit(page, "#/live");
+  await page.getByText("cut.n43").waitFor({ timeout: 15000 });
+  assert.deepEqual(heard.slice(0, 3), [null, "41", "42"]);
+  await close(page);
+});
+
+test("a verification is started and watched; the checkpoint extends the one seen before", async () => {
+  const page = await open({ hash: "#/integrity" });
+  await page.getByText("Signature of the log key").waitFor();
+  await page.getByRole("button", { name: "Start a verification" }).click();
+  await page.locator(".card").getByText("✓ VERIFIED").first().waitFor({ timeout: 20000 });
+  await page.locator("details summary").getByText("✓ VERIFIED").first().waitFor();
+  await call("POST", "/v1/events", { action: "integrity.grow" });
+  await visit(page, "#/search");
+  await visit(page, "#/integrity");
+  const seen = page.locator(".checks li").filter({ hasText: "Extends what was seen" });
+  await seen.waitFor();
+  assert.match(await seen.textContent(), /^✓/);
+  assert.match((await page.locator(".checks li").filter({ hasText: "Whose key" }).textContent()), /^✓/);
+  await page.evaluate(() => {
+    const all = JSON.parse(localStorage.getItem("tally.seen"));
+    Object.values(all)[0].root = "00".repeat(32);
+    localStorage.setItem("tally.seen", JSON.stringify(all));
+  });
+  await call("POST", "/v1/events", { action: "integrity.grow" });
+  await visit(page, "#/search");
+  await visit(page, "#/integrity");
+  assert.match(await page.locator(".checks li.bad").textContent(), /NOT how the ledger begins/);
+  await close(page);
+});
+
+test("findings of a verification name the record and the weight", async () => {
+  const page = await open();
+  const report = { verdict: "TAMPERED", checked: 9, expected: 9, qualifiers: ["unanchored"], contents: 9, skipped: 0, counts: { tampered: 1, unverifiable: 0, warnings: 0, notes: 0 },
+    findings: [{ code: "CONTENT_MODIFIED", severity: "tampered", seq: 7, what: "<b>content</b>" }], checkpoint: { size: 9, time: "2026-01-01T00:00:00Z" } };
+  await page.route(/verify\/last/, (route) => route.fulfill({ json: { reports: [{ finished_at: "2026-01-01T00:00:00Z", by: "<i>x</i>", report }] } }));
+  await visit(page, "#/integrity");
+  await page.locator("summary").getByText("✗ TAMPERED").click();
+  await page.getByText("CONTENT_MODIFIED").waitFor();
+  assert.equal(await page.getByRole("link", { name: "7", exact: true }).getAttribute("href"), "#/record/7");
+  await close(page);
+});
+
+test("gaps are drawn and listed", async () => {
+  const page = await open();
+  const payload = { count: 3, exact: false, from: "2026-01-01T00:00:00Z", to: "2026-01-02T00:00:00Z", reason: "<u>disk</u>" };
+  await page.route(/\/v1\/events\?kind=gap/, (route) => route.fulfill({ json: { items: [{ time: "2026-01-02T00:00:00Z", seq: 5, kind: "gap", state: "present", recorded_at: "2026-01-02T00:00:00Z", payload }], complete: true } }));
+  await visit(page, "#/integrity");
+  await page.getByText("at least 3").waitFor();
+  assert.equal(await page.locator("rect.gap").count(), 1);
+  await close(page);
+});
+
+test("retention rules are tried, a hold is previewed, set and released", async () => {
+  const page = await open({ hash: "#/lifecycle" });
+  await page.getByLabel("Rules, one a line").fill("retention.default_days=5");
+  await page.getByRole("button", { name: "Try these rules" }).click();
+  await page.getByText("Kept shorter").waitFor();
+  await page.getByText("Set a hold").click();
+  const card = page.locator("section").filter({ has: page.getByRole("heading", { name: "Holds" }) });
+  await card.getByLabel("Field").selectOption("actor_id");
+  await card.getByLabel("Value of Actor id").fill("u3");
+  await card.getByRole("button", { name: "Add", exact: true }).click();
+  await card.getByText("Actor id u3").waitFor();
+  await card.getByLabel("Name of the hold").fill("web:7");
+  await card.getByLabel("Reason").fill("suit \u202e17");
+  await card.getByRole("button", { name: "Preview" }).click();
+  await card.getByText("Preview: nothing was changed.").waitFor();
+  assert.ok(!JSON.stringify(await call("GET", "/v1/holds")).includes("web:7"));
+  await card.getByRole("button", { name: "Set the hold" }).click();
+  await card.getByText("Done.").waitFor();
+  await card.getByRole("button", { name: "Release web:7" }).click();
+  await card.getByRole("button", { name: "Release for good" }).click();
+  await page.waitForFunction(() => [...document.querySelectorAll("tr")].some((row) => row.textContent.includes("web:7") && row.textContent.includes("released")));
+  await close(page);
+});
+
+test("a purge is previewed, done, and stands in the history", async () => {
+  const page = await open({ hash: "#/lifecycle" });
+  const card = page.locator("section").filter({ has: page.getByRole("heading", { name: "Purge", exact: true }) });
+  await card.getByRole("button", { name: "Preview" }).click();
+  await card.getByText("Preview: nothing was changed.").waitFor({ timeout: 20000 });
+  await card.getByLabel("Reason").fill("time is over");
+  assert.equal(await card.getByRole("button", { name: "Purge now" }).count(), 0, "a change of the form takes the preview back");
+  await card.getByRole("button", { name: "Preview" }).click();
+  await card.getByRole("button", { name: "Purge now" }).click({ timeout: 20000 });
+  await card.getByText("Done.").waitFor({ timeout: 20000 });
+  await card.getByRole("cell", { name: "time is over" }).or(card.locator("tbody tr")).first().waitFor();
+  await close(page);
+});
+
+test("a person is erased after a preview; a second person may have to sign", async () => {
+  const page = await open({ hash: "#/lifecycle" });
+  const card = page.locator("section").filter({ has: page.getByRole("heading", { name: "Erasure requests" }) });
+  await card.locator("summary").getByText("Erase", { exact: true }).click();
+  await card.getByLabel("Subject").fill("target:key:7");
+  await card.getByLabel("Reason").fill("request <b>9</b>");
+  await card.getByRole("button", { name: "Preview" }).click();
+  await card.getByText("Records that fit").waitFor({ timeout: 20000 });
+  await page.route(/\/v1\/erasures/, (route) => route.fulfill({ status: 409, json: { title: "A second person must sign", status: 409, code: "needs_second_person", request: "<sign>\nERASE\n" } }));
+  await card.getByRole("button", { name: "Erase for good" }).click();
+  await card.getByText("<sign>").waitFor();
+  await card.getByLabel("Approval").waitFor();
+  await page.unroute(/\/v1\/erasures/);
+  await card.getByRole("button", { name: "Erase for good" }).click();
+  await card.getByText("Done.").waitFor({ timeout: 20000 });
+  await card.locator("tbody").getByText("request <b>9</b>").waitFor();
+  await close(page);
+});
+
+test("an export is saved if it is whole, and not if it is not", async () => {
+  const page = await open({ hash: "#/export?actor_id=u2" });
+  await settled(page);
+  for (const format of ["ndjson", "json", "csv"]) {
+    await page.getByLabel("Format").selectOption(format);
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Export", exact: true }).click()]);
+    const words = await readFile(await download.path(), "utf8");
+    assert.ok(words.includes("u2") && !words.includes('"id":"u4"'), format);
+    await page.getByText("Saved as").waitFor();
+  }
+  await page.route(/\/v1\/exports/, (route) => route.fulfill({ body: '{"seq":1}\n' }));
+  await page.getByLabel("Format").selectOption("ndjson");
+  await page.getByRole("button", { name: "Export", exact: true }).click();
+  await page.getByText("The export is not whole").waitFor();
+  await close(page);
+});
+
+test("a token is made, shown once, works, and is revoked", async () => {
+  const page = await open({ hash: "#/admin" });
+  await page.getByLabel("Name", { exact: true }).fill("<b>Ada</b> \u202e");
+  await page.getByLabel("Role").selectOption("reader");
+  await page.getByRole("button", { name: "Make a token" }).click();
+  const token = await page.locator("code.token").textContent();
+  assert.equal((await call("GET", "/v1/whoami", undefined, token)).role, "reader");
+  const row = page.locator("tr").filter({ hasText: "<b>Ada</b>" });
+  await row.waitFor();
+  await row.getByRole("button", { name: "Revoke" }).click();
+  await row.getByRole("button", { name: "Revoke at once" }).click();
+  await row.waitFor({ state: "detached" });
+  await assert.rejects(call("GET", "/v1/whoami", undefined, token));
+  await close(page);
+});
+
+test("status, spool, disk and schedules are told", async () => {
+  const page = await open({ hash: "#/admin" });
+  const words = await page.locator("main").textContent();
+  for (const part of ["Disk free", "Events waiting", "Segments", "verify", "Version"]) {
+    assert.ok(words.includes(part), part);
+  }
+  await close(page);
+});
+
+test("times are shown in UTC or in local time", async () => {
+  const page = await open({ timezoneId: "Asia/Tokyo" });
+  assert.match(await page.locator("td time").first().textContent(), /UTC$/);
+  await page.getByRole("button", { name: "UTC" }).click();
+  await settled(page);
+  assert.match(await page.locator("td time").first().textContent(), /GMT\+9$/);
+  await close(page);
+});
+
+// ---- Hostile contents --------------------------------------------------------------------------
+
+test("two hundred hostile events are text in every list and view", async () => {
+  const page = await open({ hash: "#/search?tag=hostile&cols=time,action,actor,target,outcome,severity,reason,tenant,service,host,ip,transport,correlation,request,session,tags,id,seq" });
+  for (let round = 0; round < 10 && await rows(page) < 200; round += 1) {
+    await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+    await page.waitForTimeout(300);
+  }
+  const links = await page.locator("a.record").evaluateAll((all) => all.map((one) => one.hash));
+  assert.equal(links.length, 200);
+  for (const link of links) {
+    await visit(page, link);
+    await page.locator(".verdict.part").waitFor();
+    await page.evaluate(() => document.querySelectorAll("details").forEach((one) => {
+      one.open = true;
+    }));
+    await settled(page);
+    const found = await page.evaluate(() => ({ pwned: globalThis.pwned, alien: document.querySelectorAll(
+      "main :is(script,img,iframe,object,embed,link,meta,base,style,video,math,template,noscript)").length,
+    attributes: [...document.querySelectorAll("main *")].flatMap((one) => [...one.attributes]).filter((one) => /^on|^style$|^srcdoc$/.test(one.name)).length,
+    links: [...document.querySelectorAll("main a")].filter((one) => !one.getAttribute("href").startsWith("#/")).length, title: document.title }));
+    assert.deepEqual({ ...found, title: "" }, { pwned: undefined, alien: 0, attributes: 0, links: 0, title: "" }, link);
+  }
+  await close(page);
+});
+
+test("hidden characters are made visible, and emoji stay whole", async () => {
+  const page = await open({ hash: "#/search?action=hostile.n33" });
+  await page.locator(".invisible").getByText("U+202E").first().waitFor();
+  await visit(page, "#/search?action=hostile.n39");
+  assert.match(await page.locator("td").nth(2).textContent(), /👨‍👩‍👧 𠮷😀/u);
+  assert.equal(await page.locator("td").nth(2).locator(".invisible").count(), 0);
+  const item = await firstRecord("action=hostile.n41");
+  await visit(page, `#/record/${item.seq}`);
+  await page.getByRole("button", { name: /show all 900 characters/ }).first().click();
+  assert.match(await page.locator("dd").first().textContent(), /W{900}/);
+  await close(page);
+});
+
+// ---- Keyboard, screen readers, phones ----------------------------------------------------------
+
+test("everything is done with the keyboard alone", async () => {
+  const page = await open();
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press("/");
+  await page.keyboard.type("permitted");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  assert.match(page.url(), /text=permitted/);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "filter-words", "the focus stays where it was");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  await page.keyboard.press("k");
+  await page.keyboard.press("j");
+  assert.equal(await page.evaluate(() => [...document.querySelectorAll("a.record")].indexOf(document.activeElement)), 1);
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.equal(outline, "solid");
+  await page.keyboard.press("Enter");
+  await page.locator(".verdict").waitFor();
+  await page.keyboard.press("Escape");
+  await page.waitForSelector(".results");
+  await page.waitForTimeout(200);
+  assert.equal(await page.evaluate(() => [...document.querySelectorAll("a.record")].indexOf(document.activeElement)), 1);
+  await page.evaluate(() => document.activeElement.blur());
+  await page.locator("body").press("Tab");
+  await page.locator("#skip").focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), "H1");
+  await close(page);
+});
+
+test("Tab reaches every control of every view", async () => {
+  const page = await open();
+  for (const view of VIEWS) {
+    await visit(page, `#/${view}`);
+    const wanted = await page.evaluate(() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")]
+      .filter((one) => one.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true }) && !one.disabled).length);
+    await page.locator("#skip").focus();
+    const reached = new Set();
+    for (let presses = 0; presses < wanted + 60; presses += 1) {
+      const key = await page.evaluate(() => {
+        document.activeElement.dataset.reached = "1";
+        return document.querySelectorAll("[data-reached]").length;
+      });
+      reached.add(key);
+      await page.keyboard.press("Tab");
+    }
+    const missed = await page.evaluate(() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")]
+      .filter((one) => one.checkVisibility() && !one.disabled && !one.dataset.reached && one.isConnected && !one.closest(".results tr ~ tr ~ tr, .end"))
+      .map((one) => one.outerHTML.slice(0, 120)));
+    assert.deepEqual(missed, [], view);
+  }
+  await close(page);
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  for (const viewport of [DESKTOP, PHONE]) {
+    test(`axe finds nothing serious, ${colorScheme}, ${viewport.width} px`, async () => {
+      const page = await open({ colorScheme, viewport });
+      const item = await firstRecord("action=user.role.update");
+      const hostile = await firstRecord("tag=hostile");
+      for (const hash of [...VIEWS.map((view) => `#/${view}`), `#/record/${item.seq}`, `#/record/${hostile.seq}`, "#/search?tag=hostile&outcome=failure"]) {
+        await visit(page, hash);
+        await page.evaluate(() => document.querySelectorAll("details:not(.menu)").forEach((one) => {
+          one.open = true;
+        }));
+        await settled(page);
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
+        const serious = violations.filter((one) => ["serious", "critical", "moderate"].includes(one.impact));
+        assert.deepEqual(serious.map((one) => `${hash} ${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")}`), []);
+      }
+      page.trouble = page.trouble.filter((one) => !one.includes("axe"));
+      await close(page);
+    });
+  }
+}
+
+test("no view scrolls sideways at 360 px, whatever it shows", async () => {
+  const page = await open({ viewport: { width: 360, height: 740 } });
+  const hostile = (await call("GET", "/v1/events?tag=hostile&limit=60")).items;
+  const hashes = [...VIEWS.map((view) => `#/${view}`), "#/search?tag=hostile", ...hostile.map((item) => `#/record/${item.seq}`)];
+  for (const hash of hashes) {
+    await visit(page, hash);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= 360, `${hash}: ${width} px`);
+  }
+  await close(page);
+});
+
+test("screenshots of every view are taken", async () => {
+  const seqs = { record: (await firstRecord("action=user.role.update")).seq, hostile: (await firstRecord("action=hostile.n33")).seq };
+  for (const colorScheme of ["light", "dark"]) {
+    for (const [name, viewport] of [["desktop", DESKTOP], ["phone", PHONE]]) {
+      const page = await open({ colorScheme, viewport });
+      const shot = (what, fullPage = true) => page.screenshot({ path: `${options.shots}/${what}-${name}-${colorScheme}.png`, fullPage });
+      for (const view of VIEWS) {
+        await visit(page, `#/${view}`);
+        await page.waitForTimeout(150);
+        await shot(view, view !== "search");
+      }
+      for (const [what, seq] of Object.entries(seqs)) {
+        await visit(page, `#/record/${seq}`);
+        await page.locator(".verdict").waitFor();
+        await shot(what);
+      }
+      await visit(page, "#/search?tag=hostile");
+      await shot("search-hostile", false);
+      await page.getByRole("button", { name: "Sign out" }).click();
+      await shot("sign-in");
+      await close(page);
+    }
+  }
+});
+
+// ---- Run ---------------------------------------------------------------------------------------
+
+const chosen = tests.filter((one) => !options.only || one.name.includes(options.only));
+let failed = 0;
+browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+console.log(`1..${chosen.length}`);
+for (const [index, { name, run }] of chosen.entries()) {
+  try {
+    await run();
+    console.log(`ok ${index + 1} - ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`not ok ${index + 1} - ${name}`);
+    console.log(String(error.stack ?? error).replace(/^/gm, "# "));
+    await Promise.all(browser.contexts().map((context) => context.close()));
+  }
+}
+await browser.close();
+process.exit(failed ? 1 : 0);

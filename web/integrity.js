@@ -1,0 +1,145 @@
+// How sure one can be of the ledger: checkpoint, verifications, anchors, epochs, gaps, keys.
+
+import { get, getText, post } from "./api.js";
+import { block, copyButton, facts, field, h, into, save, section, select, svg, table, text } from "./dom.js";
+import { checkList } from "./event.js";
+import { checkNewest, hex, signedAt } from "./proof.js";
+import { recordLink } from "./record.js";
+import { ago, duration, when } from "./time.js";
+import { verdictBadge, verdictOf, watchJob } from "./verdict.js";
+
+export const title = "Integrity";
+
+export function render(params, { who, signal }) {
+  const reports = h("div");
+  const part = (name, work) => {
+    const place = h("div", { class: "stack" });
+    into(place, work);
+    return section(name, place);
+  };
+  const showReports = () => into(reports, () => lastReports(signal));
+  const mayVerify = ["auditor", "admin"].includes(who.role);
+  if (mayVerify) {
+    showReports();
+  }
+  return h("div", { class: "stack" },
+    part("Newest checkpoint", () => newest(signal)),
+    mayVerify ? section("Verification", verifyForm(signal, showReports), h("h3", {}, "Last verifications"), reports) : null,
+    part("Anchors", () => anchors(signal)),
+    part("Gaps", () => gaps(signal)),
+    part("Epochs", () => epochs(signal)),
+    part("Keys", () => keys(signal)));
+}
+
+async function newest(signal) {
+  const [note, trust] = await Promise.all([getText("/v1/checkpoint", {}, signal), getText("/v1/trust", {}, signal)]);
+  const { checkpoint, checks } = await checkNewest(note, trust, (size) => getText("/v1/consistency", { from: size }, signal));
+  return [facts([["Ledger", checkpoint.origin], ["Records", checkpoint.size.toLocaleString("en")],
+    ["Root", h("code", {}, text(hex(checkpoint.root)))], ["Signed", signedAt(checkpoint) ? when(signedAt(checkpoint)) : null]]),
+  ...checkList({ checks }).filter(Boolean),
+  h("div", { class: "row" }, copyButton(() => checkpoint.text, "Copy the checkpoint"),
+    h("button", { type: "button", onclick: () => save(`checkpoint-${checkpoint.size}.txt`, [checkpoint.text], "text/plain") }, "Download"),
+    h("button", { type: "button", onclick: () => save("trust.txt", [trust], "text/plain") }, "Download the trust file")),
+  h("p", { class: "hint" }, "Kept elsewhere, a checkpoint shows later that nothing before it was altered."),
+  h("details", {}, h("summary", {}, "As it is"), block(checkpoint.text))];
+}
+
+// ---- Verification ------------------------------------------------------------------------------
+
+function verifyForm(signal, done) {
+  const place = h("div", { class: "stack" });
+  const scope = select([["all", "Everything"], ["newest", "The newest …"], ["range", "From … to …"]], "all");
+  const numberBox = (label) => h("input", { type: "number", min: "0", "aria-label": label, inputmode: "numeric" });
+  const newestBox = numberBox("How many of the newest");
+  const bounds = [numberBox("First position"), numberBox("Last position")];
+  const more = { all: [], newest: [newestBox], range: bounds };
+  const boxes = h("span", { class: "row" });
+  scope.addEventListener("change", () => boxes.replaceChildren(...more[scope.value]));
+  const submit = h("button", { type: "submit", class: "primary" }, "Start a verification");
+  const form = h("form", { class: "row", onsubmit: async (event) => {
+    event.preventDefault();
+    submit.disabled = true;
+    const body = { scope: scope.value };
+    if (scope.value === "newest") {
+      body.newest = Number(newestBox.value);
+    } else if (scope.value === "range") {
+      [body.first, body.last] = bounds.map((box) => Number(box.value));
+    }
+    await into(place, () => post("/v1/verify", body, signal).then((job) => {
+      queueMicrotask(() => watchJob(job, place, (report) => verdictOf(report), signal).then(done, () => {}));
+      return [];
+    }));
+    submit.disabled = false;
+  } }, field("What", scope), boxes, submit);
+  return h("div", { class: "stack" }, form, place);
+}
+
+async function lastReports(signal) {
+  const { reports } = await get("/v1/verify/last", {}, signal);
+  if (reports.length === 0) {
+    return h("p", { class: "hint" }, "None since the server was started. That says nothing, neither good nor bad.");
+  }
+  return reports.slice(0, 20).map(({ finished_at: at, by, report }) =>
+    h("details", {}, h("summary", {}, verdictBadge(report), " ", when(at), h("span", { class: "second" }, " by ", text(by),
+      `, ${report?.checked ?? 0} of ${report?.expected ?? "?"} records, ${report?.findings?.length ?? 0} findings`)), verdictOf(report)));
+}
+
+// ---- Control records ---------------------------------------------------------------------------
+
+const records = (kind, signal, limit = 100) => get("/v1/events", { kind, limit }, signal);
+
+function moreHint(page, kind) {
+  return page.next ? h("p", {}, h("a", { href: `#/search?kind=${kind}` }, "Older ones are in the search.")) : null;
+}
+
+async function anchors(signal) {
+  const [page, status] = await Promise.all([records("anchor", signal, 20), get("/v1/status", {}, signal)]);
+  const age = status.anchored_s === null || status.anchored_s === undefined ? "never" : `${duration(status.anchored_s)} ago`;
+  const shown = facts([["Targets", String(status.anchor_targets ?? 0)], ["Last anchored", age]]);
+  if (page.items.length === 0) {
+    return [shown, h("p", { class: "hint" }, "No anchor is in the ledger. Without one, or a checkpoint kept elsewhere, a cut tail is not found.")];
+  }
+  return [shown, table("Anchors", ["Record", "When", "Kind", "Covers", "Where"], page.items.map((item) => [
+    recordLink(item, String(item.seq)), when(item.recorded_at), text(item.payload?.kind ?? ""),
+    `${item.payload?.size ?? "?"} records`, text(item.payload?.ref ?? "")])), moreHint(page, "anchor")];
+}
+
+async function epochs(signal) {
+  const page = await records("epoch", signal, 20);
+  if (page.items.length === 0) {
+    return h("p", { class: "hint" }, "The first epoch is still open.");
+  }
+  return [table("Epochs that were closed", ["Record", "Closed", "Epoch", "Next"], page.items.map((item) => [
+    recordLink(item, String(item.seq)), when(item.recorded_at), String(item.payload?.from ?? ""), String(item.payload?.to ?? "")])),
+  moreHint(page, "epoch")];
+}
+
+async function gaps(signal) {
+  const page = await records("gap", signal);
+  if (page.items.length === 0) {
+    return h("p", {}, h("span", { "aria-hidden": "true" }, "✓ "), "The ledger declares no gap.");
+  }
+  const cells = page.items.map((item) => [recordLink(item, String(item.seq)), when(item.payload?.from), when(item.payload?.to),
+    `${item.payload?.exact === false ? "at least " : ""}${item.payload?.count ?? "?"}`, text(item.payload?.reason ?? ""), text(item.payload?.source ?? "")]);
+  return [gapLine(page.items), table("Gaps", ["Record", "From", "To", "Events lost", "Why", "Source"], cells), moreHint(page, "gap")];
+}
+
+// When events were lost, from the first gap until now. The table below says the same in words.
+function gapLine(items) {
+  const spans = items.map((item) => [Date.parse(item.payload?.from), Date.parse(item.payload?.to)]).filter(([from, to]) => from <= to);
+  if (spans.length === 0) {
+    return null;
+  }
+  const first = Math.min(...spans.map(([from]) => from));
+  const whole = Math.max(Date.now() - first, 1);
+  return h("div", { class: "histogram" }, svg("svg", { viewBox: "0 0 1000 24", preserveAspectRatio: "none", "aria-hidden": "true", class: "line" },
+    svg("rect", { class: "back shown", x: 0, y: 10, width: 1000, height: 4 }),
+    spans.map(([from, to]) => svg("rect", { class: "gap", x: ((from - first) / whole) * 1000, y: 2, width: Math.max(4, ((to - from) / whole) * 1000), height: 20 }))),
+  h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, ago(new Date(first).toISOString())), h("span", {}, "now")));
+}
+
+async function keys(signal) {
+  const { keys: list } = await get("/v1/keys", {}, signal);
+  return table("Keys", ["Kind", "Since", "Record", "Key"], list.map((key) => [text(key.kind), when(key.since),
+    h("a", { href: `#/record/${Number(key.seq)}` }, String(key.seq)), h("code", {}, text(key.key))]));
+}
