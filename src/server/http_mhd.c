@@ -327,7 +327,7 @@ static void read_head(struct tl_request *request, struct MHD_Connection *connect
                       const char *path, const char *method)
 {
     request->method = strcmp(method, "HEAD") == 0 ? "GET" : method;
-    request->path = tl_request_copy(request, tl_str_of(path));
+    request->path = path;
     request->content_type = header(connection, "Content-Type");
     request->accept = header(connection, "Accept");
     request->idempotency_key = header(connection, "Idempotency-Key");
@@ -341,7 +341,7 @@ static void begin(struct tl_request *request, struct MHD_Connection *connection,
 {
     name_request(request, header(connection, "X-Request-Id"));
     read_head(request, connection, path, method);
-    if (request->path == NULL || !is_framed(request, connection, path, method, version)) {
+    if (!is_framed(request, connection, path, method, version)) {
         return;
     }
     if (atomic_load(&request->server->is_stopping)) {

@@ -47,7 +47,8 @@ struct tl_request {
     struct tl_server *server;
     const struct tl_route *route;
     const char *method;
-    const char *path;      /* as sent, without the query; decoded parts are in `args` */
+    const char *path;      /* as sent, without the query; decoded parts are in `args`; borrowed, as
+                              the headers below, until the reply is out */
     char *args[2];         /* what stands for {…} in the route's path, decoded */
     struct tl_arena arena; /* for what lives as long as the request */
     struct tl_param params[TL_PARAMS_MAX];

@@ -1,8 +1,8 @@
 #!/bin/sh
 # How fast `tally serve` is, asked by wrk on the same machine; docs/performance.md has figures.
 # usage: bench.sh TALLY [SECONDS [DIR]]
-# Prints a line of JSON for each load: /healthz as the ceiling, single events, many events in one
-# request; then WRITE_SECONDS (180) of single events with the memory of the server, and the first page
+# Prints a line of JSON for each load: /healthz and `tally bench ingest` as the ceilings, single events,
+# many events in one request; then WRITE_SECONDS (180) of single events with the memory of the server, and the first page
 # of searches among what was written. DIR holds the ledger, which is removed.
 set -eu
 tally=$1
@@ -36,6 +36,7 @@ memory() { # writes the server's memory every 15 seconds
 }
 
 load 'healthz, 64 connections' 64 "$seconds" /healthz 0
+"$tally" bench ingest --events 300000 --alone --dir "$dir" --json
 load 'one event, 64 connections' 64 "$seconds" /v1/events 1
 load 'one event, 256 connections' 256 "$seconds" /v1/events 1
 load 'array of 100, 8 connections' 8 "$seconds" /v1/events 100

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Kills `tally serve` at random moments under clients that write, and checks what is left.
 
-usage: kill_server.py TALLY [ROUNDS]
+usage: kill_server.py TALLY [ROUNDS [ack-first]]
 
 Eight clients hand in events, singly, in batches, as NDJSON and queued, and send each again with the
 same ids until it is answered; now and then one that was answered long ago. Each round ends with
 SIGKILL, every tenth with SIGTERM, and the server is started again on the same ledger and port.
 Nothing that was acknowledged may be missing, doubled, or at another place, and nothing may be
 recorded that was not sent. What a server recorded before it ended by SIGTERM it must have answered.
-CRASH_SEED in the environment is another seed.
+With ack-first the clients take what they sent for answered, which has to be caught. CRASH_SEED in
+the environment is another seed.
 
 Prints one line of JSON.
 """
@@ -31,8 +32,9 @@ RETRY_S = 0.005
 class Oracle:
     """What was sent and what was answered. Internally synchronised."""
 
-    def __init__(self):
+    def __init__(self, ack_first):
         self.mu = threading.Lock()
+        self.ack_first = ack_first
         self.sent = set()
         self.recorded = {}  # id: seq
         self.queued = set()
@@ -85,13 +87,20 @@ class Client:
             return "", "application/x-ndjson", "\n".join(events), ids
         return "?ack=queued" if kind == "queued" else "", "application/json", events[0], ids
 
-    def post(self, query, content_type, body):
+    def send(self, query, content_type, body):
         if self.connection is None:
             self.connection = self.server.connect(STALLED_S)
         self.connection.request("POST", "/v1/events" + query, body=body,
                                 headers=self.server.headers(content_type))
+
+    def receive(self):
         reply = self.connection.getresponse()
         return reply.status, json.loads(reply.read())
+
+    def give_up(self):
+        self.connection.close()
+        self.connection = None
+        time.sleep(RETRY_S)
 
     def until_answered(self, query, content_type, body):
         """The answer, and the rounds in which it was sent in vain."""
@@ -100,18 +109,26 @@ class Client:
             with self.oracle.mu:
                 began = self.oracle.round
             try:
-                status, answer = self.post(query, content_type, body)
+                self.send(query, content_type, body)
+                status, answer = self.receive()
                 if status != 503:
                     return status, answer, rounds
             except rig.FAILURES:
                 pass
-            self.connection.close()
-            self.connection = None
             with self.oracle.mu:
                 rounds |= {began, self.oracle.round}
                 self.oracle.retries += 1
-            time.sleep(RETRY_S)
+            self.give_up()
         return None, None, rounds
+
+    def believe(self, query, content_type, body, ids):
+        """The negative control: what was sent is taken for acknowledged, whatever becomes of it."""
+        try:
+            self.send(query, content_type, body)
+            self.oracle.acknowledge([{"id": id, "level": "QUEUED"} for id in ids])
+            self.receive()
+        except rig.FAILURES:
+            self.give_up()
 
     def check(self, status, answer, ids, is_queued):
         if status not in (200, 201, 202) or (status == 202) != is_queued:
@@ -127,6 +144,9 @@ class Client:
         query, content_type, body, ids = self.make()
         with self.oracle.mu:
             self.oracle.sent.update(ids)
+        if self.oracle.ack_first:
+            self.believe(query, content_type, body, ids)
+            return
         status, answer, rounds = self.until_answered(query, content_type, body)
         if status is None:
             return
@@ -231,7 +251,8 @@ def torture(ledger, server, oracle, rounds, seed):
 def main():
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 300
     seed = int(os.environ.get("CRASH_SEED", 1))
-    start, events, oracle = time.monotonic(), 0, Oracle()
+    ack_first = sys.argv[3:] == ["ack-first"]
+    start, events, oracle = time.monotonic(), 0, Oracle(ack_first)
     ledger = rig.Ledger(sys.argv[1])
     server = rig.Server(ledger)
     try:
@@ -239,18 +260,19 @@ def main():
     finally:
         if server.process is not None:
             server.kill()
-        if not oracle.bad:
+        is_good = events > 0 and bool(oracle.bad) == ack_first
+        if is_good:
             ledger.remove()
+        else:
+            print(f"the ledger is left in {ledger.work}")
     for what in oracle.bad[:20]:
-        print(f"BAD {what}")
-    if oracle.bad:
-        print(f"the ledger is left in {ledger.work}")
+        print(f"{'caught: ' if ack_first else 'BAD '}{what}")
     print(json.dumps({"test": "kill_server", "seed": seed, "rounds": rounds, "bad": len(oracle.bad),
                       "events": events, "acknowledged": len(oracle.recorded),
                       "queued": len(oracle.queued), "answers": oracle.answers,
                       "sent_again": oracle.again, "retries": oracle.retries,
                       "seconds": round(time.monotonic() - start, 1)}))
-    return 1 if oracle.bad or events == 0 else 0
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":
