@@ -4,8 +4,6 @@ import { get, post, remove } from "./api.js";
 import { announce, badge, button, copyButton, facts, field, h, into, section, select, table, text } from "./dom.js";
 import { duration, when } from "./time.js";
 
-export const title = "Status";
-
 export function render(params, { who, signal }) {
   const part = (name, work) => {
     const place = h("div", { class: "stack" });
@@ -16,7 +14,7 @@ export function render(params, { who, signal }) {
     who.role === "admin" ? tokens(who, signal) : null, part("Work", () => jobs(signal)));
 }
 
-const HEALTH = { ok: ["ok", "✓ ok"], warning: ["warning", "! warning"], critical: ["bad", "✗ critical"] };
+const HEALTH = { ok: ["ok", "✓ ok"], warning: ["warning", "! warning"], error: ["bad", "✗ error"] };
 
 const bytes = (count) => {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
@@ -27,7 +25,7 @@ const bytes = (count) => {
 async function status(signal) {
   const now = await get("/v1/status", {}, signal);
   const [kind, label] = HEALTH[now.health] ?? ["warning", `! ${now.health}`];
-  const problems = (now.problems ?? []).map((one) => h("li", {}, text(typeof one === "string" ? one : one.text ?? one.detail ?? JSON.stringify(one))));
+  const problems = (now.problems ?? []).map((one) => h("li", {}, h("strong", {}, text(one.health)), ": ", text(one.what), " – ", text(one.advice)));
   const group = (name, pairs) => h("div", {}, h("h3", {}, name), facts(pairs));
   return [h("p", {}, badge(kind, text(label)), now.trouble ? [" ", text(now.trouble)] : null), problems.length ? h("ul", {}, problems) : null,
     h("div", { class: "columns-wide" },

@@ -6,7 +6,7 @@ let token = null;
 
 // Takes `#token=…` out of the address before anything else can see or keep it.
 export function takeToken() {
-  const match = /^#token=([^&]*)$/.exec(location.hash);
+  const match = /^#token=([^&]*)/.exec(location.hash);
   if (match) {
     history.replaceState(null, "", location.pathname + location.search);
     setToken(decode(match[1]));
@@ -127,9 +127,8 @@ export async function get(path, query, signal) {
   return (await request("GET", path, { query, signal })).json();
 }
 
-export async function getText(path, query, signal, accept) {
-  const headers = accept ? { Accept: accept } : {};
-  return (await request("GET", path, { query, signal, headers })).text();
+export async function getText(path, query, signal) {
+  return (await request("GET", path, { query, signal })).text();
 }
 
 export async function post(path, body, signal) {

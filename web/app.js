@@ -23,6 +23,7 @@ const MENU = [
   ["admin", (who) => (who.role === "admin" ? "Admin" : "Status"), (who) => who.role !== "writer" && !limited(who)],
 ];
 const limited = (who) => who.tenants.length > 0;
+const labelOf = ([, label]) => (typeof label === "string" ? label : label(who));
 
 const main = document.getElementById("main");
 let who = null;
@@ -73,14 +74,14 @@ function signOut(message) {
 function navigation() {
   const menu = document.getElementById("menu");
   const tools = document.getElementById("who");
-  menu.hidden = tools.hidden = who === null;
+  menu.hidden = tools.hidden = document.getElementById("keys").hidden = who === null;
   if (who === null) {
     menu.replaceChildren();
     tools.replaceChildren();
     return;
   }
   menu.replaceChildren(h("ul", {}, MENU.filter(([, , may]) => may(who)).map(([name, label]) =>
-    h("li", {}, h("a", { href: `#/${name}`, "data-view": name }, typeof label === "string" ? label : label(who))))));
+    h("li", {}, h("a", { href: `#/${name}`, "data-view": name }, labelOf([name, label]))))));
   const zone = button(isLocal() ? "Local time" : "UTC", () => {
     setLocal(!isLocal());
     zone.textContent = isLocal() ? "Local time" : "UTC";
@@ -142,12 +143,14 @@ function route() {
 }
 
 function show(name, view, { path, params }) {
+  // A record belongs to the search.
   const menuName = name === "record" || name === "event" ? "search" : name;
+  const entry = MENU.find(([one]) => one === menuName);
   for (const link of document.querySelectorAll("#menu a")) {
     link.dataset.view === menuName ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
   }
-  const entry = MENU.find(([one]) => one === menuName);
-  const heading = h("h1", { tabindex: "-1" }, view?.title ?? "Not found");
+  const label = menuName === name && entry ? labelOf(entry) : view?.title;
+  const heading = h("h1", { tabindex: "-1" }, label ?? "Not found");
   document.title = `${heading.textContent} – Tallystick`;
   const focused = shown === name ? document.activeElement?.id : null;
   const fresh = shown !== name;

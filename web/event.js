@@ -16,11 +16,20 @@ export function render(params, { who, signal, path }) {
   const address = path[0] === "event" ? `/v1/events/${encodeURIComponent(path[1] ?? "")}` : `/v1/records/${encodeURIComponent(path[1] ?? "")}`;
   const place = h("div", { class: "stack" });
   into(place, async () => {
-    const item = await get(address, {}, signal);
+    const words = await getText(address, {}, signal);
+    const item = JSON.parse(words);
+    const canonical = canonicalOf(words);
     document.title = `${actionOf(item)} – Tallystick`;
-    return [headline(item), what(item), changes(item), contents(item), related(item, signal), evidence(item, who, signal), raw(item, signal)];
+    return [headline(item), what(item), changes(item), contents(item), related(item, signal),
+      evidence(item, canonical, who, signal), canonical === null ? null : raw(item, canonical)];
   });
   return h("div", { class: "stack" }, h("p", { class: "crumbs" }, h("a", { href: lastAddress(), id: "back" }, "← Back to the search")), place);
+}
+
+// The sealed bytes: what lies between "event": or "payload":, which comes last, and the final brace. Quotes within
+// the strings before it are escaped, so the first such name is the member's.
+function canonicalOf(words) {
+  return /^[^]*?,"(?:event|payload)":(\{[^]*\})\}\s*$/.exec(words)?.[1] ?? null;
 }
 
 // A value that leads to all records that have it.
@@ -119,13 +128,12 @@ function relatedList(label, pairs, item, signal) {
 
 // ---- Evidence ----------------------------------------------------------------------------------
 
-function evidence(item, who, signal) {
+function evidence(item, canonical, who, signal) {
   const result = h("div", { class: "stack" });
   const served = h("div", { class: "stack" });
   const proofPath = `/v1/records/${item.seq}/proof`;
   into(result, async () => {
-    const [proof, trust, canonical] = await Promise.all([getText(proofPath, {}, signal), optional(getText("/v1/trust", {}, signal)),
-      item.kind === "event" ? null : optional(canonicalText(item, signal))]);
+    const [proof, trust] = await Promise.all([getText(proofPath, {}, signal), trustFile(signal)]);
     return checkList(await checkRecord(item, proof, trust, canonical));
   });
   const tools = h("div", { class: "row" },
@@ -138,10 +146,10 @@ function evidence(item, who, signal) {
     ["Ledger", item.origin], ["Kind", item.kind], ["State", item.state]]));
 }
 
-// What a token may not read is left out of the check, and the check says so.
-async function optional(promise) {
+// A token may not read it; then the check says that signatures were left out.
+async function trustFile(signal) {
   try {
-    return await promise;
+    return await getText("/v1/trust", {}, signal);
   } catch (error) {
     if (error.name === "AbortError") {
       throw error;
@@ -175,21 +183,7 @@ function verifyHere(item, place, signal) {
 
 // ---- Raw ---------------------------------------------------------------------------------------
 
-function canonicalText(item, signal) {
-  return getText(`/v1/records/${item.seq}`, {}, signal, "application/vnd.tally.canonical");
-}
-
-function raw(item, signal) {
-  if (item.event === undefined && item.payload === undefined) {
-    return null;
-  }
-  const place = h("div");
-  const load = () => canonicalText(item, signal);
-  const node = h("details", { class: "card", ontoggle: () => {
-    if (node.open && !place.hasChildNodes()) {
-      into(place, async () => block(await load()));
-    }
-  } }, h("summary", {}, h("h2", {}, "Raw canonical JSON")), place,
-    h("div", { class: "row" }, copyButton(load), button("Download", async () => save(`record-${item.seq}.json`, [await load()], "application/json"))));
-  return node;
+function raw(item, canonical) {
+  return h("details", { class: "card" }, h("summary", {}, h("h2", {}, "Raw canonical JSON")), block(canonical),
+    h("div", { class: "row" }, copyButton(() => canonical), button("Download", () => save(`record-${item.seq}.json`, [canonical], "application/json"))));
 }

@@ -4,8 +4,6 @@ import { get, Problem, request } from "./api.js";
 import { button, facts, field, h, into, problemBox, save, section, select } from "./dom.js";
 import { filterForm, filtersOf, summary } from "./filters.js";
 
-export const title = "Export";
-
 const FORMATS = [["ndjson", "NDJSON: a record a line, ends with a manifest"], ["json", "JSON: one document, ends with a manifest"],
   ["csv", "CSV: for spreadsheets, formulas made harmless"]];
 

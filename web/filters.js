@@ -74,7 +74,7 @@ export function filterForm(params, changed, { ranges = true, submit = "Search", 
     apply();
   } },
     h("div", { class: "row" }, h("div", { class: "grow" }, field("Words", box)), range?.node ?? null,
-      h("button", { type: "submit", class: "primary", id: `${prefix}-submit` }, submit)),
+      h("button", { type: "submit", class: submit === "Search" ? "primary" : "", id: `${prefix}-submit` }, submit)),
     h("div", { class: "row" }, adder.node), chips(now, changed));
 }
 

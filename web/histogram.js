@@ -36,9 +36,8 @@ function barsOf(rows, params) {
   if (days.length === 0) {
     return [];
   }
-  const numbers = days.map(([day]) => day);
-  const first = Math.min(dayOf(params.get("from")) ?? Infinity, Math.min(...numbers));
-  const last = Math.max(...numbers);
+  const first = days.reduce((least, [day]) => Math.min(least, day), dayOf(params.get("from")) ?? Infinity);
+  const last = days.reduce((most, [day]) => Math.max(most, day), first);
   const size = Math.ceil((last - first + 1) / MOST_BARS);
   const bars = Array.from({ length: Math.ceil((last - first + 1) / size) }, (_, index) =>
     ({ first: first + index * size, last: Math.min(last, first + index * size + size - 1), count: 0 }));

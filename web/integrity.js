@@ -4,11 +4,9 @@ import { get, getText, post } from "./api.js";
 import { block, copyButton, facts, field, h, into, save, section, select, svg, table, text } from "./dom.js";
 import { checkList } from "./event.js";
 import { checkNewest, hex, signedAt } from "./proof.js";
-import { recordLink } from "./record.js";
+import { outcomeBadge, recordLink } from "./record.js";
 import { ago, duration, when } from "./time.js";
 import { verdictBadge, verdictOf, watchJob } from "./verdict.js";
-
-export const title = "Integrity";
 
 export function render(params, { who, signal }) {
   const reports = h("div");
@@ -93,15 +91,19 @@ function moreHint(page, kind) {
 }
 
 async function anchors(signal) {
-  const [page, status] = await Promise.all([records("anchor", signal, 20), get("/v1/status", {}, signal)]);
+  const [page, others, status] = await Promise.all([records("anchor", signal, 20),
+    get("/v1/events", { action: "tally.anchor", limit: 20 }, signal), get("/v1/status", {}, signal)]);
+  const list = [...page.items, ...others.items].sort((one, other) => other.seq - one.seq);
   const age = status.anchored_s === null || status.anchored_s === undefined ? "never" : `${duration(status.anchored_s)} ago`;
   const shown = facts([["Targets", String(status.anchor_targets ?? 0)], ["Last anchored", age]]);
-  if (page.items.length === 0) {
+  if (list.length === 0) {
     return [shown, h("p", { class: "hint" }, "No anchor is in the ledger. Without one, or a checkpoint kept elsewhere, a cut tail is not found.")];
   }
-  return [shown, table("Anchors", ["Record", "When", "Kind", "Covers", "Where"], page.items.map((item) => [
-    recordLink(item, String(item.seq)), when(item.recorded_at), text(item.payload?.kind ?? ""),
-    `${item.payload?.size ?? "?"} records`, text(item.payload?.ref ?? "")])), moreHint(page, "anchor")];
+  return [shown, table("Anchors", ["Record", "When", "Kind", "Result", "Covers", "Where"], list.map((item) => {
+    const about = item.payload ?? item.event?.metadata ?? {};
+    return [recordLink(item, String(item.seq)), when(item.recorded_at), text(about.kind ?? "–"), outcomeBadge(item.event?.outcome ?? "success"),
+      about.size === undefined ? "–" : `${about.size} records`, text(about.ref ?? about.target ?? "–")];
+  })), moreHint(page, "anchor")];
 }
 
 async function epochs(signal) {

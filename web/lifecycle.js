@@ -7,8 +7,6 @@ import { recordLink } from "./record.js";
 import { when } from "./time.js";
 import { watchJob } from "./verdict.js";
 
-export const title = "Lifecycle";
-
 export function render(params, { who, signal }) {
   const admin = who.role === "admin";
   const loaded = (work) => {

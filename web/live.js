@@ -5,8 +5,6 @@ import { announce, button, h, problemBox, table, tableRow } from "./dom.js";
 import { filterForm, filtersOf } from "./filters.js";
 import { COLUMNS, USUAL } from "./record.js";
 
-export const title = "Live";
-
 const MOST_ROWS = 500;
 
 export function render(params, { go, signal }) {

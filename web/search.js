@@ -6,15 +6,13 @@ import { filterForm, filtersOf } from "./filters.js";
 import { histogram } from "./histogram.js";
 import { COLUMNS, USUAL } from "./record.js";
 
-export const title = "Search";
-
 const ORDERS = [["seq desc", "Newest recorded first"], ["seq asc", "Oldest recorded first"],
   ["occurred_at desc", "Latest occurred first"], ["occurred_at asc", "Earliest occurred first"]];
 
 // The view as it was left, so that coming back from an event finds the same rows at the same place.
 let left = null;
 
-export function render(params, { go, signal }) {
+export function render(params, { who, go, signal }) {
   const address = params.toString();
   if (left?.address === address && left.cameFrom) {
     left.cameFrom = false;
@@ -30,7 +28,7 @@ export function render(params, { go, signal }) {
   const results = h("div");
   const node = h("div", { class: "stack" }, filterForm(params, change),
     h("div", { class: "row tools" }, h("div", { class: "grow" }, count), orderChoice(params, change), columnChoice(params, change),
-      savedSearches(params, change)),
+      savedSearches(params, change), elsewhere(params, who)),
     timeline, results);
   left = { address, node, scroll: 0, cameFrom: false, focused: null };
   // Rows may go on loading after the view was left and found again: they belong to it, not to the visit.
@@ -202,6 +200,13 @@ function columnChoice(params, change) {
     change(next);
   };
   return menu("Columns", h("div", { class: "columns" }, boxes), button("Show these", apply, "primary"));
+}
+
+// The same filters in other views.
+function elsewhere(params, who) {
+  const link = (view, label, query) => h("a", { class: "button", href: `#/${view}?${query}` }, label);
+  const may = who.role === "auditor" || who.role === "admin";
+  return [link("live", "Watch live", filtersOf(params, { ranges: false })), may ? link("export", "Export", filtersOf(params)) : null];
 }
 
 // A button that opens a small panel; Esc closes it.

@@ -40,9 +40,9 @@ export function verdictOf(report) {
       `${report.counts.warnings} warnings, ${report.counts.notes} notes` : null],
     ["Limits", report.qualifiers?.length ? h("ul", {}, report.qualifiers.map((one) => h("li", {}, text(one), QUALIFIERS[one] ? ` – ${QUALIFIERS[one]}` : null))) : null],
   ]), findings.length ? table("Findings", heads, findings.slice(0, 200).map((one) => [
-    h("code", {}, text(one.code ?? one.finding ?? "")), text(one.severity ?? one.weight ?? ""),
+    h("code", {}, text(one.code)), text(one.weight),
     Number.isSafeInteger(one.seq) ? h("a", { href: `#/record/${one.seq}` }, String(one.seq)) : "–",
-    text(one.what ?? one.detail ?? one.text ?? "")])) : h("p", { class: "hint" }, "No findings."));
+    text(one.what)])) : h("p", { class: "hint" }, "No findings."));
 }
 
 // Follows a job in `place` with a bar and a button that stops it, then shows what `shown` makes of its result.

@@ -201,7 +201,7 @@ test("absence, words, prefixes and control records can be asked for", async () =
 test("a time that makes no sense is refused with title, advice and request id", async () => {
   const page = await open();
   await page.locator("#filter-span").selectOption("custom");
-  await page.getByLabel("From", { exact: true }).fill("yesterdayish");
+  await page.getByLabel("Occurred from").fill("yesterdayish");
   await page.getByRole("button", { name: "Search", exact: true }).click();
   const box = page.locator(".problem").first();
   await box.waitFor();
@@ -487,7 +487,7 @@ test("a verification is started and watched; the checkpoint extends the one seen
 test("findings of a verification name the record and the weight", async () => {
   const page = await open();
   const report = { verdict: "TAMPERED", checked: 9, expected: 9, qualifiers: ["unanchored"], contents: 9, skipped: 0, counts: { tampered: 1, unverifiable: 0, warnings: 0, notes: 0 },
-    findings: [{ code: "CONTENT_MODIFIED", severity: "tampered", seq: 7, what: "<b>content</b>" }], checkpoint: { size: 9, time: "2026-01-01T00:00:00Z" } };
+    findings: [{ code: "CONTENT_MODIFIED", weight: "tampered", seq: 7, what: "<b>content</b>" }], checkpoint: { size: 9, time: "2026-01-01T00:00:00Z" } };
   await page.route(/verify\/last/, (route) => route.fulfill({ json: { reports: [{ finished_at: "2026-01-01T00:00:00Z", by: "<i>x</i>", report }] } }));
   await visit(page, "#/integrity");
   await page.locator("summary").getByText("✗ TAMPERED").click();
@@ -777,9 +777,11 @@ let failed = 0;
 browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
 console.log(`1..${chosen.length}`);
 for (const [index, { name, run }] of chosen.entries()) {
+  const began = Date.now();
   try {
     await run();
     console.log(`ok ${index + 1} - ${name}`);
+    console.log(`# ${((Date.now() - began) / 1000).toFixed(1)} s`);
   } catch (error) {
     failed += 1;
     console.log(`not ok ${index + 1} - ${name}`);

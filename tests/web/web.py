@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the tests of the web page against `tally serve`: usage: web.py TALLY_BINARY [--shots DIR] [--keep]
+"""Runs the tests of the web page against `tally serve`: usage: web.py TALLY_BINARY [--shots DIR] [--only WORDS] [--keep]
 
 Makes a ledger with ordinary and hostile events in a directory of its own, starts the server, and runs
 run.mjs, whose TAP goes to stdout. Ends with 77 where node, chromium or the npm packages are not there.
@@ -100,6 +100,7 @@ def make_ledger(tally, ledger):
     text = "".join(json.dumps(event) + "\n" for event in events).encode()
     run("import", "--format", "ndjson", "--retain-from", "occurred", "-", text=text)
     act = ["--by", "dpo@example.com", "--reason", "<b>suit</b> 17 \u202eabc"]
+    run("anchor", f"file:{ledger}-checkpoint", "--by", "ops@example.com")
     run("hold", "add", "case-1", "--actor-id", "u1", *act)
     run("hold", "add", "case-2", "--actor-id", "u2", *act)
     run("hold", "release", "case-2", *act)
@@ -117,3 +118,47 @@ def missing():
     if not (HERE / "node_modules/playwright-core").is_dir():
         return "npm packages are not there; run 'npm ci' in tests/web"
     return None
+
+
+def serve(tally, ledger):
+    """The server as a process, its URL, and the first admin token."""
+    process = subprocess.Popen([tally, "-C", str(ledger), "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    found = {}
+    for line in process.stdout:
+        name, _, value = line.strip().partition(": ")
+        found[name.split(" (")[0]] = value
+        if "listening" in found and "first token" in found:
+            return process, found["listening"], found["first token"]
+    sys.exit(f"web.py: the server ended with {process.wait()}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="tests of the web page")
+    parser.add_argument("tally")
+    parser.add_argument("--shots", default="build/screenshots")
+    parser.add_argument("--only", help="only tests whose names have these words")
+    parser.add_argument("--tap", action="store_true", help="end with 0 after skipping, as meson wants it from TAP")
+    parser.add_argument("--keep", action="store_true", help="serve until Ctrl-C, and run no tests")
+    options = parser.parse_args()
+    why = None if options.keep else missing()
+    if why:
+        print(f"1..0 # SKIP {why}")
+        return 0 if options.tap else 77
+    with tempfile.TemporaryDirectory(prefix="tally-web-") as folder:
+        ledger = pathlib.Path(folder) / "audit"
+        tally = os.path.abspath(options.tally)
+        make_ledger(tally, ledger)
+        process, url, token = serve(tally, ledger)
+        try:
+            if options.keep:
+                print(f"{url}/ui/#token={token}", flush=True)
+                return process.wait()
+            only = ["--only", options.only] if options.only else []
+            return subprocess.run(["node", HERE / "run.mjs", "--url", url, "--token", token, "--shots", options.shots, *only]).returncode
+        finally:
+            process.terminate()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
