@@ -11,7 +11,7 @@ export function takeToken() {
     history.replaceState(null, "", location.pathname + location.search);
     setToken(decode(match[1]));
   } else {
-    token = sessionStorage.getItem(KEY);
+    token = stored();
   }
   return token !== null;
 }
@@ -24,12 +24,21 @@ function decode(part) {
   }
 }
 
+// Browsers may refuse to store anything; then the token lasts until the page is left.
+function stored() {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return token;
+  }
+}
+
 export function setToken(value) {
   token = value;
-  if (value === null) {
-    sessionStorage.removeItem(KEY);
-  } else {
-    sessionStorage.setItem(KEY, value);
+  try {
+    value === null ? sessionStorage.removeItem(KEY) : sessionStorage.setItem(KEY, value);
+  } catch {
+    // see stored()
   }
 }
 
@@ -85,6 +94,9 @@ export function withQuery(path, query) {
 
 // One request; throws a Problem unless the answer is 2xx. 401 also ends the session.
 export async function request(method, path, { query, body, headers = {}, signal } = {}) {
+  if (!/^[\x21-\x7e]+$/.test(token)) { // what no header can carry is no token either
+    throw new Problem(401, { title: "That is not a token", code: "unauthenticated" });
+  }
   let answer;
   try {
     answer = await fetch(withQuery(path, query), {

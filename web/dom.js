@@ -176,7 +176,7 @@ export function announce(message) {
 export function problemBox(problem) {
   const errors = problem.errors ?? [];
   return h("div", { class: "problem", role: "alert" },
-    h("strong", {}, text(problem.title)),
+    h("strong", {}, text(problem.title ?? "This page could not show what the server sent")),
     problem.detail ? h("p", {}, text(problem.detail)) : null,
     errors.length ? h("ul", {}, errors.slice(0, 20).map((error) =>
       h("li", {}, text(`${error.pointer ?? ""} ${error.detail ?? error.code}`)))) : null,
@@ -198,6 +198,9 @@ export async function into(place, work) {
   } catch (error) {
     if (error.name === "AbortError") {
       return;
+    }
+    if (error.title === undefined) {
+      reportError(error); // a fault of this page, which somebody may want to find in the console
     }
     place.replaceChildren(problemBox(error));
   } finally {

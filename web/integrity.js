@@ -145,7 +145,8 @@ async function anchors(signal) {
   const list = [...page.items, ...others.items].sort((one, other) => other.seq - one.seq);
   const age = status.anchored_s === null || status.anchored_s === undefined ? "never"
       : `${duration(status.anchored_s)} ago`;
-  const shown = facts([["Targets", String(status.anchor_targets ?? 0)], ["Last anchored", age]]);
+  const shown = facts([["Targets configured", String(status.anchor_targets ?? 0)],
+    ["All of them took it", age]]);
   if (list.length === 0) {
     return [shown, h("p", { class: "hint" },
         "No anchor is in the ledger. Without one, or a checkpoint "

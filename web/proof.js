@@ -10,7 +10,13 @@ export function canCheck() {
 }
 
 // What does not parse, or does not fit its own form.
-export class Bad extends Error {}
+export class Bad extends Error {
+  title = "The evidence does not parse";
+
+  get detail() {
+    return this.message;
+  }
+}
 
 // ---- Parsing: one spelling of each value, everything used up
 // -------------------------------------
