@@ -363,7 +363,7 @@ static bool may(enum tl_role role, enum tl_role least, const struct tl_route *ro
 static bool refuse(struct tl_request *request, const char *code, const char *why)
 {
     tl_reply_problem(request, code, "%s", why);
-    atomic_fetch_add(&request->server->counters.refused, 1);
+    tl_counter_add(&request->server->counters.refused, 1);
     tl_server_record_refusal(request);
     return false;
 }

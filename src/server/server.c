@@ -1,4 +1,4 @@
-#include "server/server_impl.h"
+#include "server/server.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "server/server_impl.h"
 
 #define EXPORTS_MAX    8u
 #define REFUSALS_PER_S 5u
@@ -232,10 +233,10 @@ void tl_server_count(const struct tl_request *request)
     while (bucket + 1 < TL_ARRAY_LEN(counters->latency) && took_us >= (INT64_C(1) << bucket)) {
         bucket++;
     }
-    atomic_fetch_add(&counters->requests, 1);
-    atomic_fetch_add(&counters->by_status[class < 6 ? class : 5], 1);
-    atomic_fetch_add(&counters->latency[bucket], 1);
-    atomic_fetch_add(&counters->latency_sum_us, (uint64_t)(took_us < 0 ? 0 : took_us));
+    tl_counter_add(&counters->requests, 1);
+    tl_counter_add(&counters->by_status[class < 6 ? class : 5], 1);
+    tl_counter_add(&counters->latency[bucket], 1);
+    tl_counter_add(&counters->latency_sum_us, (uint64_t)(took_us < 0 ? 0 : took_us));
 }
 
 bool tl_server_start_export(struct tl_server *server, void *(*run)(void *ctx), void *ctx)
@@ -331,7 +332,7 @@ void tl_server_stop(struct tl_server *server)
     if (server == NULL) {
         return;
     }
-    atomic_store(&server->is_stopping, true);
+    tl_counter_set(&server->stopping, 1);
     if (server->http != NULL) {
         tl_http_refuse_new(server->http);
     }
