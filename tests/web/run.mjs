@@ -391,12 +391,21 @@ test("evidence that was changed anywhere is reported as wrong", async () => {
     assert.equal(await page.locator(".verdict.bad").count(), 1,
         `${name}: ${await page.locator(".verdict").textContent()}`);
   }
+  // And with a sound proof, a record that is not the one it is about.
   change = (text) => text;
-  await page.route(new RegExp(`/v1/records/${item.seq}$`), (route) =>
-      route.fulfill({ json: { ...item, recorded_at: "2020-01-01T00:00:00.000001Z" } }));
-  await visit(page, "#/search");
-  await visit(page, `#/record/${item.seq}`);
-  await page.locator(".verdict.bad").waitFor();
+  const forgeries = { recorded_at: "2020-01-01T00:00:00.000001Z", leaf_hash: "00".repeat(32),
+    seq: item.seq + 1, kind: "hold", origin: "elsewhere.example/x", event: { ...item.event, id: "x" } };
+  for (const [name, value] of Object.entries(forgeries)) {
+    await page.route(new RegExp(`/v1/records/${item.seq}$`), (route) =>
+      route.fulfill({ json: { ...item, [name]: value } }));
+    await page.route(new RegExp(`/v1/records/${item.seq + 1}/proof$`), async (route) =>
+      route.fulfill({ response: await route.fetch({
+        url: `${base}/v1/records/${item.seq}/proof` }) }));
+    await visit(page, "#/search");
+    await visit(page, `#/record/${item.seq}`);
+    await page.locator(".verdict.bad").waitFor();
+    await page.unrouteAll();
+  }
   await close(page);
 });
 
