@@ -77,6 +77,24 @@ static tally_status read_options(struct tally_verify_options *out, const struct 
     return TALLY_OK;
 }
 
+static void take_max_age(void *ctx, const struct tally_config_value *value)
+{
+    if (strcmp(value->key, "verify.max_age_s") == 0) {
+        (void)tl_duration_read(ctx, value->value); /* it was checked */
+    }
+}
+
+/* What flag, environment and another file say of the ledger itself; its own file is read anyway. */
+static tally_status read_config(struct tally_verify_options *out, const struct tl_cli *cli,
+                                const struct tl_args *args, struct tally_error *err)
+{
+    struct tally_options options = tl_cli_options(cli);
+    if (tl_args_has(args, "max-age") || (cli->setting_count == 0 && cli->config == NULL)) {
+        return TALLY_OK;
+    }
+    return tally_config_list(&options, take_max_age, &out->max_age_s, err);
+}
+
 struct watch {
     const struct tl_cli *cli;
     struct tl_progress progress;
@@ -118,6 +136,10 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     }
     const char *named = args->rest_count > 0 ? args->rest[0] : NULL;
     options.ledger_only = named == NULL ? 1 : 0;
+    if (named == NULL && read_config(&options, cli, args, &err) != TALLY_OK) {
+        (void)tl_cli_fail(cli, &err);
+        return TL_EXIT_CONFIG;
+    }
     struct watch watch = { .cli = cli };
     options.on_progress = show_progress;
     options.ctx = &watch;

@@ -106,13 +106,6 @@ bool tl_request_object(struct tl_request *request, const char *const *names,
     return true;
 }
 
-/* NULL: it is absent, or null. */
-static const struct tl_json *member_of(const struct tl_json *object, const char *name)
-{
-    const struct tl_json *member = tl_json_member(object, name);
-    return member == NULL || member->type == TL_JSON_NULL ? NULL : member;
-}
-
 static bool wrong_type(struct tl_request *request, const char *name, const char *want)
 {
     tl_reply_problem(request, "bad_type", "'%s' is to be %s", name, want);
@@ -122,7 +115,7 @@ static bool wrong_type(struct tl_request *request, const char *name, const char 
 bool tl_member_text(struct tl_request *request, const struct tl_json *object, const char *name,
                     const char **out)
 {
-    const struct tl_json *member = member_of(object, name);
+    const struct tl_json *member = tl_json_member(object, name);
     if (member == NULL) {
         return true;
     }
@@ -136,7 +129,7 @@ bool tl_member_text(struct tl_request *request, const struct tl_json *object, co
 bool tl_member_bool(struct tl_request *request, const struct tl_json *object, const char *name,
                     bool *out)
 {
-    const struct tl_json *member = member_of(object, name);
+    const struct tl_json *member = tl_json_member(object, name);
     if (member == NULL) {
         return true;
     }
@@ -155,7 +148,7 @@ static bool is_whole(double number)
 bool tl_member_u64(struct tl_request *request, const struct tl_json *object, const char *name,
                    uint64_t *out)
 {
-    const struct tl_json *member = member_of(object, name);
+    const struct tl_json *member = tl_json_member(object, name);
     if (member == NULL) {
         return true;
     }
@@ -169,7 +162,7 @@ bool tl_member_u64(struct tl_request *request, const struct tl_json *object, con
 bool tl_member_time(struct tl_request *request, const struct tl_json *object, const char *name,
                     int64_t *out)
 {
-    const struct tl_json *member = member_of(object, name);
+    const struct tl_json *member = tl_json_member(object, name);
     if (member == NULL) {
         return true;
     }
@@ -182,7 +175,7 @@ bool tl_member_time(struct tl_request *request, const struct tl_json *object, co
 bool tl_member_texts(struct tl_request *request, const struct tl_json *object, const char *name,
                      const char *const **out, size_t *count_out)
 {
-    const struct tl_json *member = member_of(object, name);
+    const struct tl_json *member = tl_json_member(object, name);
     if (member == NULL) {
         return true;
     }

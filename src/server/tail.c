@@ -16,7 +16,8 @@
 struct follower {
     struct follower *next;
     struct tl_stream *stream;
-    struct tl_arena arena; /* of the conditions */
+    char token[TL_TOKEN_ID_SIZE]; /* whose; "": of the other end of a Unix socket */
+    struct tl_arena arena;        /* of the conditions */
     struct tally_query query;
     struct tally_condition *seq_from; /* the last condition */
     uint64_t from;                    /* records from here on were not sent yet */
@@ -85,16 +86,22 @@ static tally_status feed(struct tl_tail *tail, struct follower *follower, int64_
     return TALLY_OK;
 }
 
-/* Feeds those on the list, and takes off it who has gone. */
+static bool may_follow(struct tl_tail *tail, const struct follower *follower)
+{
+    return !tl_stream_is_deserted(follower->stream) &&
+           (follower->token[0] == '\0' ||
+            tl_tokens_is_in_force(tail->server->tokens, follower->token));
+}
+
+/* Feeds those on the list, and takes off it who has gone, or whose token has ended. */
 static void feed_all(struct tl_tail *tail)
 {
     struct follower **at = &tail->first;
     while (*at != NULL) {
         struct follower *follower = *at;
         int64_t now_us = tl_clock->steady_us();
-        tally_status status = tl_stream_is_deserted(follower->stream)
-                                  ? TALLY_ECANCELED
-                                  : feed(tail, follower, now_us);
+        tally_status status =
+            may_follow(tail, follower) ? feed(tail, follower, now_us) : TALLY_ECANCELED;
         /* Who is slow gets it later; what cannot be read now may be readable then. */
         if (status == TALLY_ECANCELED || status == TALLY_EREFUSED || status == TALLY_ECORRUPT) {
             *at = follower->next;
@@ -144,6 +151,7 @@ static bool read_start(struct tl_request *request, uint64_t *from_out)
 static bool prepare(struct tl_request *request, struct follower *follower)
 {
     follower->query = (struct tally_query)TALLY_QUERY_INIT;
+    memcpy(follower->token, request->who.id, sizeof(follower->token));
     if (!read_start(request, &follower->from) ||
         !tl_api_conditions(request, NULL, &follower->query)) {
         return false;

@@ -443,6 +443,16 @@ tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
     return status;
 }
 
+bool tl_tokens_is_in_force(struct tl_tokens *tokens, const char *id)
+{
+    look_after(tokens);
+    tl_mutex_lock(&tokens->mu);
+    const struct tl_token *token = tl_token_list_find(&tokens->list, id);
+    bool is = token != NULL && is_in_force(token, tl_clock->wall_us());
+    tl_mutex_unlock(&tokens->mu);
+    return is;
+}
+
 static tally_status check_request(const struct tl_token_request *request, struct tally_error *err)
 {
     if (!tl_token_is_clean(tl_str_of(request->name), TL_NAME_SIZE - 1)) {

@@ -43,6 +43,9 @@ tally_status tl_tokens_reload(struct tl_tokens *tokens, struct tally_error *err)
 tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
                              struct tl_identity *who_out);
 
+/* For what goes on after it was checked: whether that token was neither ended nor has expired. */
+bool tl_tokens_is_in_force(struct tl_tokens *tokens, const char *id);
+
 /* Errors: TALLY_EINVAL; TALLY_ELIMIT there are 1,000; TALLY_ENOTFOUND no such id; those of open */
 tally_status tl_tokens_add(struct tl_tokens *tokens, const struct tl_token_request *request,
                            char text_out[TL_TOKEN_TEXT_SIZE], char id_out[TL_TOKEN_ID_SIZE],

@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import unittest
 
 from harness import Case, main
@@ -36,6 +37,16 @@ class Verify(Case):
         self.assertEqual(report["checkpoint"]["origin"], "test.example/cli")
         self.assertIn("mac_unchecked", report["qualifiers"])
         self.assertEqual(self.tally("verify").out.splitlines()[0], "VERIFIED")
+
+    def test_settings_count_that_stand_in_front_of_the_file(self):
+        self.tally("--set", "verify.max_age_s=1d", "verify")
+        done = self.tally("--set", "verify.max_age_s=x", "verify", want=None)
+        self.assertEqual(done.status, 4)
+        time.sleep(2.1)
+        done = self.tally("--set", "verify.max_age_s=1", "verify", want=None)
+        self.assertEqual(done.status, 2)
+        self.assertIn("CHECKPOINT_STALE", done.out)
+        self.tally("--set", "verify.max_age_s=1", "verify", "--max-age", "1h")
 
     def test_macs_are_checked_with_the_secret(self):
         report = self.tally("verify", "--mac-key", "mac.key", "--json").json

@@ -322,6 +322,20 @@ class Tenants(Access):
             self.assertNotIn(MARK.encode(), got)
             self.assertNotIn(b"nobody", got)
 
+    def test_a_follower_is_cut_off_when_its_token_ends(self):
+        made = self.post("/v1/tokens", {"name": "x", "role": "reader"}, want=201).json
+        connection = http.client.HTTPConnection(*self.server.address, timeout=20)
+        connection.request("GET", "/v1/tail?after=0", headers={"Authorization": "Bearer " +
+                                                               made["token"]})
+        stream = connection.getresponse()
+        self.assertIn(b"a1", stream.read1(65536))
+        self.call("DELETE", f"/v1/tokens/{made['id']}")
+        with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+            while stream.read1(65536):
+                pass
+            raise ConnectionError if stream.isclosed() else AssertionError("it goes on")
+        connection.close()
+
     def test_what_one_may_not_do_is_not_told_either(self):
         for path in ["/v1/status", "/v1/holds", "/v1/retention", "/v1/keys", "/v1/checkpoint",
                      "/v1/jobs", "/v1/verify/last", "/v1/tokens"]:

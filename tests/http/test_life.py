@@ -294,7 +294,7 @@ class Holds(Life):
                            ({"hold": "c", "filter": []}, "bad_type"),
                            ({"hold": "c", "filter": "all"}, "bad_type"),
                            ({"hold": "c", "filter": {"actor_id": []}}, "bad_value"),
-                           ({"hold": "c", "filter": {"actor_id": None}}, "bad_value"),
+                           ({"hold": "c", "filter": {"actor_id": None}}, "bad_type"),
                            ({"hold": "c", "filter": {"actor_id": 5}}, "bad_type"),
                            ({"hold": "c", "filter": {"colour": "x"}}, "unknown_filter"),
                            ({"hold": "c", "filter": {"id": "e1"}, "all": True}, "bad_value"),
@@ -400,14 +400,15 @@ class Erasure(Life):
                            ({"reason": "x", "filter": {"action": "user.login", "actor_id": []}},
                             "bad_value"),
                            ({"reason": "x", "filter": {"action": "user.login", "actor_id": None}},
-                            "bad_value"),
+                            "bad_type"),
                            ({"reason": "x", "id": 5}, "bad_type"),
-                           ({"reason": "x", "id": None}, "missing"),
+                           ({"reason": "x", "id": None}, "bad_type"),
                            ({"reason": "x", "id": "e1", "members": []}, "missing"),
                            ({"reason": "x", "id": "e1", "members": [1]}, "bad_type"),
                            ({"reason": "x", "id": "e1", "dry_run": "no"}, "bad_type"),
                            ({"reason": "x", "id": "e1", "dry-run": True}, "unknown_member"),
-                           ({"reason": None, "id": "e1"}, "missing")]:
+                           ({"reason": None, "id": "e1"}, "bad_type"),
+                           ({"reason": "x", "id": "e1", "dry_run": None}, "bad_type")]:
             self.refuse("/v1/erasures", body, code)
         self.assertEqual(self.get("/v1/jobs").json, {"jobs": []})
         self.assertEqual(self.get("/v1/count?action=user.login").json["count"], 4)
