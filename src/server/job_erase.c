@@ -47,8 +47,7 @@ static bool keep_query(struct tl_job *job)
 
 static bool is_given(const struct tl_json *body, const char *name)
 {
-    const struct tl_json *member = tl_json_member(body, name);
-    return member != NULL && member->type != TL_JSON_NULL;
+    return tl_json_member(body, name) != NULL;
 }
 
 /* Which records: exactly one of the three. An empty filter would be all of them. */

@@ -77,7 +77,7 @@ static bool check_scope(struct tl_request *request, const struct tl_json *body,
     static const char *const members[] = { "newest", "first", "last", "id" };
     for (size_t i = 0; i < TL_ARRAY_LEN(members); i++) {
         const struct tl_json *member = tl_json_member(body, members[i]);
-        bool is_there = member != NULL && member->type != TL_JSON_NULL;
+        bool is_there = member != NULL;
         if (is_there != needs(scope, members[i])) {
             tl_reply_problem(request, is_there ? "bad_value" : "missing",
                              is_there ? "'%s' has no meaning with the scope '%s'"

@@ -38,7 +38,7 @@ class Life(HttpCase):
 
     def refuse(self, path, body, code, method="POST"):
         reply = self.call(method, path, body=body, want=None)
-        self.assertEqual((reply.status // 100, reply.code), (4, code), (path, body, reply.text))
+        self.assertEqual((reply.status // 100, reply.code, body), (4, code, body), (path, reply.text))
 
     def prepare(self, *lines):
         """Runs commands while there is no server."""
@@ -79,7 +79,7 @@ class Verify(Life):
                            ({"scope": "all", "id": "e1"}, "bad_value"),
                            ({"scope": "newest", "newest": "5"}, "bad_type"),
                            ({"scope": "newest", "newest": -1}, "bad_type"),
-                           ({"scope": "newest", "newest": None}, "missing"),
+                           ({"scope": "newest", "newest": None}, "bad_type"),
                            ({"scope": "range", "first": 1}, "missing"),
                            ({"scope": "range", "first": 3, "last": 1}, "bad_value"),
                            ({"scope": "id"}, "missing"), ({"Scope": "all"}, "unknown_member"),
