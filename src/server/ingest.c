@@ -514,7 +514,7 @@ static tally_status start_writer(struct writer *writer, struct tl_ingest *ingest
 {
     writer->ingest = ingest;
     writer->receipts = tl_alloc_array(EVENTS_MAX, sizeof(*writer->receipts));
-    writer->singles = tl_alloc_array(EVENTS_MAX, sizeof(*writer->singles));
+    writer->singles = tl_alloc_array(EVENTS_MAX, sizeof(struct tl_request *));
     writer->pieces = tl_alloc_array(EVENTS_MAX, sizeof(*writer->pieces));
     writer->problems = tl_alloc_array(ERRORS_MAX, sizeof(*writer->problems));
     if (writer->receipts == NULL || writer->singles == NULL || writer->pieces == NULL ||

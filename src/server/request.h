@@ -59,8 +59,8 @@ struct tl_request {
     char peer[64];    /* the address, for events */
     bool is_loopback; /* from this machine */
     struct tl_identity who;
-    bool has_bad_token; /* one was sent that is not in force */
-    size_t body_len;    /* bytes that came, even if that is too many */
+    bool has_bad_token;  /* one was sent that is not in force */
+    size_t body_len;     /* bytes that came, even if that is too many */
     struct tl_str about; /* JSON: what its act is about, for the record of it; borrowed */
     struct tl_reply reply;
     struct tl_request *next; /* in a queue */
