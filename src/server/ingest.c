@@ -1,8 +1,8 @@
 /*
  * The threads that append what was posted. One takes all single events that wait together, so that they
  * share one commit of the store. The others take requests of many events, each by itself; the ledger
- * commits together what several of them hand in, while the rest read. A request is all or nothing as far as rules go: it is checked as a whole
- * before anything of it is appended.
+ * commits together what several of them hand in, while the rest read. A request is all or nothing as
+ * far as rules go: it is checked as a whole before anything of it is appended.
  */
 #include <stdio.h>
 #include <string.h>
