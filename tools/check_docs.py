@@ -29,6 +29,7 @@ COMMAND = re.compile(r"(?:^|[|;&(]|\$|`)[ \t]*(?:sudo )?(?:\./)?(?:build/src/)?t
 # Calls that refuse: tl_refuse(), tl_refuse_at(), and the helpers of parsers around them.
 REFUSAL = re.compile(r"\b\w*refuse\w*\s*\(|\bfail\s*\(fault\b")
 CODE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
+THEIRS = ("var", "node_modules")
 FINDING = re.compile(r"[A-Z]{3,}(?:_[A-Z]+)*")
 
 
@@ -40,7 +41,7 @@ def markdown(root):
     """All .md files but those of builds and of third parties."""
     for path in sorted(root.rglob("*.md")):
         parts = path.relative_to(root).parts
-        if not any(part.startswith((".", "build")) or part == "var" for part in parts):
+        if not any(part.startswith((".", "build")) or part in THEIRS for part in parts):
             yield path
 
 

@@ -1,10 +1,9 @@
 // How the server stands, and for administrators the tokens.
 
 import { get, post, remove } from "./api.js";
-import { announce, badge, button, copyButton, facts, field, h, into, section, select, table, text } from "./dom.js";
+import { announce, badge, button, copyButton, facts, field, h, into, section, select, table,
+    text } from "./dom.js";
 import { duration, when } from "./time.js";
-
-export const title = "Status";
 
 export function render(params, { who, signal }) {
   const part = (name, work) => {
@@ -12,33 +11,46 @@ export function render(params, { who, signal }) {
     into(place, work);
     return section(name, place);
   };
-  return h("div", { class: "stack" }, part("Status", () => status(signal)), part("Schedules", () => schedules(signal)),
+  return h("div", { class: "stack" }, part("Status", () => status(signal)),
+      part("Schedules", () => schedules(signal)),
     who.role === "admin" ? tokens(who, signal) : null, part("Work", () => jobs(signal)));
 }
 
-const HEALTH = { ok: ["ok", "✓ ok"], warning: ["warning", "! warning"], critical: ["bad", "✗ critical"] };
+const HEALTH = { ok: ["ok", "✓ ok"], warning: ["warning", "! warning"], error: ["bad", "✗ error"] };
 
 const bytes = (count) => {
   const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
   const power = count > 0 ? Math.min(units.length - 1, Math.floor(Math.log2(count) / 10)) : 0;
-  return `${(count / 1024 ** power).toLocaleString("en", { maximumFractionDigits: 1 })} ${units[power]}`;
+  const amount = (count / 1024 ** power).toLocaleString("en", { maximumFractionDigits: 1 });
+  return `${amount} ${units[power]}`;
 };
 
 async function status(signal) {
   const now = await get("/v1/status", {}, signal);
   const [kind, label] = HEALTH[now.health] ?? ["warning", `! ${now.health}`];
-  const problems = (now.problems ?? []).map((one) => h("li", {}, text(typeof one === "string" ? one : one.text ?? one.detail ?? JSON.stringify(one))));
+  const problems = (now.problems ?? []).map((one) =>
+      h("li", {}, h("strong", {}, text(one.health)), ": ", text(one.what), " – ",
+      text(one.advice)));
   const group = (name, pairs) => h("div", {}, h("h3", {}, name), facts(pairs));
-  return [h("p", {}, badge(kind, text(label)), now.trouble ? [" ", text(now.trouble)] : null), problems.length ? h("ul", {}, problems) : null,
+  return [h("p", {}, badge(kind, text(label)), now.trouble ? [" ", text(now.trouble)] : null),
+      problems.length ? h("ul", {}, problems) : null,
     h("div", { class: "columns-wide" },
-      group("Ledger", [["Name", now.origin], ["Records", number(now.size)], ["Indexed to", number(now.indexed_to)],
-        ["In the last minute", number(now.recorded_60s)], ["Newest", `${duration(now.newest_s)} ago`], ["Gaps declared", number(now.gaps)],
-        ["Anchored", now.anchored_s === null || now.anchored_s === undefined ? "never" : `${duration(now.anchored_s)} ago`]]),
-      group("Spool and disk", [["Events waiting", number(now.spool_events)], ["Oldest waits", duration(now.oldest_unsent_s)],
-        ["Bytes", bytes(now.spool_bytes)], ["Segments", number(now.spool_segments)], ["Writers", number(now.spool_writers)],
-        ["Damaged, put aside", number(now.quarantined)], ["Events dropped", `${now.dropped_is_exact === false ? "at least " : ""}${number(now.dropped)}`],
+      group("Ledger", [["Name", now.origin], ["Records", number(now.size)],
+          ["Indexed to", number(now.indexed_to)],
+        ["In the last minute", number(now.recorded_60s)],
+            ["Newest", `${duration(now.newest_s)} ago`], ["Gaps declared", number(now.gaps)],
+        ["Anchored", now.anchored_s === null || now.anchored_s === undefined ? "never"
+            : `${duration(now.anchored_s)} ago`]]),
+      group("Spool and disk", [["Events waiting", number(now.spool_events)],
+          ["Oldest waits", duration(now.oldest_unsent_s)],
+        ["Bytes", bytes(now.spool_bytes)], ["Segments", number(now.spool_segments)],
+            ["Writers", number(now.spool_writers)],
+        ["Damaged, put aside", number(now.quarantined)],
+            ["Events dropped",
+            `${now.dropped_is_exact === false ? "at least " : ""}${number(now.dropped)}`],
         ["Disk free", bytes(now.disk_free_bytes)]]),
-      now.server ? group("Server", [["Version", now.server.version], ["Since", when(now.server.started_at)],
+      now.server ? group("Server",
+          [["Version", now.server.version], ["Since", when(now.server.started_at)],
         ["Requests", number(now.server.requests)], ["Jobs", number(now.server.jobs)]]) : null)];
 }
 
@@ -46,8 +58,11 @@ const number = (value) => (typeof value === "number" ? value.toLocaleString("en"
 
 async function schedules(signal) {
   const { jobs: list } = await get("/v1/schedules", {}, signal);
-  return table("Schedules", ["Work", "When", "Last", "Took", "Result", "Next", "Runs", "Missed"], list.map((job) => [text(job.name), text(job.when),
-    when(job.last), job.last ? `${job.took_ms} ms` : "–", text([job.status, job.verdict, job.detail].filter(Boolean).join(": ") || "–"), when(job.next),
+  return table("Schedules", ["Work", "When", "Last", "Took", "Result", "Next", "Runs", "Missed"],
+      list.map((job) => [text(job.name), text(job.when),
+    when(job.last), job.last ? `${job.took_ms} ms` : "–",
+        text([job.status, job.verdict, job.detail].filter(Boolean).join(": ") || "–"),
+        when(job.next),
     String(job.runs), String(job.missed)]));
 }
 
@@ -56,13 +71,15 @@ async function jobs(signal) {
   if (list.length === 0) {
     return h("p", { class: "hint" }, "No long work since the server was started.");
   }
-  return table("Work", ["Id", "What", "State", "By", "Since", "Done"], list.map((job) => [text(job.id), text(job.kind), text(job.state), text(job.by),
+  return table("Work", ["Id", "What", "State", "By", "Since", "Done"],
+      list.map((job) => [text(job.id), text(job.kind), text(job.state), text(job.by),
     when(job.started_at), `${job.progress?.done ?? 0} of ${job.progress?.total ?? "?"}`]));
 }
 
 // ---- Tokens ------------------------------------------------------------------------------------
 
-const ROLES = [["reader", "reader: reads"], ["auditor", "auditor: reads, verifies, exports"], ["writer", "writer: records, reads nothing"],
+const ROLES = [["reader", "reader: reads"], ["auditor", "auditor: reads, verifies, exports"],
+    ["writer", "writer: records, reads nothing"],
   ["admin", "admin: everything"]];
 
 function tokens(who, signal) {
@@ -74,14 +91,18 @@ function tokens(who, signal) {
 
 async function tokenList(who, signal, refresh) {
   const { tokens: all } = await get("/v1/tokens", {}, signal);
-  return table("Tokens", ["Name", "Id", "Role", "Tenants", "Made", "Ends", "Last used", "Revoke"], all.map((token) => [
-    text(token.name), h("code", {}, text(token.id)), text(token.role), text(token.tenants?.length ? token.tenants.join(", ") : "all", { most: 120 }),
-    when(token.created_at), when(token.expires_at), when(token.last_used_at), token.id === who.id ? "your own" : revokeButton(token, signal, refresh)]));
+  return table("Tokens", ["Name", "Id", "Role", "Tenants", "Made", "Ends", "Last used", "Revoke"],
+      all.map((token) => [
+    text(token.name), h("code", {}, text(token.id)), text(token.role),
+        text(token.tenants?.length ? token.tenants.join(", ") : "all", { most: 120 }),
+    when(token.created_at), when(token.expires_at), when(token.last_used_at), token.id === who.id
+        ? "your own" : revokeButton(token, signal, refresh)]));
 }
 
 function revokeButton(token, signal, refresh) {
   const place = h("div");
-  const reset = () => place.replaceChildren(h("button", { type: "button", "aria-label": `Revoke ${token.name}`, onclick: ask }, "Revoke"));
+  const reset = () => place.replaceChildren(h("button",
+      { type: "button", "aria-label": `Revoke ${token.name}`, onclick: ask }, "Revoke"));
   function ask() {
     const sure = button("Revoke at once", () => into(place, async () => {
       await remove(`/v1/tokens/${encodeURIComponent(token.id)}`, signal);
@@ -97,7 +118,8 @@ function revokeButton(token, signal, refresh) {
 }
 
 function tokenForm(signal, refresh) {
-  const name = h("input", { required: true, maxlength: "100", autocomplete: "off", id: "token-name" });
+  const name = h("input", { required: true, maxlength: "100", autocomplete: "off",
+      id: "token-name" });
   const role = select(ROLES, "reader");
   const tenants = h("input", { placeholder: "all, or: acme, globex", autocomplete: "off" });
   const expires = h("input", { type: "date" });
@@ -106,15 +128,19 @@ function tokenForm(signal, refresh) {
     event.preventDefault();
     const only = tenants.value.split(",").map((part) => part.trim()).filter(Boolean);
     into(place, async () => {
-      const made = await post("/v1/tokens", { name: name.value.trim(), role: role.value, ...(only.length ? { tenants: only } : {}),
+      const made = await post("/v1/tokens",
+          { name: name.value.trim(), role: role.value, ...(only.length ? { tenants: only } : {}),
         ...(expires.value ? { expires_at: `${expires.value}T00:00:00Z` } : {}) }, signal);
       form.reset();
       refresh();
-      return h("div", { class: "once" }, h("p", {}, "The token of ", text(made.name), ". It is shown this once:"),
-        h("div", { class: "row" }, h("code", { class: "token" }, text(made.token)), copyButton(() => made.token),
+      return h("div", { class: "once" },
+          h("p", {}, "The token of ", text(made.name), ". It is shown this once:"),
+        h("div", { class: "row" }, h("code", { class: "token" }, text(made.token)),
+            copyButton(() => made.token),
           button("Done", () => place.replaceChildren())));
     });
-  } }, h("div", { class: "row" }, field("Name", name), field("Role", role), field("Tenants", tenants), field("Ends on", expires),
+  } }, h("div", { class: "row" }, field("Name", name), field("Role", role),
+      field("Tenants", tenants), field("Ends at 0:00 UTC on", expires),
     h("button", { type: "submit", class: "primary" }, "Make a token")), place);
   return form;
 }

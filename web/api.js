@@ -6,12 +6,12 @@ let token = null;
 
 // Takes `#token=…` out of the address before anything else can see or keep it.
 export function takeToken() {
-  const match = /^#token=([^&]*)$/.exec(location.hash);
+  const match = /^#token=([^&]*)/.exec(location.hash);
   if (match) {
     history.replaceState(null, "", location.pathname + location.search);
     setToken(decode(match[1]));
   } else {
-    token = sessionStorage.getItem(KEY);
+    token = stored();
   }
   return token !== null;
 }
@@ -24,12 +24,21 @@ function decode(part) {
   }
 }
 
+// Browsers may refuse to store anything; then the token lasts until the page is left.
+function stored() {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return token;
+  }
+}
+
 export function setToken(value) {
   token = value;
-  if (value === null) {
-    sessionStorage.removeItem(KEY);
-  } else {
-    sessionStorage.setItem(KEY, value);
+  try {
+    value === null ? sessionStorage.removeItem(KEY) : sessionStorage.setItem(KEY, value);
+  } catch {
+    // see stored()
   }
 }
 
@@ -44,6 +53,7 @@ export class Problem extends Error {
     this.errors = Array.isArray(members.errors) ? members.errors : [];
     this.request = members.instance ?? "";
     this.toSign = members.request ?? null;
+    this.retryAfter = members.retryAfter ?? null;
     this.advice = advice(this);
   }
 }
@@ -57,13 +67,15 @@ const ADVICE = {
   needs_second_person: "A second person has to sign; see below.",
   changed: "Something changed meanwhile. Look again, then repeat.",
   busy: "Other work is under way. Wait for it, then repeat.",
-  rate: "Wait a little, then repeat.",
   disk_full: "Make room on the server's disk.",
   not_supported: "This ledger's store cannot answer that.",
   unreachable: "Check the network and that the server runs, then repeat.",
 };
 
 function advice(problem) {
+  if (problem.retryAfter !== null) {
+    return `Repeat in ${problem.retryAfter} seconds.`;
+  }
   if (ADVICE[problem.code]) {
     return ADVICE[problem.code];
   }
@@ -82,6 +94,9 @@ export function withQuery(path, query) {
 
 // One request; throws a Problem unless the answer is 2xx. 401 also ends the session.
 export async function request(method, path, { query, body, headers = {}, signal } = {}) {
+  if (!/^[\x21-\x7e]+$/.test(token)) { // what no header can carry is no token either
+    throw new Problem(401, { title: "That is not a token", code: "unauthenticated" });
+  }
   let answer;
   try {
     answer = await fetch(withQuery(path, query), {
@@ -116,6 +131,8 @@ async function problemOf(answer) {
   } catch {
     members = { title: `The server answered ${answer.status}` };
   }
+  const wait = answer.headers.get("Retry-After");
+  members.retryAfter = /^\d+$/.test(wait ?? "") ? Number(wait) : null;
   members.instance = members.instance ?? answer.headers.get("X-Request-Id") ?? "";
   if (answer.status === 401) {
     dispatchEvent(new CustomEvent("signed-out"));
@@ -127,9 +144,8 @@ export async function get(path, query, signal) {
   return (await request("GET", path, { query, signal })).json();
 }
 
-export async function getText(path, query, signal, accept) {
-  const headers = accept ? { Accept: accept } : {};
-  return (await request("GET", path, { query, signal, headers })).text();
+export async function getText(path, query, signal) {
+  return (await request("GET", path, { query, signal })).text();
 }
 
 export async function post(path, body, signal) {
@@ -153,7 +169,8 @@ export async function follow(job, progress, signal) {
       throw new Problem(job.problem?.status ?? 500, job.problem ?? {});
     }
     if (job.state === "cancelled") {
-      throw new Problem(0, { title: "The work was stopped", detail: "What was done before stays done." });
+      throw new Problem(0, { title: "The work was stopped",
+          detail: "What was done before stays done." });
     }
     await pause(wait, signal);
     wait = Math.min(wait * 1.5, 3000);
@@ -171,14 +188,16 @@ export function pause(milliseconds, signal) {
   });
 }
 
-// Reads /v1/tail and calls `each` with every record, `state` with "open" and "lost"; after a loss it comes
-// back to where it was. EventSource cannot send the token, so the stream is taken apart here.
+// Reads /v1/tail and calls `each` with every record, `state` with "open" and "lost"; after a loss
+// it comes back to where it was. EventSource cannot send the token, so the stream is taken apart
+// here.
 export async function tail(query, each, state, signal) {
   let last = null;
   let wait = 1000;
   for (;;) {
     try {
-      const headers = { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) };
+      const headers = { Accept: "text/event-stream",
+          ...(last === null ? {} : { "Last-Event-ID": last }) };
       const answer = await request("GET", "/v1/tail", { query, headers, signal });
       state("open");
       wait = 1000;
@@ -189,7 +208,8 @@ export async function tail(query, each, state, signal) {
         }
       }
     } catch (error) {
-      const lasting = error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 429;
+      const lasting = error instanceof Problem && error.status >= 400 && error.status < 500 &&
+          error.status !== 429;
       if (signal.aborted || lasting) {
         throw error;
       }

@@ -11,7 +11,8 @@ import * as live from "./live.js";
 import * as search from "./search.js";
 import { isLocal, setLocal } from "./time.js";
 
-const VIEWS = { search, record: event, event, live, integrity, lifecycle, export: exporting, admin };
+const VIEWS = { search, record: event, event, live, integrity, lifecycle, export: exporting,
+    admin };
 
 // What the navigation offers, and to whom. A token limited to tenants sees events alone.
 const MENU = [
@@ -20,14 +21,17 @@ const MENU = [
   ["integrity", "Integrity", (who) => who.role !== "writer" && !limited(who)],
   ["lifecycle", "Lifecycle", (who) => who.role !== "writer" && !limited(who)],
   ["export", "Export", (who) => ["auditor", "admin"].includes(who.role)],
-  ["admin", (who) => (who.role === "admin" ? "Admin" : "Status"), (who) => who.role !== "writer" && !limited(who)],
+  ["admin", (who) => (who.role === "admin" ? "Admin" : "Status"), (who) => who.role !== "writer" &&
+      !limited(who)],
 ];
 const limited = (who) => who.tenants.length > 0;
+const labelOf = ([, label]) => (typeof label === "string" ? label : label(who));
 
 const main = document.getElementById("main");
 let who = null;
 let leaveView = null;
 let shown = null;
+let back = "#/search"; // the view from which a record was opened
 
 // ---- Signing in --------------------------------------------------------------------------------
 
@@ -37,7 +41,8 @@ async function start(message) {
     who.tenants ??= [];
   } catch (error) {
     who = null;
-    signIn(error.status === 401 ? message ?? "The token is not known, was revoked, or is over." : error);
+    signIn(error.status === 401 ? message ?? "The token is not known, was revoked, or is over."
+        : error);
     return;
   }
   navigation();
@@ -49,15 +54,20 @@ function signIn(message) {
   who = null;
   shown = null;
   navigation();
-  const token = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true, spellcheck: "false", maxlength: "4096" });
-  const words = message instanceof Error ? problemBox(message) : message ? h("p", { class: "problem", role: "alert" }, message) : null;
+  const token = h("input", { type: "password", id: "token", autocomplete: "current-password",
+      required: true, spellcheck: "false", maxlength: "4096" });
+  const words = message instanceof Error ? problemBox(message) : message ? h("p",
+      { class: "problem", role: "alert" }, message) : null;
   document.title = "Sign in – Tallystick";
-  main.replaceChildren(h("div", { class: "sign-in card" }, h("h1", { tabindex: "-1" }, "Sign in"), words,
+  main.replaceChildren(h("div", { class: "sign-in card" }, h("h1", { tabindex: "-1" }, "Sign in"),
+      words,
     h("form", { class: "stack", onsubmit: (submitted) => {
       submitted.preventDefault();
       setToken(token.value.trim());
       start();
-    } }, field("Token", token, "From whoever runs the server, or from 'tally serve' when it was first started. This tab forgets it when it is closed."),
+    } }, field("Token", token,
+        "From whoever runs the server, or from 'tally serve' when it was first started. "
+          + "This tab forgets it when it is closed."),
       h("button", { type: "submit", class: "primary" }, "Sign in"))));
   token.focus();
 }
@@ -73,14 +83,14 @@ function signOut(message) {
 function navigation() {
   const menu = document.getElementById("menu");
   const tools = document.getElementById("who");
-  menu.hidden = tools.hidden = who === null;
+  menu.hidden = tools.hidden = document.getElementById("keys").hidden = who === null;
   if (who === null) {
     menu.replaceChildren();
     tools.replaceChildren();
     return;
   }
   menu.replaceChildren(h("ul", {}, MENU.filter(([, , may]) => may(who)).map(([name, label]) =>
-    h("li", {}, h("a", { href: `#/${name}`, "data-view": name }, typeof label === "string" ? label : label(who))))));
+    h("li", {}, h("a", { href: `#/${name}`, "data-view": name }, labelOf([name, label]))))));
   const zone = button(isLocal() ? "Local time" : "UTC", () => {
     setLocal(!isLocal());
     zone.textContent = isLocal() ? "Local time" : "UTC";
@@ -90,8 +100,10 @@ function navigation() {
     announce(`Times in ${zone.textContent}`);
   }, "quiet");
   zone.title = "Times: UTC or local";
-  tools.replaceChildren(zone, h("span", { class: "name" }, text(who.name, { most: 40, all: false }), " ", h("span", { class: "second" },
-    text(limited(who) ? `${who.role}, ${who.tenants.join(", ")}` : who.role, { most: 60, all: false }))),
+  const may = limited(who) ? `${who.role}, ${who.tenants.join(", ")}` : who.role;
+  tools.replaceChildren(zone, h("span", { class: "name" },
+    text(who.name, { most: 40, all: false }), " ",
+    h("span", { class: "second" }, text(may, { most: 60, all: false }))),
   button("Sign out", () => signOut(), "quiet"));
 }
 
@@ -133,8 +145,12 @@ function route() {
   const { path, params } = address();
   const [name] = path;
   const view = Object.hasOwn(VIEWS, name) ? VIEWS[name] : null;
-  if (shown === "search") {
-    search.leave(name === "record" || name === "event");
+  const toRecord = name === "record" || name === "event";
+  if (shown === "search" || !(toRecord || name === "search")) {
+    search.leave(toRecord);
+  }
+  if (!toRecord) {
+    back = location.hash || "#/search";
   }
   leaveView?.abort();
   leaveView = new AbortController();
@@ -142,27 +158,33 @@ function route() {
 }
 
 function show(name, view, { path, params }) {
+  // A record belongs to the search.
   const menuName = name === "record" || name === "event" ? "search" : name;
-  for (const link of document.querySelectorAll("#menu a")) {
-    link.dataset.view === menuName ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
-  }
   const entry = MENU.find(([one]) => one === menuName);
-  const heading = h("h1", { tabindex: "-1" }, view?.title ?? "Not found");
+  for (const link of document.querySelectorAll("#menu a")) {
+    link.dataset.view === menuName ? link.setAttribute("aria-current", "page")
+        : link.removeAttribute("aria-current");
+  }
+  const label = menuName === name && entry ? labelOf(entry) : view?.title;
+  const heading = h("h1", { tabindex: "-1" }, label ?? "Not found");
   document.title = `${heading.textContent} – Tallystick`;
-  const focused = shown === name ? document.activeElement?.id : null;
-  const fresh = shown !== name;
-  shown = name;
+  // A changed filter leaves the focus where it was; another view, or record, begins at its top.
+  const place = name === menuName ? name : path.join("/");
+  const focused = shown === place ? document.activeElement?.id : null;
+  const fresh = shown !== place;
+  shown = place;
   if (!view || !entry || !entry[2](who)) {
-    main.replaceChildren(heading, h("p", {}, who.role === "writer" ? "This token may record events, and read nothing." : "There is no such page, or this token may not see it."));
+    main.replaceChildren(heading,
+        h("p", {}, who.role === "writer" ? "This token may record events, and read nothing."
+        : "There is no such page, or this token may not see it."));
     heading.focus();
     return;
   }
-  main.replaceChildren(heading, view.render(params, { who, go, path, signal: leaveView.signal }));
+  main.replaceChildren(heading, view.render(params, { who, go, path, back,
+    signal: leaveView.signal }));
   const again = focused ? document.getElementById(focused) : null;
-  if (again) {
-    again.focus({ preventScroll: true });
-  } else if (fresh) {
-    heading.focus({ preventScroll: true });
+  (again ?? heading).focus({ preventScroll: true });
+  if (fresh) {
     scrollTo(0, 0);
   }
 }
@@ -172,7 +194,8 @@ function show(name, view, { path, params }) {
 const typing = (node) => node.matches?.("input, textarea, select, [contenteditable]");
 
 function onKey(pressed) {
-  if (pressed.ctrlKey || pressed.altKey || pressed.metaKey || pressed.defaultPrevented || who === null) {
+  if (pressed.ctrlKey || pressed.altKey || pressed.metaKey || pressed.defaultPrevented ||
+      who === null) {
     return;
   }
   if (pressed.key === "Escape") {
@@ -192,8 +215,8 @@ function onEscape(pressed) {
     open.open = false;
   } else if (typing(pressed.target)) {
     pressed.target.blur();
-  } else if (shown === "record" || shown === "event") {
-    location.hash = search.lastAddress();
+  } else if (/^(record|event)\//.test(shown)) {
+    location.hash = back;
   }
 }
 

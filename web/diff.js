@@ -6,8 +6,8 @@ const MOST_ROWS = 500;
 const isObject = (value) => value !== null && typeof value === "object";
 const token = (key) => String(key).replaceAll("~", "~0").replaceAll("/", "~1");
 
-// [{ path, before, after }]; undefined stands for "not there". Own properties only: an event may well have a
-// member named "__proto__".
+// [{ path, before, after }]; undefined stands for "not there". Own properties only: an event may
+// well have a member named "__proto__".
 export function differences(before, after, path = "", found = []) {
   if (isObject(before) && isObject(after) && Array.isArray(before) === Array.isArray(after)) {
     const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
@@ -27,9 +27,11 @@ export function diffTable(before = {}, after = {}) {
     return h("p", { class: "hint" }, "Old and new values are the same.");
   }
   const cells = rows.slice(0, MOST_ROWS).map((row) => [
-    text(row.path), badge(...markOf(row)), valueOf(row.before, "removed"), valueOf(row.after, "added")]);
+    text(row.path), badge(...markOf(row)), valueOf(row.before, "removed"),
+        valueOf(row.after, "added")]);
   return [table("Differences of old and new values", ["Member", "Change", "Old", "New"], cells),
-    rows.length > MOST_ROWS ? h("p", { class: "hint" }, `${rows.length - MOST_ROWS} more are in the raw text.`) : null];
+    rows.length > MOST_ROWS ? h("p", { class: "hint" },
+        `${rows.length - MOST_ROWS} more are in the raw text.`) : null];
 }
 
 function markOf(row) {
@@ -43,5 +45,6 @@ function valueOf(value, kind) {
   if (value === undefined) {
     return h("span", { class: "hint" }, "not there");
   }
-  return h("code", { class: kind }, text(typeof value === "string" ? value : JSON.stringify(value)));
+  return h("code", { class: kind },
+      text(typeof value === "string" ? value : JSON.stringify(value)));
 }

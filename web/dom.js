@@ -22,7 +22,8 @@ function fill(node, attributes, children) {
       node.setAttribute(name, name === "href" ? safeHref(value) : value === true ? "" : value);
     }
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined &&
+      child !== false));
   return node;
 }
 
@@ -34,25 +35,31 @@ function safeHref(value) {
   return value;
 }
 
-// Characters that are not seen but change what is: controls, directions, zero width, fillers. An emoji
-// may use joiners and variation selectors within itself.
+// Characters that are not seen but change what is: controls, directions, zero width, fillers. An
+// emoji may use joiners and variation selectors within itself.
 const INVISIBLE = new RegExp(
   "(?<!\\p{Extended_Pictographic}|\\p{Emoji_Modifier})\\ufe0f|\\ufe0e" +
-    "|(?<!\\p{Extended_Pictographic}\\ufe0f?|\\p{Emoji_Modifier})\\u200d|\\u200d(?!\\p{Extended_Pictographic})" +
+    "|(?<!\\p{Extended_Pictographic}\\ufe0f?|\\p{Emoji_Modifier})\\u200d" +
+    "|\\u200d(?!\\p{Extended_Pictographic})" +
     "|[\\p{Cc}\\p{Zl}\\p{Zp}\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u2800\\u3164\\uffa0\\ufff0-\\uffff]" +
     "|[\\ufe00-\\ufe0d\\u{e0000}-\\u{e0fff}]|(?!\\u200d)\\p{Cf}",
   "gu",
 );
 const NAMES = {
-  0x9: "tab", 0xa: "line feed", 0xd: "carriage return", 0xad: "soft hyphen", 0x200b: "zero width space",
+  0x9: "tab", 0xa: "line feed", 0xd: "carriage return", 0xad: "soft hyphen",
+      0x200b: "zero width space",
   0x200c: "zero width non-joiner", 0x200d: "zero width joiner", 0x200e: "left-to-right mark",
-  0x200f: "right-to-left mark", 0x202a: "left-to-right embedding", 0x202b: "right-to-left embedding",
-  0x202c: "pop directional formatting", 0x202d: "left-to-right override", 0x202e: "right-to-left override",
+  0x200f: "right-to-left mark", 0x202a: "left-to-right embedding",
+      0x202b: "right-to-left embedding",
+  0x202c: "pop directional formatting", 0x202d: "left-to-right override",
+      0x202e: "right-to-left override",
   0x2060: "word joiner", 0x2066: "left-to-right isolate", 0x2067: "right-to-left isolate",
-  0x2068: "first strong isolate", 0x2069: "pop directional isolate", 0xfeff: "zero width no-break space",
+  0x2068: "first strong isolate", 0x2069: "pop directional isolate",
+      0xfeff: "zero width no-break space",
 };
 
-// Nodes for `text`, with a mark in place of each invisible character; line feeds may stay in a <pre>.
+// Nodes for `text`, with a mark in place of each invisible character; line feeds may stay in a
+// <pre>.
 function marked(text, keepLines) {
   const nodes = [];
   let end = 0;
@@ -63,14 +70,16 @@ function marked(text, keepLines) {
     const code = match[0].codePointAt(0);
     const label = "U+" + code.toString(16).toUpperCase().padStart(4, "0");
     nodes.push(text.slice(end, match.index));
-    nodes.push(h("span", { class: "invisible", title: NAMES[code] ?? "invisible character" }, label));
+    nodes.push(h("span", { class: "invisible", title: NAMES[code] ?? "invisible character" },
+        label));
     end = match.index + match[0].length;
   }
   nodes.push(text.slice(end));
   return nodes;
 }
 
-// Text of unknown origin and direction. Longer than `most` it is cut, and with `all` a button shows the rest.
+// Text of unknown origin and direction. Longer than `most` it is cut, and with `all` a button shows
+// the rest.
 export function text(value, { most = 400, all = true } = {}) {
   const whole = String(value);
   const node = h("bdi");
@@ -120,7 +129,8 @@ export function field(label, control, hint) {
 }
 
 export function select(options, value, attributes = {}) {
-  const node = h("select", attributes, options.map(([key, label]) => h("option", { value: key }, label)));
+  const node = h("select", attributes,
+      options.map(([key, label]) => h("option", { value: key }, label)));
   node.value = value ?? options[0][0];
   return node;
 }
@@ -129,11 +139,12 @@ export function select(options, value, attributes = {}) {
 export function facts(pairs) {
   const rows = pairs.filter(([, value]) => value !== null && value !== undefined && value !== "");
   return h("dl", { class: "facts" }, rows.map(([name, value]) =>
-    h("div", {}, h("dt", {}, name), h("dd", {}, value instanceof Node ? value : Array.isArray(value) ? value : text(value)))));
+    h("div", {}, h("dt", {}, name),
+        h("dd", {}, value instanceof Node ? value : Array.isArray(value) ? value : text(value)))));
 }
 
-// A table of nodes or texts. The roles are said because on phones style.css makes blocks of the cells,
-// and browsers then forget that it is a table.
+// A table of nodes or texts. The roles are said because on phones style.css makes blocks of the
+// cells, and browsers then forget that it is a table.
 export function table(caption, heads, rows) {
   return h("table", { role: "table" }, h("caption", { class: "unseen" }, caption),
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
@@ -144,7 +155,8 @@ export function table(caption, heads, rows) {
 export function tableRow(heads, cells) {
   return h("tr", { role: "row" }, cells.map((cell, index) =>
     h("td", { role: "cell", "data-label": heads[index] },
-      h("div", { class: "cell" }, cell instanceof Node || Array.isArray(cell) ? cell : text(cell ?? "–", { most: 160 })))));
+      h("div", { class: "cell" }, cell instanceof Node || Array.isArray(cell) ? cell
+          : text(cell ?? "–", { most: 160 })))));
 }
 
 export function badge(kind, label) {
@@ -164,15 +176,17 @@ export function announce(message) {
 export function problemBox(problem) {
   const errors = problem.errors ?? [];
   return h("div", { class: "problem", role: "alert" },
-    h("strong", {}, text(problem.title)),
+    h("strong", {}, text(problem.title ?? "This page could not show what the server sent")),
     problem.detail ? h("p", {}, text(problem.detail)) : null,
     errors.length ? h("ul", {}, errors.slice(0, 20).map((error) =>
       h("li", {}, text(`${error.pointer ?? ""} ${error.detail ?? error.code}`)))) : null,
     problem.advice ? h("p", {}, problem.advice) : null,
-    problem.request ? h("p", { class: "hint" }, "Request ", h("code", {}, text(problem.request))) : null);
+    problem.request ? h("p", { class: "hint" }, "Request ", h("code", {}, text(problem.request)))
+        : null);
 }
 
-// Runs `work` and puts what it returns into `place`; while it runs, and if it fails, `place` says so.
+// Runs `work` and puts what it returns into `place`; while it runs, and if it fails, `place` says
+// so.
 export async function into(place, work) {
   place.setAttribute("aria-busy", "true");
   if (!place.hasChildNodes()) {
@@ -184,6 +198,9 @@ export async function into(place, work) {
   } catch (error) {
     if (error.name === "AbortError") {
       return;
+    }
+    if (error.title === undefined) {
+      reportError(error); // a fault of this page, which somebody may want to find in the console
     }
     place.replaceChildren(problemBox(error));
   } finally {

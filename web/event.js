@@ -1,26 +1,37 @@
 // One record: what it says, what it belongs to, and its evidence.
 
-import { follow, get, getText, post } from "./api.js";
-import { announce, badge, block, button, copyButton, facts, h, into, save, section, table, tableRow, text } from "./dom.js";
+import { get, getText } from "./api.js";
+import { badge, block, button, copyButton, facts, h, into, save, section, table, tableRow,
+    text } from "./dom.js";
 import { diffTable } from "./diff.js";
 import { searchLink } from "./filters.js";
 import { checkRecord } from "./proof.js";
 import { actionOf, actorOf, COLUMNS, outcomeBadge, severityBadge, targetOf } from "./record.js";
-import { lastAddress } from "./search.js";
 import { between, when } from "./time.js";
-import { verdictOf } from "./verdict.js";
+import { verdictOf, verify } from "./verdict.js";
 
 export const title = "Record";
 
-export function render(params, { who, signal, path }) {
-  const address = path[0] === "event" ? `/v1/events/${encodeURIComponent(path[1] ?? "")}` : `/v1/records/${encodeURIComponent(path[1] ?? "")}`;
+export function render(params, { who, signal, path, back }) {
+  const address = path[0] === "event" ? `/v1/events/${encodeURIComponent(path[1] ?? "")}`
+      : `/v1/records/${encodeURIComponent(path[1] ?? "")}`;
   const place = h("div", { class: "stack" });
   into(place, async () => {
-    const item = await get(address, {}, signal);
+    const words = await getText(address, {}, signal);
+    const item = JSON.parse(words);
+    const canonical = canonicalOf(words);
     document.title = `${actionOf(item)} – Tallystick`;
-    return [headline(item), what(item), changes(item), contents(item), related(item, signal), evidence(item, who, signal), raw(item, signal)];
+    return [headline(item), what(item), changes(item), contents(item), related(item, signal),
+      evidence(item, canonical, who, signal), canonical === null ? null : raw(item, canonical)];
   });
-  return h("div", { class: "stack" }, h("p", { class: "crumbs" }, h("a", { href: lastAddress(), id: "back" }, "← Back to the search")), place);
+  return h("div", { class: "stack" },
+    h("p", { class: "crumbs" }, h("a", { href: back, id: "back" }, "← Back")), place);
+}
+
+// The sealed bytes: what lies between "event": or "payload":, which comes last, and the final
+// brace. Quotes within the strings before it are escaped, so the first such name is the member's.
+function canonicalOf(words) {
+  return /^[^]*?,"(?:event|payload)":(\{[^]*\})\}\s*$/.exec(words)?.[1] ?? null;
 }
 
 // A value that leads to all records that have it.
@@ -28,19 +39,24 @@ function same(pairs, value) {
   if (value === undefined) {
     return null;
   }
-  return [text(value), " ", h("a", { class: "find", href: searchLink(pairs), "aria-label": "Find all with this value", title: "Find all with this value" }, "⌕")];
+  return [text(value), " ",
+      h("a", { class: "find", href: searchLink(pairs), "aria-label": "Find all with this value",
+      title: "Find all with this value" }, "⌕")];
 }
 
 function headline(item) {
   const event = item.event;
   return h("header", { class: "headline" }, h("h2", {}, text(actionOf(item), { most: 200 })),
     h("p", { class: "row badges" }, event ? outcomeBadge(event.outcome) : badge("note", item.kind),
-      event ? severityBadge(event.severity) : null, item.state === "present" ? null : badge("warning", `! ${stateWords(item)}`)),
-    h("p", { class: "sentence" }, actorOf(item), event?.targets ? [" → ", targetOf(item)] : null, h("span", { class: "hint" }, " on "), when(item.time)));
+      event ? severityBadge(event.severity) : null, item.state === "present" ? null
+          : badge("warning", `! ${stateWords(item)}`)),
+    h("p", { class: "sentence" }, actorOf(item), event?.targets ? [" → ", targetOf(item)] : null,
+        h("span", { class: "hint" }, " on "), when(item.time)));
 }
 
 function stateWords(item) {
-  return { partial: "partly erased", erased: "content erased", purged: "content purged", evicted: "content dropped" }[item.state] ?? item.state;
+  return { partial: "partly erased", erased: "content erased", purged: "content purged",
+      evicted: "content dropped" }[item.state] ?? item.state;
 }
 
 function what(item) {
@@ -48,11 +64,15 @@ function what(item) {
   const actor = event.actor ?? {};
   const source = event.source ?? {};
   const targets = (event.targets ?? []).map((target) => h("li", {},
-    same([["target_type", target.type ?? ""], ["target_id", target.id ?? ""]], [target.type, target.id].filter(Boolean).join(" ")),
+    same([["target_type", target.type ?? ""], ["target_id", target.id ?? ""]],
+        [target.type, target.id].filter(Boolean).join(" ")),
     target.name ? [" ", text(target.name)] : null));
-  const gone = item.erased?.length ? h("ul", {}, item.erased.map((pointer) => h("li", {}, h("code", {}, text(pointer))))) : null;
+  const gone = item.erased?.length ? h("ul", {},
+      item.erased.map((pointer) => h("li", {}, h("code", {}, text(pointer))))) : null;
   return section("What happened", facts([
-    ["Who", event.actor ? [actor.name ? [text(actor.name), " "] : null, same([["actor_id", actor.id ?? ""]], actor.id), actor.type ? [" ", badge("note", text(actor.type))] : null] : null],
+    ["Who", event.actor ? [actor.name ? [text(actor.name), " "] : null,
+        same([["actor_id", actor.id ?? ""]], actor.id), actor.type
+        ? [" ", badge("note", text(actor.type))] : null] : null],
     ["Action", event.action ? same([["action", event.action]], event.action) : null],
     ["On what", targets.length ? h("ul", {}, targets) : null],
     ["When", when(event.occurred_at ?? item.time, true)],
@@ -64,9 +84,11 @@ function what(item) {
     ["User agent", source.user_agent],
     ["Transport", event.transport],
     ["Tenant", same([["tenant_id", event.tenant_id]], event.tenant_id)],
-    ...["correlation", "causation", "request", "session", "trace", "span"].map((name) => [name[0].toUpperCase() + name.slice(1),
+    ...["correlation", "causation", "request", "session", "trace", "span"].map((name) =>
+        [name[0].toUpperCase() + name.slice(1),
       same([[`${name}_id`, event[`${name}_id`]]], event[`${name}_id`])]),
-    ["Tags", event.tags ? h("ul", { class: "chips" }, event.tags.map((tag) => h("li", {}, same([["tag", tag]], tag)))) : null],
+    ["Tags", event.tags ? h("ul", { class: "chips" },
+        event.tags.map((tag) => h("li", {}, same([["tag", tag]], tag)))) : null],
     ["Erased", gone],
     ["Id", item.id],
   ]));
@@ -78,9 +100,12 @@ function changes(item) {
 }
 
 function contents(item) {
-  const parts = ["request", "response", "metadata"].filter((name) => item.event?.[name] !== undefined);
-  const all = parts.map((name) => section(name[0].toUpperCase() + name.slice(1), block(JSON.stringify(item.event[name], null, 2))));
-  return item.payload === undefined ? all : [section("Payload", block(JSON.stringify(item.payload, null, 2)))];
+  const parts = ["request", "response", "metadata"].filter((name) =>
+      item.event?.[name] !== undefined);
+  const all = parts.map((name) => section(name[0].toUpperCase() + name.slice(1),
+      block(JSON.stringify(item.event[name], null, 2))));
+  return item.payload === undefined ? all
+      : [section("Payload", block(JSON.stringify(item.payload, null, 2)))];
 }
 
 // ---- Related -----------------------------------------------------------------------------------
@@ -92,10 +117,13 @@ function related(item, signal) {
   const target = event.targets?.[0];
   const kinds = [
     ["Same actor", event.actor?.id === undefined ? null : [["actor_id", event.actor.id]]],
-    ["Same target", target?.id === undefined ? null : [...(target.type ? [["target_type", target.type]] : []), ["target_id", target.id]]],
-    ["Same correlation", event.correlation_id === undefined ? null : [["correlation_id", event.correlation_id]]],
+    ["Same target", target?.id === undefined ? null
+        : [...(target.type ? [["target_type", target.type]] : []), ["target_id", target.id]]],
+    ["Same correlation", event.correlation_id === undefined ? null
+        : [["correlation_id", event.correlation_id]]],
   ].filter(([, pairs]) => pairs);
-  return kinds.length === 0 ? null : section("Related events", kinds.map(([label, pairs]) => relatedList(label, pairs, item, signal)));
+  return kinds.length === 0 ? null : section("Related events",
+      kinds.map(([label, pairs]) => relatedList(label, pairs, item, signal)));
 }
 
 // Fetched when it is opened: each search is itself recorded.
@@ -104,13 +132,16 @@ function relatedList(label, pairs, item, signal) {
   const node = h("details", { ontoggle: () => {
     if (node.open && !place.hasChildNodes()) {
       into(place, async () => {
-        const page = await get("/v1/events", new URLSearchParams([...pairs, ["limit", FEW]]), signal);
+        const page = await get("/v1/events", new URLSearchParams([...pairs, ["limit", FEW]]),
+            signal);
         const names = ["time", "action", "actor", "target", "outcome"];
         const heads = names.map((name) => COLUMNS[name][0]);
         const others = page.items.filter((one) => one.seq !== item.seq);
         const list = table(label, heads, []);
-        list.tBodies[0].append(...others.map((one) => tableRow(heads, names.map((name) => COLUMNS[name][1](one)))));
-        return [others.length ? list : h("p", { class: "hint" }, "No others."), h("a", { href: searchLink(pairs) }, "All of them")];
+        list.tBodies[0].append(...others.map((one) => tableRow(heads,
+            names.map((name) => COLUMNS[name][1](one)))));
+        return [others.length ? list : h("p", { class: "hint" }, "No others."),
+            h("a", { href: searchLink(pairs) }, "All of them")];
       });
     }
   } }, h("summary", {}, label), place);
@@ -119,29 +150,32 @@ function relatedList(label, pairs, item, signal) {
 
 // ---- Evidence ----------------------------------------------------------------------------------
 
-function evidence(item, who, signal) {
+function evidence(item, canonical, who, signal) {
   const result = h("div", { class: "stack" });
   const served = h("div", { class: "stack" });
   const proofPath = `/v1/records/${item.seq}/proof`;
   into(result, async () => {
-    const [proof, trust, canonical] = await Promise.all([getText(proofPath, {}, signal), optional(getText("/v1/trust", {}, signal)),
-      item.kind === "event" ? null : optional(canonicalText(item, signal))]);
+    const [proof, trust] = await Promise.all([getText(proofPath, {}, signal), trustFile(signal)]);
     return checkList(await checkRecord(item, proof, trust, canonical));
   });
   const tools = h("div", { class: "row" },
-    button("Download the proof", async () => save(`record-${item.seq}.tlog-proof`, [await getText(proofPath, {}, signal)], "text/plain")));
+    button("Download the proof", async () =>
+        save(`record-${item.seq}.tlog-proof`, [await getText(proofPath, {}, signal)],
+        "text/plain")));
   if (["auditor", "admin"].includes(who.role) && who.tenants.length === 0) {
-    tools.append(button("Have this record verified by the server", () => verifyHere(item, served, signal)));
+    tools.append(button("Have this record verified by the server", () =>
+        verifyHere(item, served, signal)));
   }
   return section("Evidence", result, tools, served, facts([
-    ["Position", String(item.seq)], ["Recorded", when(item.recorded_at, true)], ["Leaf hash", h("code", {}, text(item.leaf_hash))],
+    ["Position", String(item.seq)], ["Recorded", when(item.recorded_at, true)],
+        ["Leaf hash", h("code", {}, text(item.leaf_hash))],
     ["Ledger", item.origin], ["Kind", item.kind], ["State", item.state]]));
 }
 
-// What a token may not read is left out of the check, and the check says so.
-async function optional(promise) {
+// A token may not read it; then the check says that signatures were left out.
+async function trustFile(signal) {
   try {
-    return await promise;
+    return await getText("/v1/trust", {}, signal);
   } catch (error) {
     if (error.name === "AbortError") {
       throw error;
@@ -154,42 +188,27 @@ const SIGNS = { ok: "✓", bad: "✗", none: "–", part: "◐" };
 const WORDS = { ok: "checked", bad: "wrong", none: "not checked" };
 
 export function checkList({ verdict, headline: words, checks }) {
-  return [words ? h("p", { class: `verdict ${verdict}`, role: "status" }, h("span", { "aria-hidden": "true" }, SIGNS[verdict]), " ", text(words)) : null,
+  return [words ? h("p", { class: `verdict ${verdict}`, role: "status" },
+      h("span", { "aria-hidden": "true" }, SIGNS[verdict]), " ", text(words)) : null,
     h("ul", { class: "checks" }, checks.map((one) => h("li", { class: one.result },
       h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[one.result]),
-      h("span", {}, h("strong", {}, one.name), h("span", { class: "second" }, ` ${WORDS[one.result]}. `), text(one.detail)))))];
+      h("span", {}, h("strong", {}, one.name),
+          h("span", { class: "second" }, ` ${WORDS[one.result]}. `), text(one.detail)))))];
 }
 
 function verifyHere(item, place, signal) {
-  place.replaceChildren();
-  const state = h("p", { role: "status" });
-  place.append(state);
-  into(place, async () => {
-    const body = item.id === undefined ? { scope: "range", first: item.seq, last: item.seq } : { scope: "id", id: item.id };
-    const report = await follow(await post("/v1/verify", body, signal), (job) => {
-      announce(`Verification ${job.state}`);
-    }, signal);
-    return [h("h3", {}, "The server's word"), verdictOf(report)];
-  });
+  const body = item.id === undefined ? { scope: "range", first: item.seq, last: item.seq }
+    : { scope: "id", id: item.id };
+  return verify(body, place, (report) => [h("h3", {}, "The server's word"), verdictOf(report)],
+    signal);
 }
 
 // ---- Raw ---------------------------------------------------------------------------------------
 
-function canonicalText(item, signal) {
-  return getText(`/v1/records/${item.seq}`, {}, signal, "application/vnd.tally.canonical");
-}
-
-function raw(item, signal) {
-  if (item.event === undefined && item.payload === undefined) {
-    return null;
-  }
-  const place = h("div");
-  const load = () => canonicalText(item, signal);
-  const node = h("details", { class: "card", ontoggle: () => {
-    if (node.open && !place.hasChildNodes()) {
-      into(place, async () => block(await load()));
-    }
-  } }, h("summary", {}, h("h2", {}, "Raw canonical JSON")), place,
-    h("div", { class: "row" }, copyButton(load), button("Download", async () => save(`record-${item.seq}.json`, [await load()], "application/json"))));
-  return node;
+function raw(item, canonical) {
+  return h("details", { class: "card" }, h("summary", {}, h("h2", {}, "Raw canonical JSON")),
+      block(canonical),
+    h("div", { class: "row" }, copyButton(() => canonical),
+        button("Download", () => save(`record-${item.seq}.json`, [canonical],
+        "application/json"))));
 }

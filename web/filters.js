@@ -4,28 +4,35 @@ import { announce, field, h, select, text } from "./dom.js";
 
 const words = (...list) => list.map((word) => [word, word]);
 
-const KINDS = words("event", "all", "gap", "purge", "erase", "hold", "release", "anchor", "epoch", "key", "policy",
+const KINDS = words("event", "all", "gap", "purge", "erase", "hold", "release", "anchor", "epoch",
+    "key", "policy",
   "resume", "restore", "genesis");
 
 // [group, [[name, label, choices]]]; a field without choices takes any text.
 const GROUPS = [
-  ["What", [["action", "Action"], ["outcome", "Outcome", words("success", "failure", "pending", "unknown")],
+  ["What", [["action", "Action"],
+      ["outcome", "Outcome", words("success", "failure", "pending", "unknown")],
     ["severity", "Severity", words("low", "medium", "high", "critical")],
     ["severity_min", "Severity at least", words("low", "medium", "high", "critical")],
     ["text", "Words"], ["tag", "Tag"], ["id", "Id"]]],
   ["Who", [["actor_id", "Actor id"], ["actor_name", "Actor name"], ["actor_type", "Actor type"],
     ["tenant_id", "Tenant"], ["session_id", "Session"]]],
   ["On what", [["target_type", "Target type"], ["target_id", "Target id"]]],
-  ["From where", [["service", "Service"], ["host", "Host"], ["ip", "Address"], ["transport", "Transport"]]],
-  ["Belongs to", [["correlation_id", "Correlation"], ["causation_id", "Causation"], ["request_id", "Request"],
+  ["From where", [["service", "Service"], ["host", "Host"], ["ip", "Address"],
+      ["transport", "Transport"]]],
+  ["Belongs to", [["correlation_id", "Correlation"], ["causation_id", "Causation"],
+      ["request_id", "Request"],
     ["trace_id", "Trace"], ["span_id", "Span"]]],
-  ["Record", [["kind", "Kind", KINDS], ["state", "State", words("present", "partial", "erased", "purged")]]],
+  ["Record", [["kind", "Kind", KINDS],
+      ["state", "State", words("present", "partial", "erased", "purged")]]],
 ];
 const RANGES = [["from", "Occurred from"], ["to", "Occurred before"], ["until", "Occurred until"],
-  ["recorded_from", "Recorded from"], ["recorded_to", "Recorded before"], ["seq_from", "Position from"],
+  ["recorded_from", "Recorded from"], ["recorded_to", "Recorded before"],
+      ["seq_from", "Position from"],
   ["seq_to", "Position before"]];
 
-const ALL = new Map([...GROUPS.flatMap(([, fields]) => fields), ...RANGES].map((one) => [one[0], one]));
+const ALL = new Map([...GROUPS.flatMap(([, fields]) => fields), ...RANGES].map((one) =>
+    [one[0], one]));
 const RANGE_NAMES = new Set(RANGES.map(([name]) => name));
 
 export function isFilter(name) {
@@ -52,15 +59,19 @@ export function filterBody(params) {
   return body;
 }
 
-const SPANS = [["", "Any time"], ["-15m", "Last 15 minutes"], ["-1h", "Last hour"], ["-24h", "Last 24 hours"],
+const SPANS = [["", "Any time"], ["-15m", "Last 15 minutes"], ["-1h", "Last hour"],
+    ["-24h", "Last 24 hours"],
   ["-7d", "Last 7 days"], ["-30d", "Last 30 days"], ["custom", "From … to"]];
 
-// A form over `params`. `changed` gets the new parameters whenever they change. Options: ranges false
-// leaves times and positions out (the live view), submit is the button's label.
-export function filterForm(params, changed, { ranges = true, submit = "Search", prefix = "filter" } = {}) {
+// A form over `params`. `changed` gets the new parameters whenever they change. Options: ranges
+// false leaves times and positions out (the live view), submit is the button's label.
+export function filterForm(params, changed,
+    { ranges = true, submit = "Search", prefix = "filter" } = {}) {
   const now = new URLSearchParams(params);
-  const box = h("input", { type: "search", value: now.getAll("text").length === 1 ? now.get("text") : "",
-    placeholder: "Words in reason, names …", id: `${prefix}-words`, autocomplete: "off", maxlength: "500" });
+  const box = h("input", { type: "search", value: now.getAll("text").length === 1 ? now.get("text")
+      : "",
+    placeholder: "Words in reason, names …", id: `${prefix}-words`, autocomplete: "off",
+        maxlength: "500" });
   const range = ranges ? rangeFields(now, prefix) : null;
   const apply = () => {
     takeWords(now, box.value.trim());
@@ -73,8 +84,10 @@ export function filterForm(params, changed, { ranges = true, submit = "Search", 
     event.preventDefault();
     apply();
   } },
-    h("div", { class: "row" }, h("div", { class: "grow" }, field("Words", box)), range?.node ?? null,
-      h("button", { type: "submit", class: "primary", id: `${prefix}-submit` }, submit)),
+    h("div", { class: "row" }, h("div", { class: "grow" }, field("Words", box)), range?.node ??
+        null,
+      h("button", { type: "submit", class: submit === "Search" ? "primary" : "",
+          id: `${prefix}-submit` }, submit)),
     h("div", { class: "row" }, adder.node), chips(now, changed));
 }
 
@@ -93,10 +106,12 @@ function rangeFields(params, prefix) {
   const to = params.get("to") ?? "";
   const known = to === "" && SPANS.some(([value]) => value === from);
   const span = select(SPANS, known ? from : "custom", { id: `${prefix}-span` });
-  const make = (value, label) => h("input", { value, "aria-label": label, placeholder: "2026-03-14 or -7d",
+  const make = (value, label) => h("input",
+      { value, "aria-label": label, placeholder: "2026-03-14 or -7d",
     autocomplete: "off", size: "22" });
   const bounds = [make(from, "Occurred from"), make(to, "Occurred before")];
-  const custom = h("div", { class: "row", hidden: known }, field("From", bounds[0]), field("Before", bounds[1]));
+  const custom = h("div", { class: "row", hidden: known }, field("From", bounds[0]),
+      field("Before", bounds[1]));
   span.addEventListener("change", () => {
     custom.hidden = span.value !== "custom";
     if (custom.hidden) {
@@ -125,7 +140,8 @@ function conditionAdder(ranges, apply, prefix) {
   let value;
   const refresh = () => {
     const [, label, choices] = ALL.get(name.value);
-    value = choices ? select([["", "choose …"], ...choices]) : h("input", { autocomplete: "off", maxlength: "1024" });
+    value = choices ? select([["", "choose …"], ...choices]) : h("input",
+        { autocomplete: "off", maxlength: "1024" });
     value.setAttribute("aria-label", `Value of ${label}`);
     place.replaceChildren(value);
     how.value = "is";
@@ -168,9 +184,11 @@ function chips(params, changed) {
     announce(`Filter ${ALL.get(name)[1]} removed`);
     changed(rest);
   };
-  return h("ul", { class: "chips", "aria-label": "Filters in force" }, shown.map(([name, value]) => {
+  return h("ul", { class: "chips", "aria-label": "Filters in force" },
+      shown.map(([name, value]) => {
     const label = ALL.get(name)[1];
-    return h("li", {}, h("span", {}, `${label} `, value === "" ? h("em", {}, "is absent") : text(value, { most: 60, all: false })),
+    return h("li", {}, h("span", {}, `${label} `, value === "" ? h("em", {}, "is absent")
+        : text(value, { most: 60, all: false })),
       h("button", { type: "button", class: "chip", "aria-label": `Remove filter ${label}`,
         onclick: () => drop(name, value) }, "×"));
   }));
@@ -183,7 +201,8 @@ export function summary(params) {
     return h("p", {}, "No filter: all events.");
   }
   return h("ul", { class: "chips" }, list.map(([name, value]) =>
-    h("li", {}, `${ALL.get(name)[1]} `, value === "" ? h("em", {}, "is absent") : text(value, { most: 80 }))));
+    h("li", {}, `${ALL.get(name)[1]} `, value === "" ? h("em", {}, "is absent")
+        : text(value, { most: 80 }))));
 }
 
 // The address of a search for these pairs.

@@ -1,14 +1,13 @@
 // How sure one can be of the ledger: checkpoint, verifications, anchors, epochs, gaps, keys.
 
-import { get, getText, post } from "./api.js";
-import { block, copyButton, facts, field, h, into, save, section, select, svg, table, text } from "./dom.js";
+import { get, getText } from "./api.js";
+import { block, button, copyButton, facts, field, h, into, save, section, select, svg, table,
+    text } from "./dom.js";
 import { checkList } from "./event.js";
-import { checkNewest, hex, signedAt } from "./proof.js";
-import { recordLink } from "./record.js";
+import { checkNewest, forget, hex, pin, remembered, signedAt } from "./proof.js";
+import { outcomeBadge, recordLink } from "./record.js";
 import { ago, duration, when } from "./time.js";
-import { verdictBadge, verdictOf, watchJob } from "./verdict.js";
-
-export const title = "Integrity";
+import { verdictBadge, verdictOf, verify } from "./verdict.js";
 
 export function render(params, { who, signal }) {
   const reports = h("div");
@@ -23,33 +22,77 @@ export function render(params, { who, signal }) {
     showReports();
   }
   return h("div", { class: "stack" },
-    part("Newest checkpoint", () => newest(signal)),
-    mayVerify ? section("Verification", verifyForm(signal, showReports), h("h3", {}, "Last verifications"), reports) : null,
+    checkpointCard(signal),
+    mayVerify ? section("Verification", verifyForm(signal, showReports),
+        h("h3", {}, "Last verifications"), reports) : null,
     part("Anchors", () => anchors(signal)),
     part("Gaps", () => gaps(signal)),
     part("Epochs", () => epochs(signal)),
     part("Keys", () => keys(signal)));
 }
 
-async function newest(signal) {
-  const [note, trust] = await Promise.all([getText("/v1/checkpoint", {}, signal), getText("/v1/trust", {}, signal)]);
-  const { checkpoint, checks } = await checkNewest(note, trust, (size) => getText("/v1/consistency", { from: size }, signal));
+function checkpointCard(signal) {
+  const place = h("div", { class: "stack" });
+  const refresh = () => into(place, () => newest(signal, refresh));
+  refresh();
+  return section("Newest checkpoint", place);
+}
+
+async function newest(signal, refresh) {
+  const [note, trust] = await Promise.all([getText("/v1/checkpoint", {}, signal),
+      getText("/v1/trust", {}, signal)]);
+  const { checkpoint, checks } = await checkNewest(note, trust, (size) =>
+      getText("/v1/consistency", { from: size }, signal));
   return [facts([["Ledger", checkpoint.origin], ["Records", checkpoint.size.toLocaleString("en")],
-    ["Root", h("code", {}, text(hex(checkpoint.root)))], ["Signed", signedAt(checkpoint) ? when(signedAt(checkpoint)) : null]]),
+    ["Root", h("code", {}, text(hex(checkpoint.root)))],
+        ["Signed", signedAt(checkpoint) ? when(signedAt(checkpoint)) : null]]),
   ...checkList({ checks }).filter(Boolean),
   h("div", { class: "row" }, copyButton(() => checkpoint.text, "Copy the checkpoint"),
-    h("button", { type: "button", onclick: () => save(`checkpoint-${checkpoint.size}.txt`, [checkpoint.text], "text/plain") }, "Download"),
-    h("button", { type: "button", onclick: () => save("trust.txt", [trust], "text/plain") }, "Download the trust file")),
-  h("p", { class: "hint" }, "Kept elsewhere, a checkpoint shows later that nothing before it was altered."),
-  h("details", {}, h("summary", {}, "As it is"), block(checkpoint.text))];
+    h("button", { type: "button", onclick: () =>
+        save(`checkpoint-${checkpoint.size}.txt`, [checkpoint.text], "text/plain") }, "Download"),
+    h("button", { type: "button", onclick: () => save("trust.txt", [trust], "text/plain") },
+        "Download the trust file")),
+  h("p", { class: "hint" },
+      "Kept elsewhere, a checkpoint shows later that nothing before it was altered."),
+  h("details", {}, h("summary", {}, "As it is"), block(checkpoint.text)),
+  h("details", {}, h("summary", {}, "What this browser trusts and remembers"),
+      memory(checkpoint, refresh))];
+}
+
+// The reader's own trust file is what makes the checks of this page worth more than the server's
+// word.
+function memory(checkpoint, refresh) {
+  const words = h("p", { role: "status" });
+  const file = h("input", { type: "file", accept: ".txt,text/plain", onchange: async () => {
+    try {
+      const origin = pin(await file.files[0].text());
+      words.textContent = `Kept for ${origin}.`;
+      refresh();
+    } catch (error) {
+      words.textContent = `Not taken: ${error.message}.`;
+    }
+  } });
+  const old = remembered(checkpoint.origin);
+  return h("div", { class: "stack" },
+      field("Your own trust file", file,
+      "Signatures are then checked with its keys, not with those that the server sends."), words,
+    old ? h("p", { class: "hint" },
+        `The largest checkpoint seen here had ${old.size.toLocaleString("en")} records, `
+          + `on ${old.at.slice(0, 10)}.`) : null,
+    h("div", { class: "row" }, button("Forget both", () => {
+      forget(checkpoint.origin);
+      refresh();
+    })));
 }
 
 // ---- Verification ------------------------------------------------------------------------------
 
 function verifyForm(signal, done) {
   const place = h("div", { class: "stack" });
-  const scope = select([["all", "Everything"], ["newest", "The newest …"], ["range", "From … to …"]], "all");
-  const numberBox = (label) => h("input", { type: "number", min: "0", "aria-label": label, inputmode: "numeric" });
+  const scope = select([["all", "Everything"], ["newest", "The newest …"],
+      ["range", "From … to …"]], "all");
+  const numberBox = (label) => h("input",
+      { type: "number", min: "0", "aria-label": label, inputmode: "numeric" });
   const newestBox = numberBox("How many of the newest");
   const bounds = [numberBox("First position"), numberBox("Last position")];
   const more = { all: [], newest: [newestBox], range: bounds };
@@ -65,10 +108,9 @@ function verifyForm(signal, done) {
     } else if (scope.value === "range") {
       [body.first, body.last] = bounds.map((box) => Number(box.value));
     }
-    await into(place, () => post("/v1/verify", body, signal).then((job) => {
-      queueMicrotask(() => watchJob(job, place, (report) => verdictOf(report), signal).then(done, () => {}));
-      return [];
-    }));
+    if (await verify(body, place, verdictOf, signal)) {
+      done();
+    }
     submit.disabled = false;
   } }, field("What", scope), boxes, submit);
   return h("div", { class: "stack" }, form, place);
@@ -77,11 +119,14 @@ function verifyForm(signal, done) {
 async function lastReports(signal) {
   const { reports } = await get("/v1/verify/last", {}, signal);
   if (reports.length === 0) {
-    return h("p", { class: "hint" }, "None since the server was started. That says nothing, neither good nor bad.");
+    return h("p", { class: "hint" },
+        "None since the server was started. That says nothing, neither good nor bad.");
   }
   return reports.slice(0, 20).map(({ finished_at: at, by, report }) =>
-    h("details", {}, h("summary", {}, verdictBadge(report), " ", when(at), h("span", { class: "second" }, " by ", text(by),
-      `, ${report?.checked ?? 0} of ${report?.expected ?? "?"} records, ${report?.findings?.length ?? 0} findings`)), verdictOf(report)));
+    h("details", {}, h("summary", {}, verdictBadge(report), " ", when(at),
+        h("span", { class: "second" }, " by ", text(by),
+      `, ${report?.checked ?? 0} of ${report?.expected ?? "?"} records, `
+        + `${report?.findings?.length ?? 0} findings`)), verdictOf(report)));
 }
 
 // ---- Control records ---------------------------------------------------------------------------
@@ -89,19 +134,32 @@ async function lastReports(signal) {
 const records = (kind, signal, limit = 100) => get("/v1/events", { kind, limit }, signal);
 
 function moreHint(page, kind) {
-  return page.next ? h("p", {}, h("a", { href: `#/search?kind=${kind}` }, "Older ones are in the search.")) : null;
+  return page.next ? h("p", {},
+      h("a", { href: `#/search?kind=${kind}` }, "Older ones are in the search.")) : null;
 }
 
 async function anchors(signal) {
-  const [page, status] = await Promise.all([records("anchor", signal, 20), get("/v1/status", {}, signal)]);
-  const age = status.anchored_s === null || status.anchored_s === undefined ? "never" : `${duration(status.anchored_s)} ago`;
-  const shown = facts([["Targets", String(status.anchor_targets ?? 0)], ["Last anchored", age]]);
-  if (page.items.length === 0) {
-    return [shown, h("p", { class: "hint" }, "No anchor is in the ledger. Without one, or a checkpoint kept elsewhere, a cut tail is not found.")];
+  const [page, others, status] = await Promise.all([records("anchor", signal, 20),
+    get("/v1/events", { action: "tally.anchor", limit: 20 }, signal),
+        get("/v1/status", {}, signal)]);
+  const list = [...page.items, ...others.items].sort((one, other) => other.seq - one.seq);
+  const age = status.anchored_s === null || status.anchored_s === undefined ? "never"
+      : `${duration(status.anchored_s)} ago`;
+  const shown = facts([["Targets configured", String(status.anchor_targets ?? 0)],
+    ["All of them took it", age]]);
+  if (list.length === 0) {
+    return [shown, h("p", { class: "hint" },
+        "No anchor is in the ledger. Without one, or a checkpoint "
+          + "kept elsewhere, a cut tail is not found.")];
   }
-  return [shown, table("Anchors", ["Record", "When", "Kind", "Covers", "Where"], page.items.map((item) => [
-    recordLink(item, String(item.seq)), when(item.recorded_at), text(item.payload?.kind ?? ""),
-    `${item.payload?.size ?? "?"} records`, text(item.payload?.ref ?? "")])), moreHint(page, "anchor")];
+  return [shown, table("Anchors", ["Record", "When", "Kind", "Result", "Covers", "Where"],
+      list.map((item) => {
+    const about = item.payload ?? item.event?.metadata ?? {};
+    return [recordLink(item, String(item.seq)), when(item.recorded_at), text(about.kind ?? "–"),
+        outcomeBadge(item.event?.outcome ?? "success"),
+      about.size === undefined ? "–" : `${about.size} records`,
+          text(about.ref ?? about.target ?? "–")];
+  })), moreHint(page, "anchor")];
 }
 
 async function epochs(signal) {
@@ -109,8 +167,10 @@ async function epochs(signal) {
   if (page.items.length === 0) {
     return h("p", { class: "hint" }, "The first epoch is still open.");
   }
-  return [table("Epochs that were closed", ["Record", "Closed", "Epoch", "Next"], page.items.map((item) => [
-    recordLink(item, String(item.seq)), when(item.recorded_at), String(item.payload?.from ?? ""), String(item.payload?.to ?? "")])),
+  return [table("Epochs that were closed", ["Record", "Closed", "Epoch", "Next"],
+      page.items.map((item) => [
+    recordLink(item, String(item.seq)), when(item.recorded_at), String(item.payload?.from ?? ""),
+        String(item.payload?.to ?? "")])),
   moreHint(page, "epoch")];
 }
 
@@ -119,27 +179,39 @@ async function gaps(signal) {
   if (page.items.length === 0) {
     return h("p", {}, h("span", { "aria-hidden": "true" }, "✓ "), "The ledger declares no gap.");
   }
-  const cells = page.items.map((item) => [recordLink(item, String(item.seq)), when(item.payload?.from), when(item.payload?.to),
-    `${item.payload?.exact === false ? "at least " : ""}${item.payload?.count ?? "?"}`, text(item.payload?.reason ?? ""), text(item.payload?.source ?? "")]);
-  return [gapLine(page.items), table("Gaps", ["Record", "From", "To", "Events lost", "Why", "Source"], cells), moreHint(page, "gap")];
+  const cells = page.items.map((item) => [recordLink(item, String(item.seq)),
+      when(item.payload?.from), when(item.payload?.to),
+    `${item.payload?.exact === false ? "at least " : ""}${item.payload?.count ?? "?"}`,
+        text(item.payload?.reason ?? ""), text(item.payload?.source ?? "")]);
+  return [gapLine(page.items),
+      table("Gaps", ["Record", "From", "To", "Events lost", "Why", "Source"], cells),
+      moreHint(page, "gap")];
 }
 
 // When events were lost, from the first gap until now. The table below says the same in words.
 function gapLine(items) {
-  const spans = items.map((item) => [Date.parse(item.payload?.from), Date.parse(item.payload?.to)]).filter(([from, to]) => from <= to);
+  const spans = items.map((item) => [Date.parse(item.payload?.from), Date.parse(item.payload?.to)])
+      .filter(([from, to]) => from <= to);
   if (spans.length === 0) {
     return null;
   }
   const first = Math.min(...spans.map(([from]) => from));
   const whole = Math.max(Date.now() - first, 1);
-  return h("div", { class: "histogram" }, svg("svg", { viewBox: "0 0 1000 24", preserveAspectRatio: "none", "aria-hidden": "true", class: "line" },
+  return h("div", { class: "histogram" },
+      svg("svg", { viewBox: "0 0 1000 24", preserveAspectRatio: "none", "aria-hidden": "true",
+      class: "line" },
     svg("rect", { class: "back shown", x: 0, y: 10, width: 1000, height: 4 }),
-    spans.map(([from, to]) => svg("rect", { class: "gap", x: ((from - first) / whole) * 1000, y: 2, width: Math.max(4, ((to - from) / whole) * 1000), height: 20 }))),
-  h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, ago(new Date(first).toISOString())), h("span", {}, "now")));
+    spans.map(([from, to]) => svg("rect",
+        { class: "gap", x: ((from - first) / whole) * 1000, y: 2,
+        width: Math.max(4, ((to - from) / whole) * 1000), height: 20 }))),
+  h("div", { class: "axis", "aria-hidden": "true" },
+      h("span", {}, ago(new Date(first).toISOString())), h("span", {}, "now")));
 }
 
 async function keys(signal) {
   const { keys: list } = await get("/v1/keys", {}, signal);
-  return table("Keys", ["Kind", "Since", "Record", "Key"], list.map((key) => [text(key.kind), when(key.since),
-    h("a", { href: `#/record/${Number(key.seq)}` }, String(key.seq)), h("code", {}, text(key.key))]));
+  return table("Keys", ["Kind", "Since", "Record", "Key"],
+      list.map((key) => [text(key.kind), when(key.since),
+    h("a", { href: `#/record/${Number(key.seq)}` }, String(key.seq)),
+        h("code", {}, text(key.key))]));
 }

@@ -5,8 +5,6 @@ import { announce, button, h, problemBox, table, tableRow } from "./dom.js";
 import { filterForm, filtersOf } from "./filters.js";
 import { COLUMNS, USUAL } from "./record.js";
 
-export const title = "Live";
-
 const MOST_ROWS = 500;
 
 export function render(params, { go, signal }) {
@@ -36,7 +34,8 @@ export function render(params, { go, signal }) {
   pauseButton.setAttribute("aria-pressed", "false");
   let connection = "Connecting …";
   const say = () => {
-    state.textContent = `${connection} ${count.toLocaleString("en")} new${paused ? `; paused, ${waiting.length} waiting` : ""}.`;
+    const held = paused ? `; paused, ${waiting.length} waiting` : "";
+    state.textContent = `${connection} ${count.toLocaleString("en")} new${held}.`;
   };
 
   // A fast ledger would drown a screen reader: the count is said, and at most once in two seconds.
@@ -68,8 +67,11 @@ export function render(params, { go, signal }) {
     }
   });
 
-  return h("div", { class: "stack" }, filterForm(params, (next) => go("live", next), { ranges: false, submit: "Watch" }),
-    h("div", { class: "row tools" }, h("div", { class: "grow" }, state), pauseButton, button("Clear", () => body.replaceChildren())),
+  return h("div", { class: "stack" },
+      filterForm(params, (next) => go("live", next), { ranges: false, submit: "Watch" }),
+    h("div", { class: "row tools" }, h("div", { class: "grow" }, state), pauseButton,
+        button("Clear", () => body.replaceChildren())),
     trouble, h("div", { class: "results card", "aria-live": "off" }, list,
-      h("p", { class: "empty if-empty" }, `Waiting for records. The newest ${MOST_ROWS} are shown here.`)));
+      h("p", { class: "empty if-empty" },
+          `Waiting for records. The newest ${MOST_ROWS} are shown here.`)));
 }

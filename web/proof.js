@@ -1,5 +1,5 @@
-// Checks evidence in the browser (docs/evidence.md): proof, checkpoint, signatures. Every check says what it
-// looked at, and one that could not be made is never reported as passed.
+// Checks evidence in the browser (docs/evidence.md): proof, checkpoint, signatures. Every check
+// says what it looked at, and one that could not be made is never reported as passed.
 
 import { keep, recall } from "./dom.js";
 
@@ -9,9 +9,17 @@ export function canCheck() {
   return Boolean(globalThis.crypto?.subtle);
 }
 
-class Bad extends Error {}
+// What does not parse, or does not fit its own form.
+export class Bad extends Error {
+  title = "The evidence does not parse";
 
-// ---- Parsing: one spelling of each value, everything used up -------------------------------------
+  get detail() {
+    return this.message;
+  }
+}
+
+// ---- Parsing: one spelling of each value, everything used up
+// -------------------------------------
 
 function unbase64(text, length) {
   let data;
@@ -52,7 +60,8 @@ export function parseCheckpoint(text) {
     const data = unbase64(parts[2]);
     return { name: parts[1], id: data.slice(0, 4), data: data.slice(4) };
   });
-  return { text, body: `${head.join("\n")}\n`, origin, size: number(size), root: unbase64(root, 32), lines };
+  return { text, body: `${head.join("\n")}\n`, origin, size: number(size), root: unbase64(root, 32),
+      lines };
 }
 
 // { leaf, index, path, checkpoint } of a C2SP tlog-proof
@@ -75,10 +84,12 @@ export function parseProof(text) {
 function parseConsistency(text) {
   const middle = text.startsWith("\n") ? 0 : text.indexOf("\n\n") + 1;
   const lines = text.slice(0, middle).split("\n").filter((line) => line !== "");
-  return { path: lines.map((line) => unbase64(line, 32)), checkpoint: parseCheckpoint(text.slice(middle + 1)) };
+  return { path: lines.map((line) => unbase64(line, 32)),
+      checkpoint: parseCheckpoint(text.slice(middle + 1)) };
 }
 
-const KINDS = ["genesis", "epoch", "policy", "purge", "erase", "hold", "release", "key", "anchor", "gap", "resume", "restore"];
+const KINDS = ["genesis", "epoch", "policy", "purge", "erase", "hold", "release", "key", "anchor",
+    "gap", "resume", "restore"];
 
 // The fields of a leaf that can be compared with a record.
 export function parseLeaf(data) {
@@ -90,8 +101,10 @@ export function parseLeaf(data) {
   if (!kind || (kind === "event" && data.length !== 104)) {
     throw new Bad("a leaf of unknown kind");
   }
-  return { kind, seq: Number(view.getBigUint64(8)), time: view.getBigUint64(16), retainUntil: view.getUint32(24),
-    epoch: view.getUint32(28), id: data.slice(32, 48), commit: data.slice(48, 80), payload: data.slice(104) };
+  return { kind, seq: Number(view.getBigUint64(8)), time: view.getBigUint64(16),
+      retainUntil: view.getUint32(24),
+    epoch: view.getUint32(28), id: data.slice(32, 48), commit: data.slice(48, 80),
+        payload: data.slice(104) };
 }
 
 // "name+hex+base64" of a trust file's lines: log, and #tally epoch
@@ -101,7 +114,8 @@ function parseTrust(text) {
     const match = /^(?:log|#tally epoch) (.+?)\+([0-9a-f]{8})\+(\S+)/.exec(line);
     if (match) {
       const data = unbase64(match[3], 33);
-      keys.push({ text: line.slice(line.indexOf(match[1])), name: match[1], id: match[2], type: data[0], data });
+      keys.push({ text: line.slice(line.indexOf(match[1])), name: match[1], id: match[2],
+          type: data[0], data });
     }
   }
   return keys;
@@ -167,7 +181,8 @@ async function extendsTree(old, now, path) {
   while (odd(first)) {
     [first, last] = [half(first), half(last)];
   }
-  // first is 0 where the old size is a power of two: the old root is then the node itself, and not sent.
+  // first is 0 where the old size is a power of two: the old root is then the node itself, and not
+  // sent.
   const nodes = first === 0 ? [old.root, ...path] : path;
   let [oldHash, newHash] = [nodes[0], nodes[0]];
   for (const node of nodes.slice(1)) {
@@ -188,16 +203,19 @@ async function extendsTree(old, now, path) {
   return last === 0 && same(oldHash, old.root) && same(newHash, now.root);
 }
 
-// ---- Signatures ----------------------------------------------------------------------------------
+// ---- Signatures
+// ----------------------------------------------------------------------------------
 
 async function verifySignature(key, line, body) {
   const cosigned = key.type === 4;
   if (line.data.length !== (cosigned ? 72 : 64)) {
     return false;
   }
-  const time = cosigned ? new DataView(line.data.buffer, line.data.byteOffset).getBigUint64(0) : null;
+  const time = cosigned ? new DataView(line.data.buffer, line.data.byteOffset).getBigUint64(0)
+      : null;
   const message = encoder.encode(cosigned ? `cosignature/v1\ntime ${time}\n${body}` : body);
-  const made = await crypto.subtle.importKey("raw", key.data.slice(1), "Ed25519", false, ["verify"]);
+  const made = await crypto.subtle.importKey("raw", key.data.slice(1), "Ed25519", false,
+      ["verify"]);
   return crypto.subtle.verify("Ed25519", made, line.data.slice(-64), message);
 }
 
@@ -214,7 +232,8 @@ async function signatureChecks(checkpoint, trust) {
     const line = checkpoint.lines.find((one) => one.name === key.name && hex(one.id) === key.id);
     if (!line) {
       if (key.type === 1) {
-        checks.push(check(what, "none", `Not checked: no line of the checkpoint is by ${key.name}+${key.id}.`));
+        checks.push(check(what, "none",
+            `Not checked: no line of the checkpoint is by ${key.name}+${key.id}.`));
       }
       continue;
     }
@@ -226,7 +245,8 @@ async function signatureChecks(checkpoint, trust) {
   }
   if (!checks.some((one) => one.name === "Signature of the epoch key")) {
     checks.push(check("Signature of the epoch key", "none",
-      "Not checked: the trust file has the first epoch's key only; a full verification follows the epochs."));
+      "Not checked: the trust file has the first epoch's key only; "
+          + "a full verification follows the epochs."));
   }
   return checks;
 }
@@ -234,14 +254,16 @@ async function signatureChecks(checkpoint, trust) {
 async function signatureCheck(what, key, line, body) {
   try {
     const good = await verifySignature(key, line, body);
-    return check(what, good ? "ok" : "bad", good ? `Ed25519 by ${key.name}+${key.id} over the checkpoint.`
+    return check(what, good ? "ok" : "bad", good
+        ? `Ed25519 by ${key.name}+${key.id} over the checkpoint.`
       : `The line of ${key.name}+${key.id} is not a signature of this checkpoint.`);
   } catch {
     return check(what, "none", "Not checked: this browser has no Ed25519.");
   }
 }
 
-// ---- What this browser remembers -----------------------------------------------------------------
+// ---- What this browser remembers
+// -----------------------------------------------------------------
 
 const memory = () => recall("seen", {});
 
@@ -254,23 +276,62 @@ export function remembered(origin) {
 function remember(checkpoint, key) {
   const old = remembered(checkpoint.origin);
   if (!old || checkpoint.size >= old.size) {
-    keep("seen", { ...memory(), [checkpoint.origin]: { since: old?.since ?? new Date().toISOString(), key: old?.key ?? key,
+    keep("seen", { ...memory(),
+        [checkpoint.origin]: { since: old?.since ?? new Date().toISOString(), key: old?.key ?? key,
       size: checkpoint.size, root: hex(checkpoint.root), at: new Date().toISOString() } });
   }
 }
 
+const logKey = (trust) => parseTrust(trust ?? "").find((one) => one.type === 1)?.text;
+
+// Keeps a trust file that the reader brings, for the ledger whose log key it names. Gives that
+// ledger's name.
+export function pin(trust) {
+  const key = logKey(trust);
+  if (!key) {
+    throw new Bad("a trust file without a log key");
+  }
+  const origin = key.slice(0, key.indexOf("+"));
+  keep("pinned", { ...recall("pinned", {}), [origin]: { trust, at: new Date().toISOString() } });
+  return origin;
+}
+
+function pinned(origin) {
+  const all = recall("pinned", {});
+  return Object.hasOwn(all, origin) ? all[origin] : null;
+}
+
+// Forgets the checkpoints and the trust file of a ledger.
+export function forget(origin) {
+  for (const name of ["seen", "pinned"]) {
+    const all = recall(name, {});
+    delete all[origin];
+    keep(name, all);
+  }
+}
+
 function keyCheck(checkpoint, trust) {
-  const key = parseTrust(trust ?? "").find((one) => one.type === 1)?.text;
+  const own = pinned(checkpoint.origin);
+  if (own) {
+    return [check("Whose key", "ok",
+        `The one of the trust file that you gave on ${own.at.slice(0, 10)}.`)];
+  }
+  const key = logKey(trust);
   const old = remembered(checkpoint.origin);
   if (!key) {
     return [];
   }
   if (!old?.key) {
-    return [check("Whose key", "none", "The key came from this server, just now. Compare it with the trust file that you keep.")];
+    return [check("Whose key", "none",
+        "The key came from this server, just now. Compare it with the trust file that you keep.")];
   }
   return [old.key === key
-    ? check("Whose key", "ok", `The same key as when this browser first saw the ledger, ${old.since.slice(0, 10)}. Only your own copy of the trust file says more.`)
-    : check("Whose key", "none", `Not the key that this browser saw first (${old.since.slice(0, 10)}). A rotation, or another ledger: verify with your own trust file.`)];
+    ? check("Whose key", "ok",
+        `The same key as when this browser first saw the ledger, ${old.since.slice(0, 10)}. `
+          + "Only your own copy of the trust file says more.")
+    : check("Whose key", "none",
+        `Not the key that this browser saw first (${old.since.slice(0, 10)}). `
+          + "A rotation, or another ledger: verify with your own trust file.")];
 }
 
 function sizeCheck(checkpoint) {
@@ -279,17 +340,21 @@ function sizeCheck(checkpoint) {
     return [];
   }
   if (checkpoint.size < old.size) {
-    return [check("Not rolled back", "bad", `This browser saw ${old.size} records before, now there are ${checkpoint.size}.`)];
+    return [check("Not rolled back", "bad",
+        `This browser saw ${old.size} records before, now there are ${checkpoint.size}.`)];
   }
   const fork = checkpoint.size === old.size && hex(checkpoint.root) !== old.root;
-  return fork ? [check("Not rolled back", "bad", "This browser saw another root for the same size: two histories.")] : [];
+  return fork ? [check("Not rolled back", "bad",
+      "This browser saw another root for the same size: two histories.")] : [];
 }
 
-// ---- A record ------------------------------------------------------------------------------------
+// ---- A record
+// ------------------------------------------------------------------------------------
 
 function micros(text) {
   const [, whole, fraction = ""] = /^(.*?)(?:\.(\d+))?Z$/.exec(text) ?? [];
-  return whole === undefined ? -1n : BigInt(Date.parse(`${whole}Z`)) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6));
+  return whole === undefined ? -1n : BigInt(Date.parse(`${whole}Z`)) * 1000n +
+      BigInt(fraction.padEnd(6, "0").slice(0, 6));
 }
 
 async function leafIdOf(id) {
@@ -304,42 +369,58 @@ async function leafChecks(proof, record, canonical) {
   const hash = hex(await leafHash(proof.leaf));
   const places = [proof.index, leaf.seq].every((seq) => seq === record.seq);
   const checks = [
-    check("Leaf", hash === record.leaf_hash ? "ok" : "bad", `SHA-256 of the ${proof.leaf.length} bytes of the leaf is ${hash}.`),
-    check("Position", places ? "ok" : "bad", `The leaf says ${leaf.seq}, the proof ${proof.index}, the record ${record.seq}.`),
-    check("Time of recording", leaf.time === micros(record.recorded_at) ? "ok" : "bad", "In the leaf, compared with the one shown."),
+    check("Leaf", hash === record.leaf_hash ? "ok" : "bad",
+        `SHA-256 of the ${proof.leaf.length} bytes of the leaf is ${hash}.`),
+    check("Position", places ? "ok" : "bad",
+        `The leaf says ${leaf.seq}, the proof ${proof.index}, the record ${record.seq}.`),
+    check("Time of recording", leaf.time === micros(record.recorded_at) ? "ok" : "bad",
+        "In the leaf, compared with the one shown."),
     check("Kind", leaf.kind === record.kind ? "ok" : "bad", `The leaf says ${leaf.kind}.`),
   ];
   if (leaf.kind === "event") {
     const id = record.event?.id ?? record.id;
-    checks.push(id === undefined ? check("Id", "none", "Not checked: the content is gone, and its id with it.")
-      : check("Id", same(await leafIdOf(id), leaf.id) ? "ok" : "bad", "The leaf's id, compared with the event's."));
-    checks.push(check("Content", "none", "Not checked here: the leaf seals the content with salts that the server does not hand out. " +
-      "Have this record verified below, or export an evidence bundle."));
+    checks.push(id === undefined ? check("Id", "none",
+        "Not checked: the content is gone, and its id with it.")
+      : check("Id", same(await leafIdOf(id), leaf.id) ? "ok" : "bad",
+          "The leaf's id, compared with the event's."));
+    checks.push(check("Content", "none",
+        "Not checked here: the leaf seals the content with salts that the server "
+          + "does not hand out. Have this record verified below, or export an evidence bundle."));
   } else {
     const sealed = same(await sha256([5], leaf.payload), leaf.commit);
     const shown = canonical !== null && same(encoder.encode(canonical), leaf.payload);
     checks.push(check("Content", sealed && shown ? "ok" : canonical === null ? "none" : "bad",
-      canonical === null ? "Not compared: its bytes did not come." : "The payload shown, byte for byte the one in the leaf, and the leaf's commitment to it."));
+      canonical === null ? "Not compared: its bytes did not come."
+          : "The payload shown, byte for byte the one in the leaf, "
+            + "and the leaf's commitment to it."));
   }
   return checks;
 }
 
-// Everything that can be said about a record in the browser:
-// { verdict: "ok" | "part" | "none" | "bad", headline, checks: [{ name, result, detail }] }
-export async function checkRecord(record, proofText, trust, canonical) {
+// Everything that can be said about a record in the browser. `served` is the server's trust file,
+// or null; the reader's own comes first. `canonical` is the text of its content. { verdict: "ok" |
+// "part" | "none" | "bad", headline, checks: [{ name, result, detail }] }
+export async function checkRecord(record, proofText, served, canonical) {
   if (!canCheck()) {
-    return { verdict: "none", headline: "Could not be checked: browsers compute hashes only over https or on localhost.", checks: [] };
+    return { verdict: "none",
+        headline: "Could not be checked: browsers compute hashes only over https or on localhost.",
+        checks: [] };
   }
-  let proof;
   try {
-    proof = parseProof(proofText);
-    const root = await rootOf(await leafHash(proof.leaf), proof.index, proof.checkpoint.size, proof.path);
+    const proof = parseProof(proofText);
+    const trust = pinned(proof.checkpoint.origin)?.trust ?? served;
+    const root = await rootOf(await leafHash(proof.leaf), proof.index, proof.checkpoint.size,
+        proof.path);
     const included = root !== null && same(root, proof.checkpoint.root);
     const checks = [...await leafChecks(proof, record, canonical),
-      check("Origin", proof.checkpoint.origin === record.origin ? "ok" : "bad", "The checkpoint's, compared with the record's."),
-      check("Inclusion", included ? "ok" : "bad", `${proof.path.length} hashes lead from the leaf to ` +
-        `${included ? "the" : "another than the"} root of the checkpoint of ${proof.checkpoint.size} records.`),
-      ...await signatureChecks(proof.checkpoint, trust), ...keyCheck(proof.checkpoint, trust), ...sizeCheck(proof.checkpoint)];
+      check("Origin", proof.checkpoint.origin === record.origin ? "ok" : "bad",
+          "The checkpoint's, compared with the record's."),
+      check("Inclusion", included ? "ok" : "bad",
+          `${proof.path.length} hashes lead from the leaf to ` +
+        `${included ? "the" : "another than the"} root of the checkpoint `
+          + `of ${proof.checkpoint.size} records.`),
+      ...await signatureChecks(proof.checkpoint, trust), ...keyCheck(proof.checkpoint, trust),
+          ...sizeCheck(proof.checkpoint)];
     return conclude(checks, proof);
   } catch (error) {
     if (!(error instanceof Bad)) {
@@ -357,35 +438,44 @@ function conclude(checks, proof) {
   const passed = (name) => checks.some((one) => one.name === name && one.result === "ok");
   const place = `record ${proof.index} is in the tree of ${proof.checkpoint.size} records`;
   if (!passed("Signature of the log key")) {
-    return { verdict: "none", headline: `Partly checked: ${place}; who signed it was not checked.`, checks };
+    return { verdict: "none", headline: `Partly checked: ${place}; who signed it was not checked.`,
+        checks };
   }
-  return passed("Content") ? { verdict: "ok", headline: `Checked: ${place} that the log key signed, and holds what is shown.`, checks }
-    : { verdict: "part", headline: `Partly checked: ${place} that the log key signed; its content was not compared here.`, checks };
+  return passed("Content") ? { verdict: "ok",
+      headline: `Checked: ${place} that the log key signed, and holds what is shown.`, checks }
+    : { verdict: "part",
+        headline: `Partly checked: ${place} that the log key signed; `
+          + "its content was not compared here.", checks };
 }
 
-// ---- The newest checkpoint -----------------------------------------------------------------------
+// ---- The newest checkpoint
+// -----------------------------------------------------------------------
 
-// Signatures of the newest checkpoint, and that it extends the one remembered. `consistency(size)` fetches the
-// proof from that size on. Only a checkpoint in which nothing was wrong is remembered.
-export async function checkNewest(text, trust, consistency) {
+// Signatures of the newest checkpoint, and that it extends the one remembered. `consistency(size)`
+// fetches the proof from that size on. Only a checkpoint in which nothing was wrong is remembered.
+export async function checkNewest(text, served, consistency) {
   let checkpoint = parseCheckpoint(text);
+  const trust = pinned(checkpoint.origin)?.trust ?? served;
   if (!canCheck()) {
-    return { checkpoint, checks: [check("Signature", "none", "Not checked: browsers compute hashes only over https or on localhost.")] };
+    return { checkpoint, checks: [check("Signature", "none",
+        "Not checked: browsers compute hashes only over https or on localhost.")] };
   }
   const old = remembered(checkpoint.origin);
   const checks = sizeCheck(checkpoint);
-  if (old && checks.length === 0) {
+  if (old && old.size < checkpoint.size) {
     const proof = parseConsistency(await consistency(old.size));
     const root = Uint8Array.from(old.root.match(/../g), (pair) => parseInt(pair, 16));
-    const good = proof.checkpoint.origin === checkpoint.origin && await extendsTree({ size: old.size, root }, proof.checkpoint, proof.path);
+    const good = proof.checkpoint.origin === checkpoint.origin &&
+        await extendsTree({ size: old.size, root }, proof.checkpoint, proof.path);
     checkpoint = proof.checkpoint; // the newer of the two, and what the proof is about
     checks.push(check("Extends what was seen", good ? "ok" : "bad",
-      `The ${old.size} records that this browser saw on ${old.at.slice(0, 10)} ${good ? "are how the ledger still begins" : "are NOT how the ledger begins now"}.`));
+      `The ${old.size} records that this browser saw on ${old.at.slice(0, 10)} `
+        + (good ? "are how the ledger still begins." : "are NOT how the ledger begins now.")));
   }
   checks.push(...await signatureChecks(checkpoint, trust), ...keyCheck(checkpoint, trust));
-  const key = parseTrust(trust ?? "").find((one) => one.type === 1)?.text;
-  if (checks.every((one) => one.result !== "bad") && checks.some((one) => one.name === "Signature of the log key" && one.result === "ok")) {
-    remember(checkpoint, key);
+  if (checks.every((one) => one.result !== "bad") &&
+      checks.some((one) => one.name === "Signature of the log key" && one.result === "ok")) {
+    remember(checkpoint, logKey(trust));
   }
   return { checkpoint, checks };
 }

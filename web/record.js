@@ -3,7 +3,8 @@
 import { badge, h, text } from "./dom.js";
 import { when } from "./time.js";
 
-const short = (value) => (value === undefined || value === null || value === "" ? "–" : text(value, { most: 120, all: false }));
+const short = (value) => (value === undefined || value === null || value === "" ? "–" : text(value,
+    { most: 120, all: false }));
 
 export function recordLink(item, label) {
   return h("a", { href: `#/record/${Number(item.seq)}`, class: "record" }, label);
@@ -19,7 +20,9 @@ export function actorOf(item) {
   if (!actor) {
     return item.payload?.by ? short(item.payload.by) : "–";
   }
-  return actor.name ? [short(actor.name), actor.id ? [" ", h("span", { class: "second" }, short(actor.id))] : null] : short(actor.id ?? actor.type);
+  return actor.name ? [short(actor.name), actor.id
+      ? [" ", h("span", { class: "second" }, short(actor.id))] : null] : short(actor.id ??
+      actor.type);
 }
 
 export function targetOf(item) {
@@ -29,25 +32,29 @@ export function targetOf(item) {
   }
   const [first] = targets;
   const more = targets.length > 1 ? ` +${targets.length - 1}` : "";
-  return [h("span", { class: "second" }, short(first.type ?? "")), " ", short(first.name ?? first.id ?? ""), more];
+  return [h("span", { class: "second" }, short(first.type ?? "")), " ",
+      short(first.name ?? first.id ?? ""), more];
 }
 
 const OUTCOMES = { success: "✓", failure: "✗", pending: "…", unknown: "?" };
 
 export function outcomeBadge(outcome) {
-  return outcome ? badge(`outcome-${outcome in OUTCOMES ? outcome : "unknown"}`, [OUTCOMES[outcome] ?? "?", " ", text(outcome)]) : "–";
+  return outcome ? badge(`outcome-${outcome in OUTCOMES ? outcome : "unknown"}`,
+      [OUTCOMES[outcome] ?? "?", " ", text(outcome)]) : "–";
 }
 
 const SEVERITIES = new Set(["low", "medium", "high", "critical"]);
 
 export function severityBadge(severity) {
-  return severity ? badge(`severity-${SEVERITIES.has(severity) ? severity : "medium"}`, text(severity)) : "–";
+  return severity ? badge(`severity-${SEVERITIES.has(severity) ? severity : "medium"}`,
+      text(severity)) : "–";
 }
 
 // name: [label, cell]
 export const COLUMNS = {
   time: ["Time", (item) => when(item.time)],
-  action: ["Action", (item) => recordLink(item, [short(actionOf(item)), item.state === "partial" ? badge("note", "partly erased") : null])],
+  action: ["Action", (item) => recordLink(item,
+      [short(actionOf(item)), item.state === "partial" ? badge("note", "partly erased") : null])],
   actor: ["Actor", actorOf],
   target: ["Target", targetOf],
   outcome: ["Outcome", (item) => outcomeBadge(item.event?.outcome)],
@@ -61,7 +68,8 @@ export const COLUMNS = {
   correlation: ["Correlation", (item) => short(item.event?.correlation_id)],
   request: ["Request", (item) => short(item.event?.request_id)],
   session: ["Session", (item) => short(item.event?.session_id)],
-  tags: ["Tags", (item) => (item.event?.tags ?? []).slice(0, 5).map((tag) => badge("note", short(tag)))],
+  tags: ["Tags", (item) => (item.event?.tags ?? []).slice(0, 5).map((tag) =>
+      badge("note", short(tag)))],
   id: ["Id", (item) => short(item.id)],
   recorded: ["Recorded", (item) => when(item.recorded_at, true)],
   seq: ["Position", (item) => String(item.seq)],

@@ -1,12 +1,11 @@
 // Search: filters, timeline, saved searches, columns, results that load as one scrolls.
 
 import { get } from "./api.js";
-import { announce, button, field, h, into, keep, problemBox, recall, select, table, tableRow } from "./dom.js";
+import { announce, button, field, h, into, keep, problemBox, recall, select, table,
+    tableRow } from "./dom.js";
 import { filterForm, filtersOf } from "./filters.js";
 import { histogram } from "./histogram.js";
 import { COLUMNS, USUAL } from "./record.js";
-
-export const title = "Search";
 
 const ORDERS = [["seq desc", "Newest recorded first"], ["seq asc", "Oldest recorded first"],
   ["occurred_at desc", "Latest occurred first"], ["occurred_at asc", "Earliest occurred first"]];
@@ -14,7 +13,7 @@ const ORDERS = [["seq desc", "Newest recorded first"], ["seq asc", "Oldest recor
 // The view as it was left, so that coming back from an event finds the same rows at the same place.
 let left = null;
 
-export function render(params, { go, signal }) {
+export function render(params, { who, go, signal }) {
   const address = params.toString();
   if (left?.address === address && left.cameFrom) {
     left.cameFrom = false;
@@ -29,16 +28,20 @@ export function render(params, { go, signal }) {
   const timeline = h("div");
   const results = h("div");
   const node = h("div", { class: "stack" }, filterForm(params, change),
-    h("div", { class: "row tools" }, h("div", { class: "grow" }, count), orderChoice(params, change), columnChoice(params, change),
-      savedSearches(params, change)),
+    h("div", { class: "row tools" }, h("div", { class: "grow" }, count),
+        orderChoice(params, change), columnChoice(params, change),
+      savedSearches(params, change), elsewhere(params, who)),
     timeline, results);
   left = { address, node, scroll: 0, cameFrom: false, focused: null };
-  // Rows may go on loading after the view was left and found again: they belong to it, not to the visit.
+  // Rows may go on loading after the view was left and found again: they belong to it, not to the
+  // visit.
   const own = new AbortController();
   left.stop = () => own.abort();
   loadResults(results, params, own.signal);
-  loadCount(count, params, own.signal);
-  loadTimeline(timeline, params, change, own.signal);
+  loadCount(count, params, own.signal).then((exact) => {
+    const large = exact === false && !params.get("from");
+    loadTimeline(timeline, params, large ? "-30d" : null, change, own.signal);
+  });
   signal.addEventListener("abort", () => {
     if (left?.node !== node) {
       own.abort();
@@ -60,12 +63,9 @@ export function leave(toRecord) {
   }
 }
 
-export function lastAddress() {
-  return left ? `#/search?${left.address}` : "#/search";
-}
-
 function columnsOf(params) {
-  const names = (params.get("cols") ?? recall("columns", USUAL.join(","))).split(",").filter((name) => Object.hasOwn(COLUMNS, name));
+  const names = (params.get("cols") ?? recall("columns", USUAL.join(","))).split(",")
+      .filter((name) => Object.hasOwn(COLUMNS, name));
   return names.length > 0 ? names : USUAL;
 }
 
@@ -86,7 +86,8 @@ async function loadResults(place, params, signal) {
   await into(place, async () => {
     const page = await get("/v1/events", queryOf(params, { limit: 50 }), signal);
     if (page.items.length === 0) {
-      return [incomplete(page), h("p", { class: "empty" }, "Nothing fits. Remove a filter, or take a longer time.")];
+      return [incomplete(page),
+          h("p", { class: "empty" }, "Nothing fits. Remove a filter, or take a longer time.")];
     }
     const list = table("Events that fit", heads, []);
     const end = h("div", { class: "end" });
@@ -97,17 +98,21 @@ async function loadResults(place, params, signal) {
 
 function incomplete(page) {
   return page.complete === false
-    ? problemBox({ title: "These results are not complete", detail: page.problem?.detail ?? page.problem?.title ?? String(page.problem ?? ""),
+    ? problemBox({ title: "These results are not complete", detail: page.problem?.detail ??
+        page.problem?.title ?? String(page.problem ?? ""),
       advice: "Part of what the filter covers could not be read." })
     : null;
 }
 
-// Rows of one page, and what brings the next: a button that presses itself when it comes into sight.
+// Rows of one page, and what brings the next: a button that presses itself when it comes into
+// sight.
 function addPage(list, end, page, view) {
   const body = list.tBodies[0];
-  body.append(...page.items.map((item) => tableRow(view.heads, view.columns.map((name) => COLUMNS[name][1](item)))));
+  body.append(...page.items.map((item) => tableRow(view.heads,
+      view.columns.map((name) => COLUMNS[name][1](item)))));
   if (!page.next) {
-    end.replaceChildren(h("p", { class: "hint" }, `End of the list, ${body.rows.length.toLocaleString("en")} shown.`));
+    end.replaceChildren(h("p", { class: "hint" },
+        `End of the list, ${body.rows.length.toLocaleString("en")} shown.`));
     return;
   }
   const more = button("Load more", () => loadMore(list, end, page.next, view));
@@ -126,27 +131,36 @@ async function loadMore(list, end, cursor, view) {
   try {
     const page = await get("/v1/events", queryOf(view.params, { limit: 50, cursor }), view.signal);
     addPage(list, end, page, view);
+    if (page.complete === false) {
+      end.prepend(incomplete(page));
+    }
     announce(`${list.tBodies[0].rows.length} events shown`);
   } catch (error) {
     if (error.name !== "AbortError") {
-      end.replaceChildren(problemBox(error), button("Try again", () => loadMore(list, end, cursor, view)));
+      end.replaceChildren(problemBox(error),
+          button("Try again", () => loadMore(list, end, cursor, view)));
     }
   }
 }
 
+// Gives whether the count is exact; null if there is none.
 async function loadCount(place, params, signal) {
   place.textContent = "Counting …";
   try {
     const { count, exact } = await get("/v1/count", filtersOf(params), signal);
-    const words = `${count.toLocaleString("en")}${exact ? "" : "+"} ${count === 1 && exact ? "event" : "events"}`;
+    const noun = count === 1 && exact ? "event" : "events";
+    const words = `${count.toLocaleString("en")}${exact ? "" : "+"} ${noun}`;
     place.replaceChildren(h("strong", {}, words));
     if (!exact) {
-      place.append(" (counting stops there) ", button("Count all", () => countAll(place, params, signal), "link"));
+      place.append(" (counting stops there) ",
+          button("Count all", () => countAll(place, params, signal), "link"));
     }
+    return exact;
   } catch (error) {
     if (error.name !== "AbortError") {
       place.textContent = `Not counted: ${error.title}`;
     }
+    return null;
   }
 }
 
@@ -159,18 +173,31 @@ async function countAll(place, params, signal) {
   });
 }
 
-async function loadTimeline(place, params, change, signal) {
+// Days cannot be counted without looking at every event: of millions, only the newest month is
+// drawn unasked.
+async function loadTimeline(place, params, since, change, signal) {
+  if (signal.aborted) {
+    return;
+  }
   const query = filtersOf(params);
+  if (since !== null) {
+    query.set("from", since);
+  }
+  const shown = new URLSearchParams(query);
   query.set("by", "day");
   await into(place, async () => {
     const { rows } = await get("/v1/stats", query, signal);
-    return histogram(rows, params, (from, to) => {
+    const drawing = histogram(rows, shown, (from, to) => {
       const next = new URLSearchParams(params);
       next.delete("until");
       next.set("from", from);
       next.set("to", to);
       change(next);
     });
+    const all = since === null ? null : h("p", { class: "hint" }, "The last 30 days. ",
+      button("Draw all days", () => loadTimeline(place, params, null, change, signal), "link"),
+          " (may take a while)");
+    return [drawing, all];
   });
 }
 
@@ -189,7 +216,8 @@ function orderChoice(params, change) {
 function columnChoice(params, change) {
   const on = new Set(columnsOf(params));
   const boxes = Object.entries(COLUMNS).map(([name, [label]]) => {
-    const box = h("input", { type: "checkbox", checked: on.has(name), disabled: name === "action", onchange: () => {
+    const box = h("input", { type: "checkbox", checked: on.has(name), disabled: name === "action",
+        onchange: () => {
       box.checked ? on.add(name) : on.delete(name);
     } });
     return h("label", { class: "check" }, box, label);
@@ -201,7 +229,17 @@ function columnChoice(params, change) {
     next.set("cols", names);
     change(next);
   };
-  return menu("Columns", h("div", { class: "columns" }, boxes), button("Show these", apply, "primary"));
+  return menu("Columns", h("div", { class: "columns" }, boxes),
+      button("Show these", apply, "primary"));
+}
+
+// The same filters in other views.
+function elsewhere(params, who) {
+  const link = (view, label, query) => h("a", { class: "button", href: `#/${view}?${query}` },
+      label);
+  const may = who.role === "auditor" || who.role === "admin";
+  return [link("live", "Watch live", filtersOf(params, { ranges: false })), may
+      ? link("export", "Export", filtersOf(params)) : null];
 }
 
 // A button that opens a small panel; Esc closes it.
@@ -223,7 +261,8 @@ function savedSearches(params, change) {
     const saved = recall("searches", []);
     list.replaceChildren(...saved.map((one, index) => h("li", {},
       button(one.name, () => change(new URLSearchParams(one.query)), "link"),
-      h("button", { type: "button", class: "chip", "aria-label": `Forget ${one.name}`, onclick: () => {
+      h("button", { type: "button", class: "chip", "aria-label": `Forget ${one.name}`,
+          onclick: () => {
         keep("searches", saved.filter((_, other) => other !== index));
         refresh();
       } }, "×"))));

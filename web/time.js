@@ -13,7 +13,8 @@ export function setLocal(on) {
   keep("local", on);
 }
 
-// "2026-03-14 09:26:53 UTC"; `fine` adds the fraction of the second. What is no time stays as it is.
+// "2026-03-14 09:26:53 UTC"; `fine` adds the fraction of the second. What is no time stays as it
+// is.
 export function timeText(value, fine = false) {
   const date = new Date(value);
   if (typeof value !== "string" || Number.isNaN(date.getTime())) {
@@ -35,7 +36,8 @@ export function when(value, fine = false) {
   return h("time", { datetime: String(value), title: ago(value) }, text(timeText(value, fine)));
 }
 
-const STEPS = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"], [12, "month"], [Infinity, "year"]];
+const STEPS = [[60, "second"], [60, "minute"], [24, "hour"], [30, "day"], [12, "month"],
+    [Infinity, "year"]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
 // "3 minutes ago"

@@ -114,10 +114,9 @@ struct tally_report {
 /*
  * Checks the ledger at `uri` (a directory) as of one moment, or the evidence bundle or tlog-tiles
  * directory there, which needs a trust_path: no key that comes with one is believed. What has a part
- * of a ledger in it is a ledger, whatever else is there. It takes no
- * handle on a ledger, so that it also works where tally_open() refuses. Writers are not held up.
- * TALLY_OK means that a report was made, whatever its verdict; a ledger that cannot be read is a
- * report too.
+ * of a ledger in it is a ledger, whatever else is there. It takes no handle on a ledger, so that it
+ * also works where tally_open() refuses. Writers are not held up. TALLY_OK means that a report was
+ * made, whatever its verdict; a ledger that cannot be read is a report too.
  *
  * Errors: TALLY_EINVAL an option is wrong or names a file that cannot be read; TALLY_ENOMEM
  */

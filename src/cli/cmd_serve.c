@@ -1,15 +1,11 @@
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/parse.h"
+#include "base/clock.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
 #include "codec/time.h"
@@ -18,7 +14,6 @@
 #define LISTEN_DEFAULT "127.0.0.1:8080"
 #define ADDRESSES_MAX  8u
 #define WAIT_MS        500
-#define SOCKETS_FIRST  3 /* sd_listen_fds(3) */
 
 static const struct tl_opt opts[] = {
     { "listen", 0, "ADDRESS",
@@ -43,53 +38,13 @@ static void log_line(void *ctx, const char *line)
 {
     (void)ctx;
     TL_CLEANUP(tl_buf_release) struct tl_buf text = { 0 };
-    struct timespec now;
     char time[TL_TIME_SIZE] = "";
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    (void)tl_time_format_fixed(time, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    (void)tl_time_format_fixed(time, tl_clock->wall_us());
     tl_buf_init(&text, 4096);
     tl_buf_addf(&text, "time=%s ", time);
     tl_text_escape(&text, tl_str_of(line));
     tl_buf_add_char(&text, '\n');
     (void)fwrite(text.data, 1, text.len, stderr);
-}
-
-/* Says to a service manager how it stands (sd_notify(3)); nobody may listen. */
-static void notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (path == NULL || (path[0] != '/' && path[0] != '@') ||
-        strlen(path) >= sizeof(address.sun_path)) {
-        return;
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    address.sun_path[0] = path[0] == '@' ? '\0' : path[0];
-    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (const struct sockaddr *)&address,
-                     len);
-        (void)close(fd);
-    }
-}
-
-/* Sockets that the service manager handed over (LISTEN_PID, LISTEN_FDS). */
-static size_t inherited_sockets(int sockets[ADDRESSES_MAX])
-{
-    const char *pid = getenv("LISTEN_PID");
-    const char *count = getenv("LISTEN_FDS");
-    uint64_t number = 0;
-    if (pid == NULL || count == NULL ||
-        tl_parse_u64(pid, strlen(pid), UINT32_MAX, &number) != TALLY_OK ||
-        number != (uint64_t)getpid() ||
-        tl_parse_u64(count, strlen(count), ADDRESSES_MAX, &number) != TALLY_OK) {
-        return 0;
-    }
-    for (size_t i = 0; i < number; i++) {
-        sockets[i] = SOCKETS_FIRST + (int)i;
-    }
-    return (size_t)number;
 }
 
 /* As every token, it is put on record before anyone sees it. */
@@ -139,13 +94,13 @@ static void wait_for_signals(const struct tl_cli *cli, struct tl_server *server)
         if (wants_reload != 0) {
             struct tally_error err = TALLY_ERROR_INIT;
             wants_reload = 0;
-            notify("RELOADING=1");
+            tl_service_notify("RELOADING=1");
             if (tl_server_reload(server, &err) == TALLY_OK) {
                 log_line(NULL, "reloaded");
             } else {
                 tl_cli_warn(cli, "not reloaded, all stays as it was: %s", err.message);
             }
-            notify("READY=1");
+            tl_service_notify("READY=1");
         }
     }
 }
@@ -177,9 +132,9 @@ static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_optio
         status = tl_server_reload(server, &err); /* the first token is there */
     }
     if (status == TALLY_OK) {
-        notify("READY=1");
+        tl_service_notify("READY=1");
         wait_for_signals(cli, server);
-        notify("STOPPING=1");
+        tl_service_notify("STOPPING=1");
     }
     tl_server_stop(server);
     tally_scheduler_stop(scheduler);
@@ -216,7 +171,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         .listen = listen,
         .listen_count = read_addresses(args, listen),
         .sockets = sockets,
-        .socket_count = inherited_sockets(sockets),
+        .socket_count = tl_service_sockets(sockets, ADDRESSES_MAX),
         .tls_cert_path = tl_args_value(args, "tls-cert"),
         .tls_key_path = tl_args_value(args, "tls-key"),
         .allows_plain = tl_args_has(args, "plain"),

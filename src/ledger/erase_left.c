@@ -50,6 +50,7 @@ tally_status tl_eraser_new(struct tl_eraser **eraser_out, const struct tl_str *p
 tally_status tl_eraser_read(struct tl_eraser *eraser, struct tally_store *store,
                             struct tally_error *err)
 {
+    tl_assert(eraser != NULL);
     if (eraser->whole) {
         return TALLY_OK;
     }

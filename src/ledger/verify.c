@@ -143,13 +143,18 @@ static tally_status check_store_at(const struct tl_paths *paths, const struct tl
     return status;
 }
 
+static tally_status check_size(const struct tally_verify_options *options, struct tally_error *err)
+{
+    return options->struct_size == sizeof(*options)
+               ? TALLY_OK
+               : tl_fail(err, TALLY_EINVAL, "struct tally_verify_options has an unknown size");
+}
+
 tally_status tl_verify_files(const struct tl_paths *paths, const struct tl_config *config,
                              const struct tally_verify_options *options,
                              struct tally_report **report_out, struct tally_error *err)
 {
-    if (options->struct_size != sizeof(*options)) {
-        return tl_fail(err, TALLY_EINVAL, "struct tally_verify_options has an unknown size");
-    }
+    TL_TRY(check_size(options, err));
     struct evidence evidence = { 0 };
     struct tally_verify_options limited = *options;
     if (limited.max_age_s == 0) {
@@ -201,9 +206,6 @@ static tally_status verify_bundle(const char *dir, const struct tally_verify_opt
                                   struct tally_report **report_out, struct tally_error *err)
 {
     static const struct tl_paths nowhere = { .memory = true };
-    if (options->struct_size != sizeof(*options)) {
-        return tl_fail(err, TALLY_EINVAL, "struct tally_verify_options has an unknown size");
-    }
     struct evidence evidence = { 0 };
     tally_status status = read_evidence(&evidence, &nowhere, options, err);
     if (status == TALLY_OK) {
@@ -216,6 +218,7 @@ static tally_status verify_bundle(const char *dir, const struct tally_verify_opt
 tally_status tally_verify_at(const char *uri, const struct tally_verify_options *options,
                              struct tally_report **report_out, struct tally_error *err)
 {
+    TL_TRY(check_size(options, err));
     if (uri != NULL && options->ledger_only == 0 && tl_bundle_is(uri)) {
         return verify_bundle(uri, options, report_out, err);
     }

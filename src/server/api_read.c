@@ -494,7 +494,7 @@ struct export
 static tally_status write_part(void *ctx, const char *bytes, size_t len)
 {
     const struct export *export = ctx;
-    if (atomic_load(&export->server->is_stopping)) {
+    if (tl_counter_get(&export->server->stopping) != 0) {
         return TALLY_ECANCELED;
     }
     return tl_stream_write(export->stream, bytes, len);

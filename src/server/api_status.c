@@ -22,8 +22,7 @@ void tl_api_status(struct tl_request *request)
     tl_js_open(&js, "server", '{');
     tl_js_text(&js, "version", TALLY_VERSION);
     tl_js_time(&js, "started_at", server->started_us);
-    tl_js_u64(&js, "requests",
-              atomic_load_explicit(&server->counters.requests, memory_order_relaxed));
+    tl_js_u64(&js, "requests", tl_counter_get(&server->counters.requests));
     tl_js_u64(&js, "jobs", tl_jobs_running(server->jobs));
     tl_js_close(&js, '}');
     tl_js_close(&js, '}');

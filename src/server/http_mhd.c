@@ -18,24 +18,23 @@
 #include "base/net.h"
 #include "base/parse.h"
 #include "base/secret.h"
-#include "server/http_strict.h"
+#include "server/http_head.h"
+#include "server/pem.h"
 #include "server/server_impl.h"
+#include "server/socket.h"
 
 #define ADDRESSES_MAX    8u
 #define RETIRED_MAX      8u
 #define CONNECTIONS_MAX  4000u
 #define FILES_RESERVED   256u /* for what answers: stores, readers, the spool */
 #define LINES_PER_S      10u
-#define HEADER_MAX       ((size_t)16 << 10)
 #define MEMORY           ((size_t)32 << 10) /* of a connection: its header block and what MHD needs */
-#define BACKLOG          1024
 #define HEADER_US        INT64_C(10000000) /* for a header block */
 #define IDLE_US          INT64_C(30000000) /* between requests, the next header block included */
 #define IDLE_S           60u               /* without any byte; streams send one every 15 */
 #define BODY_BYTES_PER_S 1024
 #define STOP_US          INT64_C(30000000)
 #define LOOK_MS          500u
-#define PEM_MAX          ((size_t)1 << 20)
 #define BLOCK            ((size_t)32 << 10)
 
 static const char priorities[] =
@@ -48,7 +47,6 @@ struct connection {
     int fd;
     uint32_t uid; /* of the other end of a Unix socket */
     bool has_uid;
-    bool is_loopback;
     bool is_reading;  /* header or body are not there yet */
     int64_t until_us; /* for what is to come; with a body, more for every KiB that has come */
     char peer[64];
@@ -62,11 +60,8 @@ struct served {
 };
 
 struct listener {
-    int fd;
-    bool is_unix;
+    struct tl_socket socket;
     struct served served;
-    char address[160];
-    char path[108]; /* of a Unix socket, to be removed */
 };
 
 struct tl_http {
@@ -75,7 +70,7 @@ struct tl_http {
     size_t count;
     struct served retired[RETIRED_MAX]; /* they finish what was begun with an old certificate */
     size_t retired_count;
-    char *cert, *key;
+    struct tl_pem pem;
     unsigned threads;
     pthread_t watcher;
     bool has_watcher;
@@ -85,6 +80,7 @@ struct tl_http {
     struct tl_cond idle;      /* no request is in flight */
     struct connection *first; /* guarded by mu */
     uint64_t connections;
+    uint64_t requests;    /* so far */
     uint64_t in_flight;   /* requests between their first line and their last byte */
     uint64_t suspended;   /* of these, whose reply or its next part is being made */
     struct tl_pace lines; /* of libmicrohttpd's, that are logged */
@@ -101,124 +97,12 @@ static size_t leave_as_it_is(void *ctx, struct MHD_Connection *connection, char 
     return strlen(text);
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-bool tl_http_decode(char *text)
-{
-    char *out = text;
-    for (const char *in = text; *in != '\0'; in++) {
-        if (*in != '%') {
-            *out++ = *in;
-            continue;
-        }
-        int high = hex_value(in[1]);
-        int low = high < 0 ? -1 : hex_value(in[2]);
-        if (low < 0 || (high == 0 && low == 0)) {
-            return false;
-        }
-        *out++ = (char)(high << 4 | low);
-        in += 2;
-    }
-    *out = '\0';
-    return true;
-}
-
-static enum MHD_Result add_param(void *ctx, enum MHD_ValueKind kind, const char *name,
-                                 const char *value)
-{
-    (void)kind;
-    struct tl_request *request = ctx;
-    if (request->reply.status != 0) {
-        return MHD_NO;
-    }
-    char *copies[2] = { tl_request_copy(request, tl_str_of(name)),
-                        tl_request_copy(request, tl_str_of(value == NULL ? "" : value)) };
-    if (copies[0] == NULL || copies[1] == NULL) {
-        return MHD_NO;
-    }
-    if (request->param_count == TL_PARAMS_MAX || !tl_http_decode(copies[0]) ||
-        !tl_http_decode(copies[1])) {
-        tl_reply_problem(request, "bad_parameter",
-                         "the query has more than %u parameters, or an escape that is none",
-                         TL_PARAMS_MAX);
-        return MHD_NO;
-    }
-    request->params[request->param_count++] =
-        (struct tl_param){ tl_str_of(copies[0]), tl_str_of(copies[1]) };
-    return MHD_YES;
-}
-
-struct framing {
-    unsigned hosts, lengths, codings, authorizations;
-    size_t bytes;
-    bool is_odd; /* what could be read in two ways */
-};
-
-static bool is_number(const char *text)
-{
-    return text[0] != '\0' && strspn(text, "0123456789") == strlen(text);
-}
-
-static enum MHD_Result look_at_header(void *ctx, enum MHD_ValueKind kind, const char *name,
-                                      const char *value)
-{
-    (void)kind;
-    struct framing *framing = ctx;
-    value = value == NULL ? "" : value;
-    framing->bytes += strlen(name) + strlen(value) + 4;
-    for (const char *c = value; *c != '\0'; c++) {
-        framing->is_odd = framing->is_odd || ((unsigned char)*c < 0x20 && *c != '\t') || *c == 0x7F;
-    }
-    /* tchar of RFC 9110 */
-    framing->is_odd = framing->is_odd || name[0] == '\0' ||
-                      strspn(name, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-                                   "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(name);
-    if (strcasecmp(name, "Host") == 0) {
-        framing->hosts++;
-    } else if (strcasecmp(name, "Content-Length") == 0) {
-        framing->lengths++;
-        framing->is_odd = framing->is_odd || !is_number(value);
-    } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-        framing->codings++;
-        framing->is_odd = framing->is_odd || strcasecmp(value, "chunked") != 0;
-    } else if (strcasecmp(name, "Authorization") == 0) {
-        framing->authorizations++;
-    }
-    return MHD_YES;
-}
-
-/* Any doubt about where a request ends is the end of its connection. */
-static bool is_framed(struct tl_request *request, struct MHD_Connection *connection,
-                      const char *path, const char *method, const char *version)
-{
-    struct framing framing = { 0 };
-    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_header, &framing);
-    bool is_new = strcmp(version, "HTTP/1.1") == 0;
-    if (framing.bytes > HEADER_MAX) {
-        tl_reply_problem(request, "header_too_large", "the header block is limited to %zu bytes",
-                         HEADER_MAX);
-    } else if (!tl_http_is_strict(connection, method, path, version) || framing.is_odd ||
-               framing.hosts > 1 || (is_new && framing.hosts == 0) ||
-               framing.lengths + framing.codings > 1 || framing.authorizations > 1 ||
-               (!is_new && (strcmp(version, "HTTP/1.0") != 0 || framing.codings > 0))) {
-        tl_reply_problem(request, "bad_request",
-                         "the header block can be understood in more than one way");
-    }
-    return request->reply.status == 0;
-}
-
 static const char *header(struct MHD_Connection *connection, const char *name)
 {
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-static void name_request(struct tl_request *request, const char *given)
+static void name_request(struct tl_request *request, const char *given, unsigned long long number)
 {
     size_t len = given == NULL ? 0 : strlen(given);
     bool is_good = len > 0 && len < TL_REQUEST_ID_SIZE;
@@ -229,10 +113,8 @@ static void name_request(struct tl_request *request, const char *given)
         memcpy(request->id, given, len + 1);
         return;
     }
-    static _Atomic uint64_t count;
     (void)snprintf(request->id, sizeof(request->id), "r%llx-%llx",
-                   (unsigned long long)(request->server->started_us / 1000000),
-                   (unsigned long long)atomic_fetch_add(&count, 1));
+                   (unsigned long long)(request->server->started_us / 1000000), number);
 }
 
 /* ---- who it is -------------------------------------------------------------------------------- */
@@ -271,12 +153,15 @@ static void expect_locked(struct connection *socket, int64_t time_us)
     socket->until_us = tl_clock->steady_us() + time_us;
 }
 
-static void note_begin(struct tl_http *http, struct connection *socket)
+/* Returns the request's number. */
+static unsigned long long note_begin(struct tl_http *http, struct connection *socket)
 {
     tl_mutex_lock(&http->mu);
+    unsigned long long number = ++http->requests;
     http->in_flight++;
     expect_locked(socket, HEADER_US);
     tl_mutex_unlock(&http->mu);
+    return number;
 }
 
 static void note_read(struct tl_http *http, struct connection *socket)
@@ -319,7 +204,6 @@ static struct tl_request *new_request(struct tl_http *http, struct MHD_Connectio
     request->connection = connection;
     request->began_us = tl_clock->steady_us();
     (void)snprintf(request->peer, sizeof(request->peer), "%s", socket->peer);
-    request->is_loopback = socket->is_loopback;
     tl_arena_init(&request->arena, (size_t)64 << 20);
     tl_buf_init(&request->reply.body, SIZE_MAX / 8);
     return request;
@@ -341,19 +225,18 @@ static void begin(struct tl_request *request, struct MHD_Connection *connection,
                   const struct connection *socket, const char *path, const char *method,
                   const char *version)
 {
-    name_request(request, header(connection, "X-Request-Id"));
     read_head(request, connection, path, method);
-    if (!is_framed(request, connection, path, method, version)) {
+    if (!tl_head_is_framed(request, connection, path, method, version)) {
         return;
     }
-    if (atomic_load(&request->server->is_stopping)) {
+    if (tl_counter_get(&request->server->stopping) != 0) {
         tl_reply_problem(request, "stopping", "the server is being stopped");
         return;
     }
     if (!tl_route_find(request)) {
         return;
     }
-    (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_param, request);
+    tl_head_params(request, connection);
     if (request->reply.status != 0) {
         return;
     }
@@ -515,7 +398,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
             return MHD_NO;
         }
         *state = request;
-        note_begin(http, socket);
+        name_request(request, header(connection, "X-Request-Id"), note_begin(http, socket));
         begin(request, connection, socket, path, method, version);
         return request->reply.status == 0 ? MHD_YES : send_reply(request);
     }
@@ -560,9 +443,6 @@ static void name_peer(struct connection *connection)
     if (getpeername(connection->fd, (struct sockaddr *)&address, &len) != 0) {
         return;
     }
-    connection->is_loopback =
-        address.ss_family == AF_UNIX ||
-        tl_net_place((const struct sockaddr *)&address, len) == TL_NET_LOOPBACK;
     if (address.ss_family == AF_UNIX) {
         if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_len) ==
             0) {
@@ -681,130 +561,6 @@ static void *watch(void *ctx)
     return NULL;
 }
 
-/* ---- listening -------------------------------------------------------------------------------- */
-
-static tally_status listen_unix(struct listener *listener, const char *path,
-                                struct tally_error *err)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (strlen(path) >= sizeof(address.sun_path)) {
-        return tl_fail(err, TALLY_EINVAL, "the path of a socket has at most %zu bytes: '%s'",
-                       sizeof(address.sun_path) - 1, path);
-    }
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    (void)snprintf(listener->path, sizeof(listener->path), "%s", path);
-    listener->is_unix = true;
-    listener->fd = tl_net_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (listener->fd < 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot make a socket");
-    }
-    /* One that nobody answers on is what a killed server left behind. */
-    if (connect(listener->fd, (const struct sockaddr *)&address, sizeof(address)) != 0 &&
-        errno == ECONNREFUSED) {
-        (void)tl_io->unlink(path);
-    }
-    (void)close(listener->fd);
-    listener->fd = tl_net_socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    mode_t before = umask(0117); /* the owner and his group */
-    int rc = listener->fd < 0
-                 ? -1
-                 : bind(listener->fd, (const struct sockaddr *)&address, sizeof(address));
-    (void)umask(before);
-    if (rc != 0 || listen(listener->fd, BACKLOG) != 0) {
-        return tl_fail_errno(err, TALLY_EIO, errno, "cannot listen at '%s'", path);
-    }
-    (void)snprintf(listener->address, sizeof(listener->address), "unix:%s", path);
-    return TALLY_OK;
-}
-
-/* Takes "127.0.0.1:8080" or "[::1]:8080" apart. */
-static tally_status split_address(const char *text, char host[64], char port[8],
-                                  struct tally_error *err)
-{
-    const char *colon = strrchr(text, ':');
-    size_t len = colon == NULL ? 0 : (size_t)(colon - text);
-    bool has_brackets = len >= 2 && text[0] == '[' && text[len - 1] == ']';
-    size_t skip = has_brackets ? 1 : 0;
-    if (colon == NULL || len - 2 * skip >= 64 || strlen(colon + 1) >= 8 || colon[1] == '\0') {
-        return tl_fail(err, TALLY_EINVAL,
-                       "'%s' is no address to listen at: say 127.0.0.1:8080, [::1]:8080 or "
-                       "unix:/path",
-                       text);
-    }
-    tl_str_copy(host, 64, (struct tl_str){ text + skip, len - 2 * skip });
-    tl_str_copy(port, 8, tl_str_of(colon + 1));
-    return TALLY_OK;
-}
-
-static tally_status check_plain(const struct tl_server_options *options,
-                                const struct addrinfo *info, const char *text,
-                                struct tally_error *err)
-{
-    if (options->tls_cert_path == NULL && !options->allows_plain &&
-        tl_net_place(info->ai_addr, info->ai_addrlen) != TL_NET_LOOPBACK) {
-        return tl_fail(err, TALLY_EINVAL,
-                       "'%s' can be reached from other machines: give --tls-cert and --tls-key, or "
-                       "--plain if a proxy in front does TLS",
-                       text);
-    }
-    return TALLY_OK;
-}
-
-static void describe(struct listener *listener, bool has_tls)
-{
-    struct sockaddr_storage address;
-    socklen_t len = sizeof(address);
-    char host[64] = "";
-    char port[8] = "";
-    if (getsockname(listener->fd, (struct sockaddr *)&address, &len) != 0) {
-        return;
-    }
-    if (address.ss_family == AF_UNIX) {
-        listener->is_unix = true;
-        (void)snprintf(listener->address, sizeof(listener->address), "unix:");
-        return;
-    }
-    (void)getnameinfo((struct sockaddr *)&address, len, host, sizeof(host), port, sizeof(port),
-                      NI_NUMERICHOST | NI_NUMERICSERV);
-    (void)snprintf(listener->address, sizeof(listener->address),
-                   address.ss_family == AF_INET6 ? "%s://[%s]:%s" : "%s://%s:%s",
-                   has_tls ? "https" : "http", host, port);
-}
-
-static tally_status listen_at(struct tl_http *http, struct listener *listener, const char *text,
-                              struct tally_error *err)
-{
-    const struct tl_server_options *options = &http->server->options;
-    if (strncmp(text, "unix:", 5) == 0) {
-        return listen_unix(listener, text + 5, err);
-    }
-    char host[64];
-    char port[8];
-    TL_TRY(split_address(text, host, port, err));
-    const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                                    .ai_socktype = SOCK_STREAM };
-    struct addrinfo *info = NULL;
-    if (getaddrinfo(host, port, &hints, &info) != 0) {
-        return tl_fail(err, TALLY_EINVAL, "'%s' has no numeric address and port", text);
-    }
-    tally_status status = check_plain(options, info, text, err);
-    if (status == TALLY_OK) {
-        int yes = 1;
-        listener->fd = tl_net_socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        if (listener->fd < 0 ||
-            setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) != 0 ||
-            bind(listener->fd, info->ai_addr, info->ai_addrlen) != 0 ||
-            listen(listener->fd, BACKLOG) != 0) {
-            status = tl_fail_errno(err, TALLY_EIO, errno, "cannot listen at '%s'", text);
-        }
-    }
-    freeaddrinfo(info);
-    if (status == TALLY_OK) {
-        describe(listener, options->tls_cert_path != NULL);
-    }
-    return status;
-}
-
 static void log_mhd(void *ctx, const char *fmt, va_list args) TL_PRINTF(2, 0);
 
 static void log_mhd(void *ctx, const char *fmt, va_list args)
@@ -841,15 +597,15 @@ static unsigned connections_max(const struct tl_http *http)
 static bool begin_serving(struct tl_http *http, const struct listener *listener, struct served *out)
 {
     const struct MHD_OptionItem tls[] = {
-        { MHD_OPTION_HTTPS_MEM_CERT, 0, http->cert },
-        { MHD_OPTION_HTTPS_MEM_KEY, 0, http->key },
+        { MHD_OPTION_HTTPS_MEM_CERT, 0, http->pem.cert },
+        { MHD_OPTION_HTTPS_MEM_KEY, 0, http->pem.key },
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)priorities },
         { MHD_OPTION_END, 0, NULL },
     };
-    bool has_tls = http->cert != NULL && !listener->is_unix;
+    bool has_tls = http->pem.cert != NULL && !listener->socket.is_unix;
     unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                      (has_tls ? MHD_USE_TLS : 0u);
-    int fd = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
+    int fd = fcntl(listener->socket.fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0) {
         return false;
     }
@@ -867,30 +623,6 @@ static bool begin_serving(struct tl_http *http, const struct listener *listener,
     return daemon != NULL;
 }
 
-static tally_status read_pem(struct tl_http *http, struct tally_error *err)
-{
-    const struct tl_server_options *options = &http->server->options;
-    size_t len = 0;
-    if (options->tls_cert_path == NULL) {
-        return TALLY_OK;
-    }
-    if (options->tls_key_path == NULL) {
-        return tl_fail(err, TALLY_EINVAL, "a certificate needs its key: give --tls-key as well");
-    }
-    TL_TRY(tl_io_read_file(options->tls_cert_path, PEM_MAX, &http->cert, &len, err));
-    return tl_io_read_file(options->tls_key_path, PEM_MAX, &http->key, &len, err);
-}
-
-static void wipe_pem(char **cert, char **key)
-{
-    if (*key != NULL) {
-        explicit_bzero(*key, strlen(*key));
-    }
-    tl_free(*key);
-    tl_free(*cert);
-    *key = *cert = NULL;
-}
-
 static tally_status listen_all(struct tl_http *http, struct tally_error *err)
 {
     const struct tl_server_options *options = &http->server->options;
@@ -898,14 +630,14 @@ static tally_status listen_all(struct tl_http *http, struct tally_error *err)
         return tl_fail(err, TALLY_EINVAL, "there may be %u addresses to listen at", ADDRESSES_MAX);
     }
     for (size_t i = 0; i < options->listen_count + options->socket_count; i++) {
-        struct listener *listener = &http->listeners[http->count];
-        listener->fd = -1;
+        struct tl_socket *socket = &http->listeners[http->count].socket;
+        socket->fd = -1;
         http->count++;
         if (i < options->listen_count) {
-            TL_TRY(listen_at(http, listener, options->listen[i], err));
+            TL_TRY(tl_socket_listen(socket, options, options->listen[i], err));
         } else {
-            listener->fd = options->sockets[i - options->listen_count];
-            describe(listener, options->tls_cert_path != NULL);
+            TL_TRY(
+                tl_socket_take(socket, options, options->sockets[i - options->listen_count], err));
         }
     }
     return TALLY_OK;
@@ -913,12 +645,13 @@ static tally_status listen_all(struct tl_http *http, struct tally_error *err)
 
 static tally_status start_all(struct tl_http *http, struct tally_error *err)
 {
-    TL_TRY(read_pem(http, err));
+    TL_TRY(tl_pem_read(&http->pem, &http->server->options, err));
     TL_TRY(listen_all(http, err));
     for (size_t i = 0; i < http->count; i++) {
         if (!begin_serving(http, &http->listeners[i], &http->listeners[i].served)) {
-            return tl_fail(err, TALLY_EIO, "cannot serve at %s%s", http->listeners[i].address,
-                           http->cert == NULL ? "" : ": is the certificate right, and its key?");
+            return tl_fail(
+                err, TALLY_EIO, "cannot serve at %s%s", http->listeners[i].socket.address,
+                http->pem.cert == NULL ? "" : ": is the certificate right, and its key?");
         }
     }
     tally_status status = tl_thread_start(&http->watcher, "tally-http", watch, http);
@@ -985,18 +718,14 @@ void tl_http_stop(struct tl_http *http)
     }
     for (size_t i = 0; i < http->count; i++) {
         struct listener *listener = &http->listeners[i];
-        if (listener->path[0] != '\0' && listener->served.daemon != NULL) {
-            (void)tl_io->unlink(listener->path);
-        }
+        bool was_served = listener->served.daemon != NULL;
         end(&listener->served);
-        if (listener->fd >= 0) {
-            (void)close(listener->fd);
-        }
+        tl_socket_close(&listener->socket, was_served);
     }
     for (size_t i = 0; i < http->retired_count; i++) {
         end(&http->retired[i]);
     }
-    wipe_pem(&http->cert, &http->key);
+    tl_pem_release(&http->pem);
     tl_cond_release(&http->idle);
     tl_cond_release(&http->stopping);
     tl_mutex_release(&http->mu);
@@ -1005,7 +734,7 @@ void tl_http_stop(struct tl_http *http)
 
 const char *tl_http_address(const struct tl_http *http, size_t index)
 {
-    return index < http->count ? http->listeners[index].address : NULL;
+    return index < http->count ? http->listeners[index].socket.address : NULL;
 }
 
 uint64_t tl_http_connections(struct tl_http *http)
@@ -1035,7 +764,7 @@ static tally_status replace(struct tl_http *http, struct listener *listener,
 
 tally_status tl_http_reload(struct tl_http *http, struct tally_error *err)
 {
-    if (http->cert == NULL) {
+    if (http->pem.cert == NULL) {
         return TALLY_OK;
     }
     tl_mutex_lock(&http->mu);
@@ -1044,21 +773,19 @@ tally_status tl_http_reload(struct tl_http *http, struct tally_error *err)
     if (!has_room) {
         return tl_fail(err, TALLY_EBUSY, "connections under older certificates are still open");
     }
-    char *cert = http->cert;
-    char *key = http->key;
-    http->cert = http->key = NULL;
-    tally_status status = read_pem(http, err);
+    struct tl_pem old = http->pem;
+    http->pem = (struct tl_pem){ 0 };
+    tally_status status = tl_pem_read(&http->pem, &http->server->options, err);
     for (size_t i = 0; i < http->count && status == TALLY_OK; i++) {
-        if (!http->listeners[i].is_unix) {
+        if (!http->listeners[i].socket.is_unix) {
             status = replace(http, &http->listeners[i], err);
         }
     }
     if (status != TALLY_OK) {
-        wipe_pem(&http->cert, &http->key);
-        http->cert = cert;
-        http->key = key;
+        tl_pem_release(&http->pem);
+        http->pem = old;
         return status;
     }
-    wipe_pem(&cert, &key);
+    tl_pem_release(&old);
     return TALLY_OK;
 }

@@ -302,13 +302,13 @@ static void answer_one(struct writer *writer, struct tl_request *request,
     if (receipt->status != TALLY_OK) {
         struct tally_error err = TALLY_ERROR_INIT;
         set_conflict(&err, receipt);
-        atomic_fetch_add(&counters->conflicts, 1);
+        tl_counter_add(&counters->conflicts, 1);
         tl_reply_error(request, &err);
         return;
     }
     bool is_known = (receipt->flags & TALLY_RECEIPT_DUPLICATE) != 0;
     struct tl_js js;
-    atomic_fetch_add(is_known ? &counters->duplicates : &counters->events, 1);
+    tl_counter_add(is_known ? &counters->duplicates : &counters->events, 1);
     tl_reply_begin(request, is_known ? 200 : 201, &js);
     show_receipt(&js, writer->ingest->server->origin, receipt);
     tl_reply_end(request, &js);
@@ -328,9 +328,9 @@ static void answer_many(struct writer *writer, struct tl_request *request, size_
             set_conflict(&writer->problems[conflicts - 1].err, receipt);
         }
     }
-    atomic_fetch_add(&counters->duplicates, duplicates);
-    atomic_fetch_add(&counters->conflicts, conflicts);
-    atomic_fetch_add(&counters->events, count - duplicates - conflicts);
+    tl_counter_add(&counters->duplicates, duplicates);
+    tl_counter_add(&counters->conflicts, conflicts);
+    tl_counter_add(&counters->events, count - duplicates - conflicts);
     if (conflicts > 0) {
         tl_reply_problem_items(request, "id_conflict", writer->problems,
                                conflicts < ERRORS_MAX ? conflicts : ERRORS_MAX, conflicts,
@@ -355,7 +355,7 @@ static void answer_many(struct writer *writer, struct tl_request *request, size_
 static void answer_failed(struct writer *writer, struct tl_request *request,
                           const struct tally_error *err)
 {
-    atomic_fetch_add(&writer->ingest->server->counters.failed, 1);
+    tl_counter_add(&writer->ingest->server->counters.failed, 1);
     tl_reply_error(request, err);
 }
 

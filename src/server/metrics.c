@@ -35,28 +35,28 @@ static void add_requests(struct tl_buf *out, struct tl_counters *counters)
     declare(out, "tally_http_requests_total", "counter", "Replies, by class of status.");
     for (unsigned i = 1; i < TL_ARRAY_LEN(counters->by_status); i++) {
         tl_buf_addf(out, "tally_http_requests_total{code=\"%uxx\"} %" PRIu64 "\n", i,
-                    atomic_load(&counters->by_status[i]));
+                    tl_counter_get(&counters->by_status[i]));
     }
     add(out, "tally_http_refused_total", "counter", "Requests without a token that allows them.",
-        atomic_load(&counters->refused));
+        tl_counter_get(&counters->refused));
 }
 
 /* The last counter is of all that took longer: it has no bound, and is in +Inf alone. */
 static void add_latency(struct tl_buf *out, struct tl_counters *counters)
 {
-    uint64_t sum_us = atomic_load(&counters->latency_sum_us);
+    uint64_t sum_us = tl_counter_get(&counters->latency_sum_us);
     uint64_t count = 0;
     declare(out, "tally_http_request_duration_seconds", "histogram",
             "From the request's first byte to the end of its reply.");
     for (size_t i = 0; i + 1 < TL_ARRAY_LEN(counters->latency); i++) {
         uint64_t bound_us = UINT64_C(1) << i;
-        count += atomic_load(&counters->latency[i]);
+        count += tl_counter_get(&counters->latency[i]);
         tl_buf_addf(out,
                     "tally_http_request_duration_seconds_bucket{le=\"%" PRIu64 ".%06" PRIu64
                     "\"} %" PRIu64 "\n",
                     bound_us / 1000000, bound_us % 1000000, count);
     }
-    count += atomic_load(&counters->latency[TL_ARRAY_LEN(counters->latency) - 1]);
+    count += tl_counter_get(&counters->latency[TL_ARRAY_LEN(counters->latency) - 1]);
     tl_buf_addf(out,
                 "tally_http_request_duration_seconds_bucket{le=\"+Inf\"} %" PRIu64
                 "\ntally_http_request_duration_seconds_sum %" PRIu64 ".%06" PRIu64
@@ -78,13 +78,13 @@ static void add_server(struct tl_buf *out, struct tl_server *server)
     add(out, "tally_jobs_running", "gauge", "Long work, that which waits included.",
         tl_jobs_running(server->jobs));
     add(out, "tally_events_recorded_total", "counter", "Events this server recorded.",
-        atomic_load(&counters->events));
+        tl_counter_get(&counters->events));
     add(out, "tally_events_duplicate_total", "counter", "Events that were recorded before.",
-        atomic_load(&counters->duplicates));
+        tl_counter_get(&counters->duplicates));
     add(out, "tally_events_conflict_total", "counter", "Events whose id was taken by another.",
-        atomic_load(&counters->conflicts));
+        tl_counter_get(&counters->conflicts));
     add(out, "tally_events_failed_total", "counter", "Requests whose events failed to be recorded.",
-        atomic_load(&counters->failed));
+        tl_counter_get(&counters->failed));
 }
 
 static uint64_t not_negative(int64_t value)

@@ -122,7 +122,6 @@ static void add_access(struct tl_js *js, const struct tl_route *route)
     tl_js_raw(js, "security", is_open ? TL_STR("[]") : TL_STR("[{\"token\":[]}]"));
     tl_js_text(js, "x-tally-role", is_open ? NULL : tl_role_name(route->least));
     tl_js_bool(js, "x-tally-whole", route->is_whole);
-    tl_js_bool(js, "x-tally-open-on-loopback", is_open || route->is_open_here);
 }
 
 static void add_operation(const struct parts *parts, const struct tl_route *route)

@@ -56,8 +56,7 @@ struct tl_request {
     struct tl_buf body;
     const char *content_type, *accept, *idempotency_key, *last_event_id; /* NULL: none */
     char id[TL_REQUEST_ID_SIZE];
-    char peer[64];    /* the address, for events */
-    bool is_loopback; /* from this machine */
+    char peer[64]; /* the address, for events */
     struct tl_identity who;
     bool has_bad_token;  /* one was sent that is not in force */
     size_t body_len;     /* bytes that came, even if that is too many */

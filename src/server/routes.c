@@ -263,7 +263,6 @@ const struct tl_route tl_routes[] = {
       .path = "/metrics",
       .least = TL_ROLE_READER,
       .is_whole = true,
-      .is_open_here = true,
       .params = "",
       .handle = tl_api_metrics,
       .summary = "Prometheus text" },
@@ -364,7 +363,7 @@ static bool may(enum tl_role role, enum tl_role least, const struct tl_route *ro
 static bool refuse(struct tl_request *request, const char *code, const char *why)
 {
     tl_reply_problem(request, code, "%s", why);
-    atomic_fetch_add(&request->server->counters.refused, 1);
+    tl_counter_add(&request->server->counters.refused, 1);
     tl_server_record_refusal(request);
     return false;
 }
@@ -389,7 +388,7 @@ bool tl_route_allows(struct tl_request *request)
 {
     const struct tl_route *route = request->route;
     const struct tl_identity *who = &request->who;
-    bool is_open = route->least == 0 || (route->is_open_here && request->is_loopback);
+    bool is_open = route->least == 0;
     if (request->has_bad_token) {
         return refuse(request, "unauthenticated", "this token is not in force");
     }

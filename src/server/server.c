@@ -1,4 +1,4 @@
-#include "server/server_impl.h"
+#include "server/server.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "server/server_impl.h"
 
 #define EXPORTS_MAX    8u
 #define REFUSALS_PER_S 5u
@@ -145,7 +146,8 @@ static void describe(struct tl_js *js, const struct tl_request *request, uint64_
     if (untold > 0) {
         tl_js_u64(js, "others_not_recorded", untold);
     }
-    if (request->param_count > 0) {
+    /* Whoever has no token does not say what is recorded. */
+    if (request->param_count > 0 && request->who.role != 0) {
         tl_js_open(js, "parameters", '[');
         for (size_t i = 0; i < request->param_count; i++) {
             tl_js_str(js, NULL, request->params[i].name);
@@ -244,10 +246,10 @@ void tl_server_count(const struct tl_request *request)
     while (bucket + 1 < TL_ARRAY_LEN(counters->latency) && took_us >= (INT64_C(1) << bucket)) {
         bucket++;
     }
-    atomic_fetch_add(&counters->requests, 1);
-    atomic_fetch_add(&counters->by_status[class < 6 ? class : 5], 1);
-    atomic_fetch_add(&counters->latency[bucket], 1);
-    atomic_fetch_add(&counters->latency_sum_us, (uint64_t)(took_us < 0 ? 0 : took_us));
+    tl_counter_add(&counters->requests, 1);
+    tl_counter_add(&counters->by_status[class < 6 ? class : 5], 1);
+    tl_counter_add(&counters->latency[bucket], 1);
+    tl_counter_add(&counters->latency_sum_us, (uint64_t)(took_us < 0 ? 0 : took_us));
 }
 
 bool tl_server_start_export(struct tl_server *server, void *(*run)(void *ctx), void *ctx)
@@ -343,7 +345,7 @@ void tl_server_stop(struct tl_server *server)
     if (server == NULL) {
         return;
     }
-    atomic_store(&server->is_stopping, true);
+    tl_counter_set(&server->stopping, 1);
     if (server->http != NULL) {
         tl_http_refuse_new(server->http);
     }

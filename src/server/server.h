@@ -45,6 +45,11 @@ tally_status tl_server_reload(struct tl_server *server, struct tally_error *err)
 /* Where it listens, "http://127.0.0.1:8080"; NULL beyond the last. */
 const char *tl_server_address(const struct tl_server *server, size_t index);
 
+/* Tells the service manager how it stands, if there is one: "READY=1". */
+void tl_service_notify(const char *state);
+/* The sockets that it handed over, at most `max`; returns how many. */
+size_t tl_service_sockets(int *sockets, size_t max);
+
 /* Who may what; one name for each, the same everywhere. */
 enum tl_role { TL_ROLE_WRITER = 1, TL_ROLE_READER, TL_ROLE_AUDITOR, TL_ROLE_ADMIN };
 

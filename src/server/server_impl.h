@@ -15,8 +15,7 @@
 #ifndef TL_SERVER_SERVER_IMPL_H
 #define TL_SERVER_SERVER_IMPL_H
 
-#include <stdatomic.h>
-
+#include "base/counter.h"
 #include "base/thread.h"
 #include "server/problem.h"
 #include "server/request.h"
@@ -34,7 +33,6 @@ struct tl_route {
     const char *path;   /* "/v1/events/{id}" */
     enum tl_role least; /* 0: anybody */
     bool is_whole;      /* about the ledger as a whole: not for tokens with tenants */
-    bool is_open_here;  /* to anybody on this machine */
     enum tl_lane lane;
     const char
         *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
@@ -54,10 +52,10 @@ bool tl_route_find(struct tl_request *request);
 bool tl_route_allows(struct tl_request *request);
 
 struct tl_counters {
-    _Atomic uint64_t requests, refused, failed, events, duplicates, conflicts;
-    _Atomic uint64_t by_status[6];
-    _Atomic uint64_t latency[24]; /* replies that took less than 2^n microseconds */
-    _Atomic uint64_t latency_sum_us;
+    struct tl_counter requests, refused, failed, events, duplicates, conflicts;
+    struct tl_counter by_status[6];
+    struct tl_counter latency[24]; /* replies that took less than 2^n microseconds */
+    struct tl_counter latency_sum_us;
 };
 
 struct tl_queue {
@@ -96,7 +94,7 @@ struct tl_server {
     pthread_t workers[TL_WORKERS];
     size_t worker_count;
     struct tl_counters counters;
-    atomic_bool is_stopping;
+    struct tl_counter stopping; /* 1: new requests are refused */
     int64_t started_us;
     struct tl_mutex mu;
     struct tl_cond export_ended;

@@ -18,24 +18,20 @@ struct tl_stream {
 
 tally_status tl_stream_new(struct tl_stream **stream_out, size_t size)
 {
-    struct tl_stream *stream = tl_alloc_array(1, sizeof(*stream));
-    char *bytes = tl_alloc_array(size, 1);
+    TL_CLEANUP(tl_freep) struct tl_stream *stream = tl_alloc_array(1, sizeof(*stream));
+    TL_CLEANUP(tl_freep) char *bytes = tl_alloc_array(size, 1);
     if (stream == NULL || bytes == NULL || tl_mutex_init(&stream->mu) != TALLY_OK) {
-        goto fail;
+        return TALLY_ENOMEM;
     }
     if (tl_cond_init(&stream->room) != TALLY_OK) {
         tl_mutex_release(&stream->mu);
-        goto fail;
+        return TALLY_ENOMEM;
     }
-    stream->bytes = bytes;
+    stream->bytes = TL_TAKE(bytes);
     stream->size = size;
     stream->has_writer = stream->has_reader = true;
-    *stream_out = stream;
+    *stream_out = TL_TAKE(stream);
     return TALLY_OK;
-fail:
-    tl_free(bytes);
-    tl_free(stream);
-    return TALLY_ENOMEM;
 }
 
 void tl_stream_wake_by(struct tl_stream *stream, void (*wake)(void *ctx), void *ctx)

@@ -201,7 +201,7 @@ class OpenApi(HttpCase):
 class Metrics(HttpCase):
     def figures(self):
         """{(name, value of its label): figure}; checks the form meanwhile."""
-        reply = self.get("/metrics", None)
+        reply = self.get("/metrics")
         self.assertEqual(reply.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
         types, helped, figures = {}, set(), {}
         for line in reply.text.splitlines():

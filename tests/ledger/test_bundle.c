@@ -348,6 +348,16 @@ static void does_not_stand_in_for_a_ledger(void **state)
     mk_release(&mk);
 }
 
+static void options_of_another_size_are_refused(void **state)
+{
+    (void)state;
+    struct tally_report *report = NULL;
+    struct tally_verify_options options = TALLY_VERIFY_OPTIONS_INIT;
+    options.struct_size--;
+    check_status(tally_verify_at(base, &options, &report, NULL), TALLY_EINVAL);
+    assert_null(report);
+}
+
 /* What would be found in the ledger is found in its bundle. */
 static void knows_a_time_stamp_that_is_none(void **state)
 {
@@ -603,6 +613,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_a_ledger_that_was_changed, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(writes_a_tlog_directory, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(does_not_stand_in_for_a_ledger, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(options_of_another_size_are_refused, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(knows_a_time_stamp_that_is_none, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(works_on_a_ledger_that_is_written_to, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(works_in_memory, set_up, check_rmdir),

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Runs the tests of the web page against `tally serve`: usage: web.py TALLY_BINARY [--shots DIR] [--keep]
+"""Runs the tests of the web page against `tally serve`.
 
-Makes a ledger with ordinary and hostile events in a directory of its own, starts the server, and runs
-run.mjs, whose TAP goes to stdout. Ends with 77 where node, chromium or the npm packages are not there.
+usage: web.py TALLY_BINARY [--shots DIR] [--only WORDS] [--tap] [--keep]
+
+Makes a ledger with ordinary and hostile events in a directory of its own, starts the server, and
+runs run.mjs, whose TAP goes to stdout. Ends with 77 where node, chromium or the npm packages are
+not there.
 """
+
 import argparse
 import datetime
 import json
@@ -20,27 +24,22 @@ HERE = pathlib.Path(__file__).resolve().parent
 PAYLOADS = 200
 
 # Each would do something, or hide something, if any part of the page took text for markup.
-ATTACKS = [
-    "<script>window.pwned=1</script>", "<img src=x onerror=window.pwned=1>", "<svg/onload=window.pwned=1>",
-    "\"><script>window.pwned=1</script>", "'><img src=x onerror=alert(1)>", "javascript:window.pwned=1",
-    "data:text/html,<script>window.pwned=1</script>", "<iframe srcdoc='<script>parent.pwned=1</script>'>",
-    "<a href=javascript:window.pwned=1 autofocus onfocus=window.pwned=1>x</a>", "</title><script>alert(1)</script>",
-    "</textarea><script>alert(1)</script>", "<style>*{display:none}</style>", "<base href=//evil.example/>",
-    "<meta http-equiv=refresh content='0;url=//evil.example/'>", "<form action=//evil.example><input name=t>",
-    "<object data=javascript:alert(1)>", "<embed src=//evil.example/x.swf>", "<link rel=stylesheet href=//evil.example>",
-    "<math><mi xlink:href=javascript:alert(1)>x</mi></math>", "<!--><script>alert(1)</script>-->", "${window.pwned=1}",
-    "{{constructor.constructor('window.pwned=1')()}}", "]]><script>alert(1)</script>", "\\\"-alert(1)//", "';alert(1)//",
-    "&lt;script&gt;alert(1)&lt;/script&gt;", "&#60;img src=x onerror=alert(1)&#62;", "%3Cscript%3Ealert(1)%3C/script%3E",
-    "<details open ontoggle=window.pwned=1>", "<video><source onerror=window.pwned=1></video>",
-    "<input autofocus onfocus=window.pwned=1>", "<body onload=window.pwned=1>", "<template><script>alert(1)</script></template>",
-    "\u202egnp.exe\u202c", "\u2066\u2067user\u2069\u2069 admin", "a\u200bd\u200cm\u200di\ufeffn", "\u0430dmin",
-    "\u05d0\u05d1\u05d2 (admin) \u05d3\u05d4", "\u0645\u062f\u064a\u0631 root 123", "\U0001f468\u200d\U0001f469\u200d\U0001f467 \U00020bb7\U0001f600",
-    "Z\u0351\u036b\u0343\u036a\u0302\u036b\u033d\u034f\u0334\u0319\u0324\u031e\u0349\u035a\u032f\u031ealgo", "W" * 900, "line one\nline two\r\nline three\ttab",
-    "\x1b[31mred\x1b[0m", "\x08\x7f\x85\u2028\u2029", "#token=stolen", "../../v1/tokens", "//evil.example/x", "__proto__",
-    "constructor", "toString", "\ue000\uffff\U000e0041\U000e007f\u00ad",
+ATTACKS = json.loads((HERE / "hostile.json").read_text())
+ACTIONS = [
+    "invoice.paid",
+    "invoice.create",
+    "user.login",
+    "user.role.update",
+    "file.download",
+    "key.rotate",
 ]
-ACTIONS = ["invoice.paid", "invoice.create", "user.login", "user.role.update", "file.download", "key.rotate"]
-PEOPLE = [("u1", "Ada Lovelace"), ("u2", "Jürgen Müller"), ("u3", "李小龍"), ("u4", "שרה כהן"), ("u5", "مدير النظام")]
+PEOPLE = [
+    ("u1", "Ada Lovelace"),
+    ("u2", "Jürgen Müller"),
+    ("u3", "李小龍"),
+    ("u4", "שרה כהן"),
+    ("u5", "مدير النظام"),
+]
 
 
 def hostile(number):
@@ -51,15 +50,33 @@ def hostile(number):
     tiny = text.encode()[:60].decode("utf-8", "ignore")
     short = text.encode()[:100].decode("utf-8", "ignore")
     plain = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", short) or "x"
-    return {"id": f"{plain}-{number}", "action": f"hostile.n{number}", "severity": "high", "outcome": "failure",
-            "actor": {"id": text, "name": text, "type": tiny},
-            "targets": [{"id": text, "name": text, "type": short}, {"id": "2", "type": tiny}],
-            "reason": text, "tenant_id": short, "transport": tiny, "tags": ["hostile", short],
-            "source": {"service": short, "host": short, "user_agent": text, "ip": "2001:db8::7"},
-            "correlation_id": short, "causation_id": short, "request_id": short, "session_id": short,
-            "old_values": {text: text, "same": 1, "list": [text, {"deep": text}]},
-            "new_values": {text: text + "!", "same": 1, "list": [{"deep": text}], "__proto__": {"a": text}},
-            "request": {text: [text]}, "response": {"r": text}, "metadata": {"note": text, text: None}}
+    return {
+        "id": f"{plain}-{number}",
+        "action": f"hostile.n{number}",
+        "severity": "high",
+        "outcome": "failure",
+        "actor": {"id": text, "name": text, "type": tiny},
+        "targets": [{"id": text, "name": text, "type": short}, {"id": "2", "type": tiny}],
+        "reason": text,
+        "tenant_id": short,
+        "transport": tiny,
+        "tags": ["hostile", short],
+        "source": {"service": short, "host": short, "user_agent": text, "ip": "2001:db8::7"},
+        "correlation_id": short,
+        "causation_id": short,
+        "request_id": short,
+        "session_id": short,
+        "old_values": {text: text, "same": 1, "list": [text, {"deep": text}]},
+        "new_values": {
+            text: text + "!",
+            "same": 1,
+            "list": [{"deep": text}],
+            "__proto__": {"a": text},
+        },
+        "request": {text: [text]},
+        "response": {"r": text},
+        "metadata": {"note": text, text: None},
+    }
 
 
 def ordinary(number, now, dice):
@@ -68,13 +85,26 @@ def ordinary(number, now, dice):
     action = dice.choice(ACTIONS)
     failed = dice.random() < 0.12
     time = now - datetime.timedelta(minutes=dice.randrange(1, 64800))
-    event = {"id": f"order-{number}", "action": action, "occurred_at": time.isoformat() + "Z",
-             "actor": {"id": who, "name": name, "type": "user"}, "outcome": "failure" if failed else "success",
-             "targets": [{"type": action.split(".")[0], "id": str(number % 97), "name": f"No. {number % 97}"}],
-             "severity": dice.choice(["low", "medium", "medium", "high", "critical"] if failed else ["low", "medium"]),
-             "source": {"service": dice.choice(["shop", "billing", "sso"]), "ip": f"192.0.2.{number % 250}"},
-             "tenant_id": dice.choice(["acme", "globex"]), "correlation_id": f"c{number // 3}",
-             "metadata": {"note": "as ordered", "number": number}}
+    event = {
+        "id": f"order-{number}",
+        "action": action,
+        "occurred_at": time.isoformat() + "Z",
+        "actor": {"id": who, "name": name, "type": "user"},
+        "outcome": "failure" if failed else "success",
+        "targets": [
+            {"type": action.split(".")[0], "id": str(number % 97), "name": f"No. {number % 97}"}
+        ],
+        "severity": dice.choice(
+            ["low", "medium", "medium", "high", "critical"] if failed else ["low", "medium"]
+        ),
+        "source": {
+            "service": dice.choice(["shop", "billing", "sso"]),
+            "ip": f"192.0.2.{number % 250}",
+        },
+        "tenant_id": dice.choice(["acme", "globex"]),
+        "correlation_id": f"c{number // 3}",
+        "metadata": {"note": "as ordered", "number": number},
+    }
     if failed:
         event["reason"] = "not permitted"
     if action.endswith("update"):
@@ -85,21 +115,27 @@ def ordinary(number, now, dice):
 
 def make_ledger(tally, ledger):
     """A ledger with events of all kinds, a hold that was set and one that was released, and an erasure."""
+
     def run(*arguments, text=None):
-        done = subprocess.run([tally, "-C", str(ledger), *arguments], input=text, capture_output=True)
+        done = subprocess.run(
+            [tally, "-C", str(ledger), *arguments], input=text, capture_output=True
+        )
         if done.returncode:
             sys.exit(f"web.py: {arguments}: {done.stdout.decode()}{done.stderr.decode()}")
 
     run("init", "--origin", "audit.example.com/web-5e1f")
     now = datetime.datetime.utcnow()
     dice = random.Random(7)
-    events = [ordinary(number, now, dice) for number in range(900)] + [hostile(number) for number in range(PAYLOADS)]
+    events = [ordinary(number, now, dice) for number in range(900)] + [
+        hostile(number) for number in range(PAYLOADS)
+    ]
     events += [ordinary(number, now, dice) for number in range(900, 1200)]
     for event in events[:40]:  # their time is over, so that a purge has something to do
         event["occurred_at"] = "2020-02-01T00:00:00Z"
     text = "".join(json.dumps(event) + "\n" for event in events).encode()
     run("import", "--format", "ndjson", "--retain-from", "occurred", "-", text=text)
     act = ["--by", "dpo@example.com", "--reason", "<b>suit</b> 17 \u202eabc"]
+    run("anchor", f"file:{ledger}-checkpoint", "--by", "ops@example.com")
     run("hold", "add", "case-1", "--actor-id", "u1", *act)
     run("hold", "add", "case-2", "--actor-id", "u2", *act)
     run("hold", "release", "case-2", *act)
@@ -117,3 +153,65 @@ def missing():
     if not (HERE / "node_modules/playwright-core").is_dir():
         return "npm packages are not there; run 'npm ci' in tests/web"
     return None
+
+
+def serve(tally, ledger):
+    """The server as a process, its URL, and the first admin token."""
+    process = subprocess.Popen(
+        [tally, "-C", str(ledger), "serve", "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    found = {}
+    for line in process.stdout:
+        name, _, value = line.strip().partition(": ")
+        found[name.split(" (")[0]] = value
+        if "listening" in found and "first token" in found:
+            return process, found["listening"], found["first token"]
+    sys.exit(f"web.py: the server ended with {process.wait()}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description="tests of the web page")
+    parser.add_argument("tally")
+    parser.add_argument("--shots", default="build/screenshots")
+    parser.add_argument("--only", help="only tests whose names have these words")
+    parser.add_argument(
+        "--tap", action="store_true", help="end with 0 after skipping, as meson wants it from TAP"
+    )
+    parser.add_argument("--keep", action="store_true", help="serve until Ctrl-C, and run no tests")
+    options = parser.parse_args()
+    why = None if options.keep else missing()
+    if why:
+        print(f"1..0 # SKIP {why}")
+        return 0 if options.tap else 77
+    with tempfile.TemporaryDirectory(prefix="tally-web-") as folder:
+        ledger = pathlib.Path(folder) / "audit"
+        tally = os.path.abspath(options.tally)
+        make_ledger(tally, ledger)
+        process, url, token = serve(tally, ledger)
+        try:
+            if options.keep:
+                print(f"{url}/ui/#token={token}", flush=True)
+                return process.wait()
+            only = ["--only", options.only] if options.only else []
+            return subprocess.run(
+                [
+                    "node",
+                    HERE / "run.mjs",
+                    "--url",
+                    url,
+                    "--token",
+                    token,
+                    "--shots",
+                    options.shots,
+                    *only,
+                ]
+            ).returncode
+        finally:
+            process.terminate()
+            process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
