@@ -1,8 +1,8 @@
 /*
- * Two threads append what was posted, one reads while the other waits for the disk: all single events
- * that wait together, so that they share one commit of the store, and each request of many events by
- * itself. A request is all or nothing as far as rules go: it is checked as a whole before anything of
- * it is appended.
+ * The threads that append what was posted. One takes all single events that wait together, so that they
+ * share one commit of the store. The others take requests of many events, each by itself; the ledger
+ * commits together what several of them hand in, while the rest read. A request is all or nothing as
+ * far as rules go: it is checked as a whole before anything of it is appended.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 #define LINE_MAX   ((size_t)1 << 20)
 #define ERRORS_MAX 100u
 #define KEY_MAX    100u
-#define WRITERS    2u
+#define WRITERS    5u /* the first of single events */
 
 /* Confined to its thread. */
 struct writer {
@@ -33,7 +33,7 @@ struct writer {
 struct tl_ingest {
     struct tl_server *server;
     struct tally_logger *logger;
-    struct tl_queue queue;
+    struct tl_queue singles, many;
     struct writer writers[WRITERS];
 };
 
@@ -485,36 +485,57 @@ static bool take(struct writer *writer, struct tl_request *request)
     return status == TALLY_OK;
 }
 
-static void *run(void *ctx)
+static void work_off(struct writer *writer, struct tl_request *request)
+{
+    while (request != NULL) {
+        struct tl_request *next = request->next;
+        if (take(writer, request)) {
+            writer->singles[tally_events_count(writer->events) - 1] = request;
+        }
+        request = next;
+    }
+    append_singles(writer);
+}
+
+static void *run_singles(void *ctx)
 {
     struct writer *writer = ctx;
-    for (;;) {
-        struct tl_request *request = tl_queue_take_all(&writer->ingest->queue);
-        if (request == NULL) {
-            return NULL;
-        }
-        while (request != NULL) {
-            struct tl_request *next = request->next;
-            if (take(writer, request)) {
-                writer->singles[tally_events_count(writer->events) - 1] = request;
-            }
-            request = next;
-        }
-        append_singles(writer);
+    struct tl_request *request = NULL;
+    size_t count = 0;
+    while ((request = tl_queue_take_all(&writer->ingest->singles, &count)) != NULL) {
+        work_off(writer, request);
     }
+    return NULL;
+}
+
+static void *run_many(void *ctx)
+{
+    struct writer *writer = ctx;
+    struct tl_request *request = NULL;
+    while ((request = tl_queue_take(&writer->ingest->many)) != NULL) {
+        work_off(writer, request);
+    }
+    return NULL;
+}
+
+/* At first sight: which queue it waits in decides about nothing else. */
+static bool has_many(const struct tl_request *request)
+{
+    return request->body.len > 0 &&
+           (request->body.data[0] == '[' || is_type(request, "application/x-ndjson"));
 }
 
 void tl_ingest_put(struct tl_ingest *ingest, struct tl_request *request)
 {
-    tl_queue_put(&ingest->queue, request);
+    tl_queue_put(has_many(request) ? &ingest->many : &ingest->singles, request);
 }
 
 static tally_status start_writer(struct writer *writer, struct tl_ingest *ingest,
-                                 struct tally_error *err)
+                                 void *(*run)(void *ctx), struct tally_error *err)
 {
     writer->ingest = ingest;
     writer->receipts = tl_alloc_array(EVENTS_MAX, sizeof(*writer->receipts));
-    writer->singles = tl_alloc_array(EVENTS_MAX, sizeof(*writer->singles));
+    writer->singles = tl_alloc_array(EVENTS_MAX, sizeof(struct tl_request *));
     writer->pieces = tl_alloc_array(EVENTS_MAX, sizeof(*writer->pieces));
     writer->problems = tl_alloc_array(ERRORS_MAX, sizeof(*writer->problems));
     if (writer->receipts == NULL || writer->singles == NULL || writer->pieces == NULL ||
@@ -541,12 +562,12 @@ static void stop_writer(struct writer *writer)
 
 static tally_status start(struct tl_ingest *ingest, struct tally_error *err)
 {
-    if (tl_queue_init(&ingest->queue) != TALLY_OK) {
+    if (tl_queue_init(&ingest->singles) != TALLY_OK || tl_queue_init(&ingest->many) != TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
     TL_TRY(tally_logger_open(&ingest->logger, ingest->server->ledger, NULL, err));
     for (size_t i = 0; i < WRITERS; i++) {
-        TL_TRY(start_writer(&ingest->writers[i], ingest, err));
+        TL_TRY(start_writer(&ingest->writers[i], ingest, i == 0 ? run_singles : run_many, err));
     }
     return TALLY_OK;
 }
@@ -568,18 +589,25 @@ tally_status tl_ingest_start(struct tl_ingest **ingest_out, struct tl_server *se
     return TALLY_OK;
 }
 
+static void end_queue(struct tl_queue *queue)
+{
+    if (queue->is_there) {
+        tl_queue_close(queue);
+    }
+}
+
 void tl_ingest_stop(struct tl_ingest *ingest)
 {
     if (ingest == NULL) {
         return;
     }
-    if (ingest->queue.is_there) {
-        tl_queue_close(&ingest->queue);
-    }
+    end_queue(&ingest->singles);
+    end_queue(&ingest->many);
     for (size_t i = 0; i < WRITERS; i++) {
         stop_writer(&ingest->writers[i]);
     }
-    tl_queue_release(&ingest->queue);
+    tl_queue_release(&ingest->singles);
+    tl_queue_release(&ingest->many);
     tally_logger_close(ingest->logger, 10000, NULL);
     tl_free(ingest);
 }

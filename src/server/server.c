@@ -4,12 +4,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "server/server_impl.h"
 
 #define EXPORTS_MAX    8u
 #define REFUSALS_PER_S 5u
+#define GATHER_NS      400000
 
 tally_status tl_queue_init(struct tl_queue *queue)
 {
@@ -40,6 +42,7 @@ void tl_queue_put(struct tl_queue *queue, struct tl_request *request)
     tl_mutex_lock(&queue->mu);
     *queue->last = request;
     queue->last = &request->next;
+    queue->count++;
     tl_cond_signal(&queue->filled);
     tl_mutex_unlock(&queue->mu);
 }
@@ -54,20 +57,30 @@ struct tl_request *tl_queue_take(struct tl_queue *queue)
     if (request != NULL) {
         queue->first = request->next;
         queue->last = queue->first == NULL ? &queue->first : queue->last;
+        queue->count--;
+        request->next = NULL;
     }
     tl_mutex_unlock(&queue->mu);
     return request;
 }
 
-struct tl_request *tl_queue_take_all(struct tl_queue *queue)
+struct tl_request *tl_queue_take_all(struct tl_queue *queue, size_t *count)
 {
+    const struct timespec pause = { .tv_nsec = GATHER_NS };
     tl_mutex_lock(&queue->mu);
     while (queue->first == NULL && !queue->is_closed) {
         tl_cond_wait(&queue->filled, &queue->mu);
     }
+    if (queue->count < *count / 2 && !queue->is_closed) {
+        tl_mutex_unlock(&queue->mu);
+        (void)nanosleep(&pause, NULL); /* a signal only shortens it */
+        tl_mutex_lock(&queue->mu);
+    }
     struct tl_request *all = queue->first;
+    *count = queue->count;
     queue->first = NULL;
     queue->last = &queue->first;
+    queue->count = 0;
     tl_mutex_unlock(&queue->mu);
     return all;
 }

@@ -62,6 +62,7 @@ struct tl_queue {
     struct tl_mutex mu;
     struct tl_cond filled;
     struct tl_request *first, **last;
+    size_t count;
     bool is_closed;
     bool is_there; /* it was initialised */
 };
@@ -106,8 +107,9 @@ void tl_queue_release(struct tl_queue *queue);
 void tl_queue_put(struct tl_queue *queue, struct tl_request *request);
 /* Waits; NULL when it was closed and is empty. */
 struct tl_request *tl_queue_take(struct tl_queue *queue);
-/* All that is there, as a list; waits for one. */
-struct tl_request *tl_queue_take_all(struct tl_queue *queue);
+/* All that is there, as a list. Waits for one; if that is less than half of `count`, what the call
+ * before gave, also a moment for more: who has just been answered asks again. One thread may call it. */
+struct tl_request *tl_queue_take_all(struct tl_queue *queue, size_t *count);
 void tl_queue_close(struct tl_queue *queue);
 
 void tl_server_log(const struct tl_server *server, const char *fmt, ...) TL_PRINTF(2, 3);
