@@ -324,7 +324,10 @@ static void get(struct tl_request *request, bool by_id)
     const struct tally_item *item = &page->items[0];
     bool wants_bytes =
         request->accept != NULL && strcmp(request->accept, "application/vnd.tally.canonical") == 0;
-    if (wants_bytes && item->event == NULL) {
+    if (wants_bytes && strcmp(item->kind, "event") != 0) {
+        tl_reply_problem(request, "not_acceptable",
+                         "a control record has no event: ask for application/json");
+    } else if (wants_bytes && item->event == NULL) {
         reply_gone(request, item);
     } else if (wants_bytes) {
         tl_reply_text(request, 200, "application/vnd.tally.canonical", item->event,

@@ -183,6 +183,9 @@ class OpenApi(HttpCase):
                 wrong += self.schemas.wrong(self.finish(reply), job_schema)
             findings += [f"{method} {path}: {line}" for line in wrong]
         self.assertEqual(findings, [])
+        control = self.get("/v1/records/0", want=406,
+                           headers={"Accept": "application/vnd.tally.canonical"})
+        self.assertEqual(control.code, "not_acceptable")
         gone = self.get("/v1/events/a", want=None)
         self.assertEqual(gone.status, 404)
         gone = self.get(f"/v1/records/{receipt['seq']}", want=410,
