@@ -310,7 +310,8 @@ static struct MHD_Response *make_response(struct tl_request *request)
                                                  NULL);
     }
     struct tl_str bytes = reply->fixed.text != NULL ? reply->fixed : tl_buf_str(&reply->body);
-    /* libmicrohttpd reads it only; it lives until the request is completed. */
+    /* libmicrohttpd reads it only; it lives until the request is completed.
+     * NOLINTNEXTLINE(performance-no-int-to-ptr): so that a const may be given to it */
     return MHD_create_response_from_buffer(bytes.len, (void *)(uintptr_t)bytes.text,
                                            MHD_RESPMEM_PERSISTENT);
 }
@@ -436,7 +437,7 @@ static void completed(void *ctx, struct MHD_Connection *connection, void **state
 
 static void name_peer(struct connection *connection)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
     socklen_t len = sizeof(address);
     struct ucred credentials;
     socklen_t credentials_len = sizeof(credentials);
@@ -599,6 +600,7 @@ static bool begin_serving(struct tl_http *http, const struct listener *listener,
     const struct MHD_OptionItem tls[] = {
         { MHD_OPTION_HTTPS_MEM_CERT, 0, http->pem.cert },
         { MHD_OPTION_HTTPS_MEM_KEY, 0, http->pem.key },
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): as above */
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)priorities },
         { MHD_OPTION_END, 0, NULL },
     };

@@ -186,6 +186,7 @@ void tl_reply_problem(struct tl_request *request, const char *code, const char *
 
 static void add_item(struct tl_js *js, const struct tally_error *err, const size_t *index)
 {
+    tl_assert(err != NULL);
     tl_js_open(js, NULL, '{');
     if (index != NULL) {
         tl_js_u64(js, "index", *index);

@@ -13,17 +13,25 @@
 
 #define SOCKETS_FIRST 3
 
+/* The environment is that of the start: nobody changes it. */
+static const char *variable(const char *name)
+{
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe): see above */
+}
+
 /* Says to a service manager how it stands (sd_notify(3)); nobody may listen. */
 void tl_service_notify(const char *state)
 {
-    const char *path = getenv("NOTIFY_SOCKET");
+    const char *path = variable("NOTIFY_SOCKET");
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     if (path == NULL || (path[0] != '/' && path[0] != '@') ||
         strlen(path) >= sizeof(address.sun_path)) {
         return;
     }
     memcpy(address.sun_path, path, strlen(path));
-    address.sun_path[0] = path[0] == '@' ? '\0' : path[0];
+    if (path[0] == '@') {
+        address.sun_path[0] = '\0'; /* the abstract name space */
+    }
     socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
     int fd = tl_net_socket(AF_UNIX, SOCK_DGRAM, 0);
     if (fd >= 0) {
@@ -36,8 +44,8 @@ void tl_service_notify(const char *state)
 /* Sockets that the service manager handed over (LISTEN_PID, LISTEN_FDS). */
 size_t tl_service_sockets(int *sockets, size_t max)
 {
-    const char *pid = getenv("LISTEN_PID");
-    const char *count = getenv("LISTEN_FDS");
+    const char *pid = variable("LISTEN_PID");
+    const char *count = variable("LISTEN_FDS");
     uint64_t number = 0;
     if (pid == NULL || count == NULL ||
         tl_parse_u64(pid, strlen(pid), UINT32_MAX, &number) != TALLY_OK ||

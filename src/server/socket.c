@@ -80,7 +80,7 @@ static tally_status check_plain(const struct tl_server_options *options,
 
 static void describe(struct tl_socket *out, bool has_tls)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
     socklen_t len = sizeof(address);
     char host[64] = "";
     char port[8] = "";
@@ -134,7 +134,7 @@ tally_status tl_socket_listen(struct tl_socket *out, const struct tl_server_opti
 tally_status tl_socket_take(struct tl_socket *out, const struct tl_server_options *options, int fd,
                             struct tally_error *err)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
     socklen_t len = sizeof(address);
     out->fd = fd;
     if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
