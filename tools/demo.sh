@@ -39,4 +39,8 @@ From another terminal:
 END
 # A token for this run alone: nobody has to look for that of the last one.
 rm -f var/tokens.json
-exec "$tally" -C "$ledger" serve --tokens var/tokens.json --listen "127.0.0.1:${PORT:-8080}"
+serve() {
+    "$tally" -C "$ledger" serve --tokens var/tokens.json --listen "127.0.0.1:$1"
+}
+[ -z "${PORT:-}" ] || { serve "$PORT"; exit; }
+serve 8080 || { [ $? -eq 5 ] && echo "--- at another port, then" && serve 0; }
