@@ -55,7 +55,7 @@ tally_status tl_config_reread(const struct tally_ledger *ledger,
         tl_free(config);
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate settings");
     }
-    tally_status status = tl_options_read(&options, paths, config, err);
+    tally_status status = tl_options_read_any(&options, paths, config, err);
     if (status != TALLY_OK) {
         tl_free(config);
         return status;
