@@ -326,6 +326,16 @@ static void postpone(struct tally_ledger *ledger)
     role->failures++;
 }
 
+/* Whether what was said of trouble is over; another process may have said it. */
+static bool is_over_it(struct tally_ledger *ledger, bool any)
+{
+    bool is_first = any && ledger->remote != NULL && !ledger->remote->has_answered;
+    if (is_first) {
+        ledger->remote->has_answered = true;
+    }
+    return is_first || ledger->role.failures > 0;
+}
+
 bool tl_drain_serve(struct tally_ledger *ledger)
 {
     struct tl_role *role = &ledger->role;
@@ -346,7 +356,7 @@ bool tl_drain_serve(struct tally_ledger *ledger)
         tl_trouble_note(ledger, status, &error);
         return false;
     }
-    if (role->failures > 0) {
+    if (is_over_it(ledger, any)) {
         role->failures = 0;
         tl_trouble_clear(ledger);
     }

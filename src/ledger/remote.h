@@ -33,6 +33,7 @@ struct tl_remote {
     char codes[TL_REMOTE_BATCH][TL_REMOTE_CODE_SIZE]; /* why an entry was refused */
     struct tally_receipt *receipts[TL_REMOTE_BATCH];  /* of those being sent */
     struct tl_remote_problem problem;
+    bool has_answered;      /* the server, to this process */
     uint32_t retry_after_s; /* as the server wished with its last answer */
 };
 
