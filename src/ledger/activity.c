@@ -278,6 +278,7 @@ static tally_status read_remote(struct tally_ledger *ledger, struct tally_activi
     struct tally_error why = TALLY_ERROR_INIT;
     struct spool_count count = { .activity = activity };
     TL_TRY(count_spool(ledger->paths.spool, &count, err));
+    TL_TRY(tl_refused_count(&ledger->paths, &activity->refused, err));
     tally_status status = tl_remote_get(ledger->remote, "/readyz", &answer, &why);
     tl_http_answer_release(&answer);
     if (status != TALLY_OK && activity->trouble[0] == '\0') {
@@ -292,7 +293,7 @@ static tally_status read_activity(struct tally_ledger *ledger, struct tally_acti
 {
     struct tally_page *gaps = NULL;
     (void)snprintf(activity->origin, sizeof(activity->origin), "%s", ledger->origin);
-    activity->anchor_targets = ledger->config.anchor_target_count;
+    activity->anchor_targets = ledger->remote == NULL ? ledger->config.anchor_target_count : 0;
     TL_TRY(look_at_files(&ledger->paths, activity, err));
     if (ledger->remote != NULL) {
         return read_remote(ledger, activity, err);

@@ -13,7 +13,7 @@
 #include "crypto/crypto.h"
 #include "ledger/entry.h"
 
-#define ANSWER_BYTES_MAX ((size_t)8 << 20)
+#define ANSWER_BYTES_MAX ((size_t)16 << 20)
 #define TOKEN_BYTES_MAX  512u
 #define PAUSE_MIN_US     100000
 #define PAUSE_MAX_US     30000000

@@ -98,4 +98,8 @@ bool tl_refused_add(struct tl_refused *refused, const char *source, const char *
 tally_status tl_refused_end(struct tl_refused *refused, struct tally_error *err);
 void tl_refused_release(struct tl_refused *refused);
 
+/* How many lie there. Errors: TALLY_EIO, TALLY_ENOMEM */
+tally_status tl_refused_count(const struct tl_paths *paths, uint64_t *count_out,
+                              struct tally_error *err);
+
 #endif /* TL_LEDGER_REMOTE_H */

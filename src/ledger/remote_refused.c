@@ -101,3 +101,15 @@ void tl_refused_release(struct tl_refused *refused)
     tl_free(refused->text);
     tl_buf_release(&refused->lines);
 }
+
+tally_status tl_refused_count(const struct tl_paths *paths, uint64_t *count_out,
+                              struct tally_error *err)
+{
+    TL_CLEANUP(tl_refused_release) struct tl_refused refused = { 0 };
+    TL_TRY(tl_refused_begin(&refused, paths, err));
+    *count_out = refused.is_full ? 1 : 0; /* somebody else made it larger: at least that */
+    for (size_t i = 0; i < refused.len; i++) {
+        *count_out += refused.text[i] == '\n' ? 1 : 0;
+    }
+    return TALLY_OK;
+}
