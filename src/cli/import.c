@@ -216,7 +216,7 @@ static char *name_rejects(const struct tl_import *import)
     }
     char time[TL_TIME_SIZE];
     (void)tl_time_format_fixed(time, tl_clock->wall_us()); /* "" beyond the year 9999 */
-    tl_buf_addf(&path, "%s/rejects-", import->cli->ledger);
+    tl_buf_addf(&path, "%s/rejects-", import->cli->spool[0] != '\0' ? "." : import->cli->ledger);
     for (const char *at = time; *at != '\0'; at++) {
         if (*at != '-' && *at != ':') {
             tl_buf_add_char(&path, *at);

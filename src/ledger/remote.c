@@ -17,6 +17,7 @@
 #define TOKEN_BYTES_MAX  512u
 #define PAUSE_MIN_US     100000
 #define PAUSE_MAX_US     30000000
+#define EVENTS_PATH      "/v1/events?marks="
 #define RETRY_AFTER_MAX  300u /* seconds: no server keeps us away for longer */
 
 bool tl_remote_is_url(const char *uri)
@@ -250,6 +251,25 @@ static tally_status judge(struct tl_remote *remote, const struct tl_http_answer 
     return explain(remote, answer->status, remote->problem.code, err);
 }
 
+/* What the texts do not say. Most events say it all, and need no marks. */
+static void write_path(char out[sizeof(EVENTS_PATH) + TL_REMOTE_BATCH],
+                       const struct tl_remote *remote, const struct tl_entry *entries, size_t count)
+{
+    bool any = false;
+    size_t start = sizeof(EVENTS_PATH) - 1;
+    memcpy(out, EVENTS_PATH, start);
+    for (size_t i = 0; i < count; i++) {
+        const struct tl_entry *entry = &entries[remote->unsettled[i]];
+        bool both = entry->by_occurred && entry->time_is_ours;
+        char mark = both ? 'b' : '-';
+        mark = !both && entry->by_occurred ? 'r' : mark;
+        mark = !both && entry->time_is_ours ? 't' : mark;
+        any = any || mark != '-';
+        out[start + i] = mark;
+    }
+    out[any ? start + count : (size_t)(strchr(out, '?') - out)] = '\0';
+}
+
 /* Sends the first `count` unsettled entries. */
 static tally_status send(struct tl_remote *remote, const struct tl_entry *entries, size_t count,
                          enum outcome *outcome_out, struct tally_error *err)
@@ -269,9 +289,10 @@ static tally_status send(struct tl_remote *remote, const struct tl_entry *entrie
                                        .must_stop = must_give_up,
                                        .ctx = remote };
     struct tl_http_answer answer = { 0 };
+    char path[sizeof(EVENTS_PATH) + TL_REMOTE_BATCH];
+    write_path(path, remote, entries, count);
     remote->retry_after_s = 0;
-    tally_status status =
-        talk(remote, "/v1/events", tl_buf_str(&remote->body), &request, &answer, err);
+    tally_status status = talk(remote, path, tl_buf_str(&remote->body), &request, &answer, err);
     if (status == TALLY_OK) {
         status = judge(remote, &answer, count, outcome_out, err);
     }

@@ -83,6 +83,7 @@ class Rude:
 
     def __init__(self, case, server, manner):
         rude = self
+        self.answer_get = None
         self.count = 0
         self.times = []
 
@@ -90,7 +91,10 @@ class Rude:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                self.send_error(404)
+                if rude.answer_get is None:
+                    self.send_error(404)
+                else:
+                    rude.answer_get(self)
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -24,6 +24,29 @@ class Shipping(RemoteCase):
             item = self.tally("get", seq, "--json").json
             self.assertEqual(item["event"]["id"], f"e-{n}")
 
+    def test_the_same_event_again_is_a_duplicate(self):
+        """Although each call fills in another time, as the event has none."""
+        for expected in ("no", "yes"):
+            out = self.remote("log", "--action", "remote.test", "--actor-id", "u1", "--id", "x").out
+            self.assertEqual(out.split()[-1], expected)
+        self.assertEqual((self.recorded(), self.refused(), self.gaps()), (["x"], [], []))
+
+    def test_an_import_twice_records_once(self):
+        lines = [{"action": "remote.test", "id": f"i-{n}"} for n in range(2500)]
+        path = self.write("events.ndjson", "".join(json.dumps(line) + "\n" for line in lines))
+        self.assertIn("2500 recorded", self.remote("import", path).out)
+        self.assertIn("2500 already there", self.remote("import", path).out)
+        self.assertEqual(self.recorded(), [f"i-{n}" for n in range(2500)])
+        self.assertEqual(len(self.recorded("agent.import")), 1)
+
+    def test_a_change_of_policy_is_recorded_once(self):
+        for policy in ("remote.*", "remote.*", "remote.*,a.*", "remote.*,a.*"):
+            self.tally("-C", self.server.url, "log", "--action", "remote.test", "--actor-id", "u1",
+                       ledger=False, env={"TALLY_REMOTE_SPOOL": str(self.spool),
+                                          "TALLY_REMOTE_TOKEN_FILE": str(self.token),
+                                          "TALLY_POLICY_ALLOW": policy})
+        self.assertEqual(len(self.recorded("agent.policy.change")), 2)
+
     def test_several_processes_share_a_spool(self):
         agents = [self.start_agent("q", 1, 300, prefix=f"p{i}") for i in range(4)]
         for agent in agents:
