@@ -345,6 +345,7 @@ static tally_status become_final(struct tl_drain *drain, struct source *source)
     uint64_t size = 0;
     TL_TRY(tl_segment_file_size(source->fd, &size, NULL));
     tl_reading_is_final(&source->reading, size);
+    tl_reading_ends_at(&source->reading, tl_segment_file_data_end(source->fd, size));
     source->want = READ_MAX;
     drain->window.source = NULL;
     return TALLY_OK;

@@ -32,6 +32,12 @@ void tl_reading_is_final(struct tl_reading *reading, uint64_t file_size)
     reading->limit = file_size < reading->header.size ? file_size : reading->header.size;
 }
 
+void tl_reading_ends_at(struct tl_reading *reading, uint64_t offset)
+{
+    uint64_t end = offset > reading->mark.offset ? offset : reading->mark.offset;
+    reading->limit = end < reading->limit ? end : reading->limit;
+}
+
 static void lose(struct tl_reading_mark *mark, enum tl_drain_loss why, uint64_t count)
 {
     mark->lost[why].count += count;

@@ -41,6 +41,9 @@ void tl_reading_start(struct tl_reading *reading, const struct tl_segment *heade
 /* The writer is gone; the file has this many bytes. */
 void tl_reading_is_final(struct tl_reading *reading, uint64_t file_size);
 
+/* From here on a final file holds nothing but zeros. */
+void tl_reading_ends_at(struct tl_reading *reading, uint64_t offset);
+
 /* All of it is lost: its header cannot be read. */
 void tl_reading_give_up(struct tl_reading *reading);
 
