@@ -10,6 +10,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/parse.h"
 
 struct agent {
     char class;
@@ -60,6 +63,14 @@ static void log_one(const struct agent *agent, uint64_t n)
     (void)fflush(stdout);
 }
 
+/* 0 for what is none. */
+static uint64_t number_of(const char *text)
+{
+    uint64_t value = 0;
+    (void)tl_parse_u64(text, strlen(text), UINT32_MAX, &value);
+    return value;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 7) {
@@ -67,9 +78,9 @@ int main(int argc, char **argv)
     }
     struct agent agent = { .class = argv[2][0],
                            .prefix = argv[3],
-                           .timeout_ms = (uint32_t)strtoul(argv[6], NULL, 10) };
-    uint64_t first = strtoull(argv[4], NULL, 10);
-    uint64_t count = strtoull(argv[5], NULL, 10);
+                           .timeout_ms = (uint32_t)number_of(argv[6]) };
+    uint64_t first = number_of(argv[4]);
+    uint64_t count = number_of(argv[5]);
     if (!open_all(&agent, argv[1])) {
         return 1;
     }
