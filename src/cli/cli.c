@@ -11,7 +11,8 @@
 #include "cli/out.h"
 
 const struct tl_opt tl_global_opts[] = {
-    { "ledger", 'C', "DIR", "the ledger, or https://HOST of one; else $TALLY_LEDGER, else ./audit" },
+    { "ledger", 'C', "DIR",
+      "the ledger, or https://HOST of one; else $TALLY_LEDGER, else ./audit" },
     { "config", 0, "FILE", "the configuration; else tally.yaml in the ledger" },
     { "set", 0, "KEY=VALUE", "one setting, above environment and file" },
     { "json", 0, NULL, "one JSON object on stdout, problems as JSON on stderr" },

@@ -255,17 +255,15 @@ static tally_status judge(struct tl_remote *remote, const struct tl_http_answer 
 static void write_path(char out[sizeof(EVENTS_PATH) + TL_REMOTE_BATCH],
                        const struct tl_remote *remote, const struct tl_entry *entries, size_t count)
 {
+    static const char marks[] = "-rtb";
     bool any = false;
     size_t start = sizeof(EVENTS_PATH) - 1;
     memcpy(out, EVENTS_PATH, start);
     for (size_t i = 0; i < count; i++) {
         const struct tl_entry *entry = &entries[remote->unsettled[i]];
-        bool both = entry->by_occurred && entry->time_is_ours;
-        char mark = both ? 'b' : '-';
-        mark = !both && entry->by_occurred ? 'r' : mark;
-        mark = !both && entry->time_is_ours ? 't' : mark;
-        any = any || mark != '-';
-        out[start + i] = mark;
+        unsigned kind = (entry->by_occurred ? 1u : 0u) + (entry->time_is_ours ? 2u : 0u);
+        any = any || kind != 0;
+        out[start + i] = marks[kind];
     }
     out[any ? start + count : (size_t)(strchr(out, '?') - out)] = '\0';
 }
@@ -373,8 +371,8 @@ static void gap_id(char out[2 * TL_SHA256_LEN + 8], const struct tl_gap *gap)
     tl_sha256_add(&hash, gap->source, strlen(gap->source) + 1);
     tl_sha256_add(&hash, gap->reason, strlen(gap->reason));
     tl_sha256_end(&hash, digest);
-    memcpy(out, "gap-", 4);
-    tl_hex_encode(out + 4, digest, sizeof(digest));
+    memcpy(out, "gap-", sizeof("gap-"));
+    tl_hex_encode(out + strlen(out), digest, sizeof(digest));
 }
 
 static tally_status write_gap(struct tl_js *js, const struct tl_gap *gap, const char *id)

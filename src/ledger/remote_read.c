@@ -51,8 +51,9 @@ static tally_status ask(const struct tally_ledger *ledger, struct tl_buf *path, 
     if (status == TALLY_ENOMEM) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate an answer");
     }
-    return status == TALLY_OK && reply->root->type == TL_JSON_OBJECT ? TALLY_OK
-                                                                     : make_no_sense(err);
+    return status == TALLY_OK && reply->root != NULL && reply->root->type == TL_JSON_OBJECT
+               ? TALLY_OK
+               : make_no_sense(err);
 }
 
 /* A part of a URL: everything but what never means anything is written as its bytes. */
@@ -143,6 +144,7 @@ static void keep_item(struct tl_page *page, struct tl_str text, const struct tl_
 
 static bool take_item(struct tl_page *page, struct tl_str text, const struct tl_json *json)
 {
+    tl_assert(json != NULL && text.text != NULL);
     struct tally_item *item = &page->items[page->public.count];
     const struct tl_json *leaf = member(json, "leaf_hash", TL_JSON_STRING);
     const struct tl_json *event = member(json, "event", TL_JSON_OBJECT);
@@ -299,14 +301,14 @@ static bool read_day(const struct tl_json *row, int64_t *us_out)
 }
 
 tally_status tl_remote_stats(const struct tally_ledger *ledger, const struct tally_query *query,
-                             const char *by, bool by_day, tl_remote_row_fn *fn, void *ctx,
+                             const struct tl_remote_summary *summary,
                              struct tally_stats *totals_out, struct tally_error *err)
 {
     char memory[TL_HTTP_URL_MAX];
     struct tl_buf path;
     begin_path(&path, memory, "/v1/stats", query);
-    add_parameter(&path, "by", by);
-    add_parameter(&path, "by_day", by_day ? "true" : "false");
+    add_parameter(&path, "by", summary->by);
+    add_parameter(&path, "by_day", summary->by_day ? "true" : "false");
     TL_CLEANUP(reply_release) struct reply reply = { 0 };
     TL_TRY(ask(ledger, &path, &reply, err));
     const struct tl_json *rows = member(reply.root, "rows", TL_JSON_ARRAY);
@@ -321,7 +323,7 @@ tally_status tl_remote_stats(const struct tally_ledger *ledger, const struct tal
         if (key == NULL || !read_u64(row, "count", &count) || !read_day(row, &day_us)) {
             return make_no_sense(err);
         }
-        TL_TRY(fn(ctx, key->text, day_us, count));
+        TL_TRY(summary->take(summary->ctx, key->text, day_us, count));
     }
     return TALLY_OK;
 }

@@ -22,8 +22,14 @@ tally_status tl_remote_info(const struct tally_ledger *ledger, struct tally_info
 
 /* Takes one row of a summary; `key` is borrowed for the call. */
 typedef tally_status tl_remote_row_fn(void *ctx, struct tl_str key, int64_t day_us, uint64_t count);
+struct tl_remote_summary {
+    const char *by;
+    bool by_day;
+    tl_remote_row_fn *take;
+    void *ctx;
+};
 tally_status tl_remote_stats(const struct tally_ledger *ledger, const struct tally_query *query,
-                             const char *by, bool by_day, tl_remote_row_fn *fn, void *ctx,
+                             const struct tl_remote_summary *summary,
                              struct tally_stats *totals_out, struct tally_error *err);
 
 #endif /* TL_LEDGER_REMOTE_READ_H */

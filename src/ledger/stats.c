@@ -213,8 +213,11 @@ static tally_status ask_server(const struct tally_ledger *ledger, const struct t
                                struct stats *stats, struct tally_error *err)
 {
     bool by_day = stats->by_day && !stats->no_key;
+    const struct tl_remote_summary summary = {
+        .by = stats->by, .by_day = by_day, .take = take_row, .ctx = stats
+    };
     stats->by_day = false;
-    return tl_remote_stats(ledger, query, stats->by, by_day, take_row, stats, &stats->public, err);
+    return tl_remote_stats(ledger, query, &summary, &stats->public, err);
 }
 
 static tally_status count_all(struct tally_ledger *ledger, const struct tally_query *query,

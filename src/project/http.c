@@ -381,7 +381,9 @@ static tally_status ask(const struct tl_http_request *request, bool is_get,
     if (request->link == NULL) {
         TL_TRY(tl_http_link_open(&own, err));
     }
-    CURL *handle = own != NULL ? own->handle : request->link->handle;
+    const struct tl_http_link *link = own != NULL ? own : request->link;
+    tl_assert(link != NULL);
+    CURL *handle = link->handle;
     curl_easy_reset(handle);
     TL_TRY(add_headers(&headers, &call, err));
     CURLcode code = set_bounds(handle, &call);
