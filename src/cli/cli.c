@@ -139,6 +139,19 @@ static enum tl_view view_of(const char *word, bool json)
     return json ? TL_VIEW_JSON : TL_VIEW_TABLE;
 }
 
+/* A letter of an address in the name of a directory. */
+static void add_plain(struct tl_buf *out, char c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        tl_buf_add_char(out, (char)(c + ('a' - 'A')));
+    } else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+               (c == '.' && out->data[out->len - 1] != '/')) {
+        tl_buf_add_char(out, c);
+    } else {
+        tl_buf_add_char(out, '_');
+    }
+}
+
 /* The directory where a user's events for one server wait: the address is its name. */
 static enum tl_exit choose_spool(struct tl_cli *cli)
 {
@@ -158,10 +171,7 @@ static enum tl_exit choose_spool(struct tl_cli *cli)
         tl_buf_addf(&out, "%s/.local/state/tally/", home);
     }
     for (const char *at = address + 3; *at != '\0' && *at != '/'; at++) {
-        bool is_plain = (*at >= 'a' && *at <= 'z') || (*at >= '0' && *at <= '9') || *at == '-' ||
-                        (*at == '.' && at > address + 3);
-        bool is_upper = *at >= 'A' && *at <= 'Z';
-        tl_buf_add_char(&out, is_plain ? *at : is_upper ? (char)(*at - 'A' + 'a') : '_');
+        add_plain(&out, *at);
     }
     tl_buf_add_char(&out, '\0');
     return tl_buf_status(&out) == TALLY_OK
