@@ -36,11 +36,15 @@ struct tally_activity {
     char trouble[256]; /* why nothing is recorded, as the sequencer last noted; "" if nothing */
     uint64_t anchor_targets; /* configured */
     int64_t anchored_s;      /* since all of them had a checkpoint; -1: never */
+    /* Of a remote ledger: events that its server refused for good, which lie in refused.ndjson. What
+     * is in the ledger itself is not told then: sizes and rates are 0. */
+    uint64_t refused;
 };
 
-#define TALLY_ACTIVITY_INIT                                                                       \
-    {                                                                                             \
-        sizeof(struct tally_activity), "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0, -1 \
+#define TALLY_ACTIVITY_INIT                                                                        \
+    {                                                                                              \
+        sizeof(struct tally_activity), "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0, -1, \
+            0                                                                                      \
     }
 
 /*

@@ -27,7 +27,9 @@ struct tally_setting {
 /* Borrowed for the call. */
 struct tally_options {
     size_t struct_size; /* bytes; set by TALLY_OPTIONS_INIT */
-    /* A directory, or "memory:1000" for a ledger that ends with the process; required. */
+    /* A directory; "memory:1000" for a ledger that ends with the process; or "https://HOST:PORT" for
+     * one behind `tally serve` ("http://" on this machine), which needs the setting remote.spool to be
+     * written to; required. */
     const char *uri;
     const char *config_path; /* the configuration file; NULL: tally.yaml in the directory, if any */
     const struct tally_setting *settings;
@@ -77,6 +79,9 @@ TALLY_API tally_status tally_init(const struct tally_options *options, const cha
  *         TALLY_ECORRUPT  the head does not fit its checkpoint, the keys or the high-water mark:
  *                         nothing is appended to a ledger that looks tampered with
  *         TALLY_EIO, TALLY_ENOMEM, TALLY_ENOTSUP
+ *
+ * A remote ledger opens whether its server answers or not. It can be logged and appended to, searched,
+ * counted and summarised; everything else is TALLY_ENOTSUP. docs/operating.md tells how it is run.
  */
 TALLY_API tally_status tally_open(struct tally_ledger **ledger_out,
                                   const struct tally_options *options, struct tally_error *err);
@@ -101,7 +106,9 @@ enum tally_level {
 };
 
 enum tally_receipt_flags {
-    TALLY_RECEIPT_DUPLICATE = 1 << 0,    /* it was there already, with the same bytes */
+    /* It was there already, with the same bytes; of a remote ledger, perhaps because its first answer
+     * was lost on the way. */
+    TALLY_RECEIPT_DUPLICATE = 1 << 0,
     TALLY_RECEIPT_ID_GENERATED = 1 << 1, /* it came without an id: a retry would double it */
     TALLY_RECEIPT_TRIMMED = 1 << 2,      /* too large: the largest members are now their hashes */
     TALLY_RECEIPT_VOLATILE = 1 << 3      /* the store is memory: gone when the process ends */
@@ -114,7 +121,7 @@ struct tally_receipt {
     uint32_t flags;           /* enum tally_receipt_flags */
     uint64_t seq;             /* position in the ledger; with a conflict, of the record there */
     int64_t recorded_us;      /* microseconds since 1970, UTC */
-    uint64_t checkpoint_size; /* leaves under the checkpoint that first covers it */
+    uint64_t checkpoint_size; /* leaves under the checkpoint that first covers it; 0: not told */
     uint8_t leaf_hash[32];
     char id[132]; /* NUL-terminated */
 };
@@ -127,7 +134,10 @@ enum tally_event_flags {
     TALLY_EVENT_RETAIN_OCCURRED = 1 << 1,
     /* An event without id, but with occurred_at, gets one made from its own bytes, so that handing
      * it in twice records it once. Two such events with equal bytes count as one. */
-    TALLY_EVENT_ID_FROM_CONTENT = 1 << 2
+    TALLY_EVENT_ID_FROM_CONTENT = 1 << 2,
+    /* Of tally_events_add() alone: occurred_at was filled in on the way, by who first took the event.
+     * Handed in again with another one, it is the same event. */
+    TALLY_EVENT_TIME_SUPPLIED = 1 << 3
 };
 
 /*
@@ -160,17 +170,19 @@ TALLY_API const char *tally_events_text(const struct tally_events *events, size_
 
 /*
  * Appends all events and waits until they are RECORDED. receipts_out has room for each. Events
- * whose id holds other bytes get a receipt with TALLY_ECONFLICT, and the rest goes on: TALLY_OK
+ * whose id holds other bytes get a receipt with TALLY_ECONFLICT, and the rest goes on (of a remote
+ * ledger, also events that its server refuses for good: TALLY_EREFUSED): TALLY_OK
  * means that every receipt is filled in. All events of one call are recorded in order; in one
  * transaction if this process is the sequencer, else, through the spool, perhaps in several. Blocks
- * for as long as the store and the sequencer need.
+ * for as long as the store and the sequencer need; for a minute, if the ledger is remote.
  *
  * Errors: TALLY_EINVAL   the ledger is open for reading only
  *         TALLY_ELIMIT   a memory store is full; nothing was recorded
  *         TALLY_EIO      store or spool failed, or the sequencer's answer was lost. It is not known
  *                        whether the events are there: appending them again, with the same ids, is
  *                        safe. err->os_errno ENOSPC: disk full
- *         TALLY_EBUSY    they are in the spool, but no process has been the sequencer for 5 seconds
+ *         TALLY_EBUSY    they are in the spool, but no process has been the sequencer for 5 seconds;
+ *                        or the server of a remote ledger did not answer in time
  *         TALLY_ECORRUPT another writer changed the ledger; this one stops for good
  *         TALLY_EBUSY    no process has been able to record for 5 seconds. What is in the spool will
  *                        be recorded; appending again, with the same ids, is safe

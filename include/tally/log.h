@@ -143,7 +143,8 @@ struct tally_log_options {
  * and declared by a GAP record. Never aborts, and never blocks longer than the logger's bound.
  *
  * Errors: TALLY_EDISABLED policy says that it is not recorded, or no logger is set
- *         TALLY_EREFUSED  the event breaks a rule: counted, and not part of a GAP record
+ *         TALLY_EREFUSED  the event breaks a rule: counted, and not part of a GAP record; strict only: the
+ *                         server of a remote ledger refuses it
  *         TALLY_ELIMIT    the spool is full, and stayed so; the event is lost
  *         TALLY_EIO       the disk failed or is full; the event is lost
  *         TALLY_EBUSY     it is in the spool, but did not get to the level in time: not lost, unless its

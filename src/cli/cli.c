@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "cli/cmd.h"
 #include "cli/out.h"
 
 const struct tl_opt tl_global_opts[] = {
-    { "ledger", 'C', "DIR", "the ledger; else $TALLY_LEDGER, else ./audit" },
+    { "ledger", 'C', "DIR",
+      "the ledger, or https://HOST of one; else $TALLY_LEDGER, else ./audit" },
     { "config", 0, "FILE", "the configuration; else tally.yaml in the ledger" },
     { "set", 0, "KEY=VALUE", "one setting, above environment and file" },
     { "json", 0, NULL, "one JSON object on stdout, problems as JSON on stderr" },
@@ -139,6 +141,46 @@ static enum tl_view view_of(const char *word, bool json)
     return json ? TL_VIEW_JSON : TL_VIEW_TABLE;
 }
 
+/* A letter of an address in the name of a directory. */
+static void add_plain(struct tl_buf *out, char c)
+{
+    if (c >= 'A' && c <= 'Z') {
+        tl_buf_add_char(out, (char)(c + ('a' - 'A')));
+    } else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
+               (c == '.' && out->data[out->len - 1] != '/')) {
+        tl_buf_add_char(out, c);
+    } else {
+        tl_buf_add_char(out, '_');
+    }
+}
+
+/* The directory where a user's events for one server wait: the address is its name. */
+static enum tl_exit choose_spool(struct tl_cli *cli)
+{
+    const char *address = strstr(cli->ledger, "://");
+    const char *state = variable("XDG_STATE_HOME");
+    const char *home = variable("HOME");
+    struct tl_buf out;
+    if (address == NULL || strncmp(cli->ledger, "http", 4) != 0) {
+        return TL_EXIT_OK;
+    }
+    tl_buf_init_fixed(&out, cli->spool, sizeof(cli->spool));
+    if (state != NULL && state[0] == '/') {
+        tl_buf_addf(&out, "%s/tally/", state);
+    } else if (geteuid() == 0 || home == NULL || home[0] != '/') {
+        tl_buf_add_text(&out, "/var/lib/tally/remote/");
+    } else {
+        tl_buf_addf(&out, "%s/.local/state/tally/", home);
+    }
+    for (const char *at = address + 3; *at != '\0' && *at != '/'; at++) {
+        add_plain(&out, *at);
+    }
+    tl_buf_add_char(&out, '\0');
+    return tl_buf_status(&out) == TALLY_OK
+               ? add_setting(cli, "remote.spool", strlen("remote.spool"), cli->spool, "default")
+               : tl_cli_usage(cli, "the address of the ledger is too long");
+}
+
 enum tl_exit tl_cli_init(struct tl_cli *cli, const struct tl_args *before,
                          const struct tl_args *after)
 {
@@ -164,7 +206,8 @@ enum tl_exit tl_cli_init(struct tl_cli *cli, const struct tl_args *before,
         return tl_cli_usage(cli, "option '--ledger' needs a directory");
     }
     /* Of settings with the same key the last one counts. */
-    enum tl_exit exit_status = read_environment(cli);
+    enum tl_exit exit_status = choose_spool(cli);
+    exit_status = exit_status != TL_EXIT_OK ? exit_status : read_environment(cli);
     exit_status = exit_status != TL_EXIT_OK ? exit_status : read_settings(cli, before);
     return exit_status != TL_EXIT_OK ? exit_status : read_settings(cli, after);
 }

@@ -51,6 +51,7 @@ struct tl_cli {
     struct tally_setting settings[TL_CLI_SETTINGS_MAX];
     size_t setting_count;
     char names[TL_CLI_SETTINGS_MAX][64];
+    char spool[512]; /* where events wait for a remote ledger, if nothing else says it */
 };
 
 /*

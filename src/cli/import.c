@@ -216,7 +216,7 @@ static char *name_rejects(const struct tl_import *import)
     }
     char time[TL_TIME_SIZE];
     (void)tl_time_format_fixed(time, tl_clock->wall_us()); /* "" beyond the year 9999 */
-    tl_buf_addf(&path, "%s/rejects-", import->cli->ledger);
+    tl_buf_addf(&path, "%s/rejects-", import->cli->spool[0] != '\0' ? "." : import->cli->ledger);
     for (const char *at = time; *at != '\0'; at++) {
         if (*at != '-' && *at != ':') {
             tl_buf_add_char(&path, *at);
@@ -283,6 +283,23 @@ static tally_status reject(struct tl_import *import, struct place place,
     return write_reject(import, place, why, input, err);
 }
 
+/* Why an event was not recorded, as a failure; of a remote ledger nobody here knows the record that
+ * has the id. */
+static void tell_refusal(const struct tl_import *import, const struct tally_receipt *receipt,
+                         struct tally_error *why)
+{
+    if (receipt->status == TALLY_EREFUSED) {
+        (void)tl_refuse(why, "refused", "", "the server refuses the event");
+    } else if (receipt->seq == UINT64_MAX) {
+        (void)tl_refuse(why, import->options.conflict_code, "/id",
+                        "another record has this id and other content");
+    } else {
+        (void)tl_refuse(why, import->options.conflict_code, "/id",
+                        "record %llu has this id and other content",
+                        (unsigned long long)receipt->seq);
+    }
+}
+
 /* Adds up the receipts of a batch that was appended. */
 static tally_status count_receipts(struct tl_import *import, struct batch *batch,
                                    struct tally_error *err)
@@ -297,9 +314,7 @@ static tally_status count_receipts(struct tl_import *import, struct batch *batch
         }
         import->counts.conflicts++;
         struct tally_error why = TALLY_ERROR_INIT;
-        (void)tl_refuse(&why, import->options.conflict_code, "/id",
-                        "record %llu has this id and other content",
-                        (unsigned long long)receipt->seq); /* kept in `why` */
+        tell_refusal(import, receipt, &why);
         struct tl_str text = { NULL, 0 };
         text.text = tally_events_text(batch->events, i, &text.len);
         TL_TRY(reject(import, batch->places[i], &why, text, err));

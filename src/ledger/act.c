@@ -4,6 +4,7 @@
 #include <tally/store.h>
 
 #include "ledger/act_text.h"
+#include "ledger/remote.h"
 #include "ledger/sizes.h"
 
 /* The leaf that is looked at; its payload is copied, so that the store is free again. */
@@ -169,6 +170,7 @@ static tally_status refuse_request(const struct tally_ledger *ledger,
     if (!ledger->writable) {
         return tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
     }
+    TL_TRY(tl_remote_refuse(ledger, err));
     TL_TRY(tl_refuse_inherited(ledger, err));
     return tl_act_check(act, err);
 }

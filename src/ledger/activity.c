@@ -10,6 +10,7 @@
 #include "ledger/entry.h"
 #include "ledger/ledger.h"
 #include "ledger/logger.h"
+#include "ledger/remote.h"
 
 #define MINUTE_US 60000000
 #define GAPS_MAX  1000u /* GAP records that are added up; more are `at least` */
@@ -17,7 +18,7 @@
 /* Counting what the spool holds. Records of a segment are sealed in order, so the first one that is
  * not in the store is found by halving. */
 struct spool_count {
-    struct tally_store *store;
+    struct tally_store *store;     /* NULL for a remote ledger */
     const struct tally_page *gaps; /* the newest that are declared; NULL: not asked for */
     uint32_t pid;                  /* 0: of all processes */
     struct tally_activity *activity;
@@ -33,6 +34,9 @@ static tally_status is_recorded(struct spool_count *count, const struct tl_spool
     uint8_t ids[1][TL_LEAF_ID_LEN];
     uint64_t seq = TALLY_SEQ_NONE;
     *recorded_out = false;
+    if (count->store == NULL) {
+        return TALLY_OK; /* of a remote ledger nobody here knows */
+    }
     if (record->kind != TL_SPOOL_EVENT ||
         tl_event_keys_read(&keys, record->text, record->len) != TALLY_OK ||
         tl_id_copy(id, keys.id) != TALLY_OK || tl_leaf_id(ids[0], tl_str_of(id)) != TALLY_OK) {
@@ -130,8 +134,10 @@ tally_status tl_count_unrecorded(struct tally_ledger *ledger, uint32_t pid, uint
                                  struct tally_error *err)
 {
     struct tally_activity activity = TALLY_ACTIVITY_INIT;
-    struct tl_reader reader;
-    TL_TRY(tl_reader_get(ledger, &reader, err));
+    struct tl_reader reader = { 0 };
+    if (ledger->remote == NULL) {
+        TL_TRY(tl_reader_get(ledger, &reader, err));
+    }
     struct spool_count count = { .store = reader.store, .pid = pid, .activity = &activity };
     tally_status status = count_spool(ledger->paths.spool, &count, err);
     tl_reader_put(ledger, &reader);
@@ -264,13 +270,34 @@ static tally_status read_store(struct tally_ledger *ledger, const struct tally_p
     return status;
 }
 
+/* What waits on this machine, and whether the server answers. */
+static tally_status read_remote(struct tally_ledger *ledger, struct tally_activity *activity,
+                                struct tally_error *err)
+{
+    struct tl_http_answer answer = { 0 };
+    struct tally_error why = TALLY_ERROR_INIT;
+    struct spool_count count = { .activity = activity };
+    TL_TRY(count_spool(ledger->paths.spool, &count, err));
+    TL_TRY(tl_refused_count(&ledger->paths, &activity->refused, err));
+    tally_status status = tl_remote_get(ledger->remote, "/readyz", &answer, &why);
+    tl_http_answer_release(&answer);
+    if (status != TALLY_OK && activity->trouble[0] == '\0') {
+        (void)snprintf(activity->trouble, sizeof(activity->trouble), "%s: %.200s",
+                       tally_status_name(status), why.message);
+    }
+    return TALLY_OK;
+}
+
 static tally_status read_activity(struct tally_ledger *ledger, struct tally_activity *activity,
                                   struct tally_error *err)
 {
     struct tally_page *gaps = NULL;
     (void)snprintf(activity->origin, sizeof(activity->origin), "%s", ledger->origin);
-    activity->anchor_targets = ledger->config.anchor_target_count;
+    activity->anchor_targets = ledger->remote == NULL ? ledger->config.anchor_target_count : 0;
     TL_TRY(look_at_files(&ledger->paths, activity, err));
+    if (ledger->remote != NULL) {
+        return read_remote(ledger, activity, err);
+    }
     TL_TRY(count_gaps(ledger, activity, &gaps, err));
     tally_status status = read_store(ledger, gaps, activity, err);
     tally_page_free(gaps);
@@ -284,6 +311,10 @@ tally_status tally_activity_read(const struct tally_options *options,
     reading.writable = 0;
     struct tally_ledger *ledger = NULL;
     TL_TRY(tally_open(&ledger, &reading, err));
+    if (ledger->paths.remote && ledger->paths.dir[0] == '\0') {
+        tally_close(ledger);
+        return tl_fail(err, TALLY_EINVAL, "set 'remote.spool', where events wait");
+    }
     if (ledger->paths.memory) {
         tally_close(ledger);
         return tl_fail(err, TALLY_EINVAL, "a ledger in memory has no activity outside its process");

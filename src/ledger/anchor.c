@@ -1,5 +1,6 @@
 /* tally_anchor(): takes the newest checkpoint to places that the ledger's machine cannot change. */
 #include "ledger/anchor.h"
+#include "ledger/remote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -264,6 +265,7 @@ static tally_status prepare(struct tl_anchor_run *run, int *lock_fd, struct tall
 tally_status tally_anchor(struct tally_ledger *ledger, const char *const *targets, size_t count,
                           const char *by, tally_anchor_fn *fn, void *ctx, struct tally_error *err)
 {
+    TL_TRY(tl_remote_refuse(ledger, err));
     TL_TRY(tl_refuse_inherited(ledger, err));
     if (!ledger->writable) {
         return tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");

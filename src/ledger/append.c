@@ -1,6 +1,11 @@
 /* The public calls that add something to a ledger. */
+#include <stdio.h>
+
+#include "base/clock.h"
 #include "codec/json.h"
+#include "ledger/entry.h"
 #include "ledger/events.h"
+#include "ledger/remote.h"
 
 static tally_status refuse_reader(const struct tally_ledger *ledger, struct tally_error *err)
 {
@@ -55,7 +60,9 @@ tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_ev
 tally_status tally_append_events(struct tally_ledger *ledger, struct tally_events *events,
                                  struct tally_receipt *receipts_out, struct tally_error *err)
 {
-    return tl_append_events_until(ledger, events, receipts_out, INT64_MAX, err);
+    int64_t until_us =
+        ledger->remote == NULL ? INT64_MAX : tl_clock->steady_us() + TL_REMOTE_APPEND_US;
+    return tl_append_events_until(ledger, events, receipts_out, until_us, err);
 }
 
 static void events_freep(struct tally_events **events)
@@ -76,12 +83,7 @@ static tally_status append_one(struct tally_ledger *ledger, const char *json, si
     if (receipt_out != NULL) {
         *receipt_out = receipt;
     }
-    if (receipt.status == TALLY_ECONFLICT) {
-        return tl_fail_code(err, TALLY_ECONFLICT, "id_conflict",
-                            "the id is recorded already, at seq %llu, with another event",
-                            (unsigned long long)receipt.seq);
-    }
-    return receipt.status;
+    return tl_receipt_failure(&receipt, err);
 }
 
 tally_status tally_append(struct tally_ledger *ledger, const char *json, size_t len,
@@ -96,6 +98,16 @@ tally_status tl_append_own(struct tally_ledger *ledger, const char *json, size_t
     return append_one(ledger, json, len, true, NULL, err);
 }
 
+/* What a server records by itself begins with "tally.", and it takes no such event from others. */
+static void write_action(struct tl_buf *json, const struct tally_ledger *ledger, const char *action)
+{
+    char text[128];
+    bool renames = ledger->remote != NULL && strncmp(action, "tally.", 6) == 0;
+    (void)snprintf(text, sizeof(text), "%s%s", renames ? "agent." : "",
+                   renames ? action + 6 : action);
+    tl_json_write_string(json, tl_str_of(text));
+}
+
 tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger,
                           const char *action, const char *by, const char *metadata)
 {
@@ -103,7 +115,7 @@ tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger
     const char *origin = ledger->origin[0] != '\0' ? ledger->origin : "unknown";
     tl_buf_init(json, TL_EVENT_BYTES_MAX);
     tl_buf_add_text(json, "{\"action\":");
-    tl_json_write_string(json, tl_str_of(action));
+    write_action(json, ledger, action);
     tl_buf_add_text(json, by == NULL ? ",\"actor\":{\"type\":\"system\",\"id\":"
                                      : ",\"actor\":{\"type\":\"user\",\"id\":");
     tl_json_write_string(json, tl_str_of(by == NULL ? "tally" : by));

@@ -6,6 +6,7 @@
 #include "codec/utf8.h"
 #include "ledger/ledger.h"
 #include "ledger/nodes.h"
+#include "ledger/remote.h"
 #include "ledger/trust.h"
 #include "store/store_copy.h"
 
@@ -48,6 +49,7 @@ static tally_status refuse_others(const struct tally_ledger *ledger, struct tall
                        "a ledger in memory has nothing to restore it from: its keys end with the "
                        "process; export it instead");
     }
+    TL_TRY(tl_remote_refuse(ledger, err));
     if (strncmp(ledger->paths.store, SCHEME, sizeof(SCHEME) - 1) != 0) {
         return tl_fail(err, TALLY_ENOTSUP, "only ledgers in SQLite are backed up, not '%s'",
                        ledger->paths.store);

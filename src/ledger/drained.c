@@ -5,7 +5,7 @@
 #include "codec/json.h"
 #include "ledger/carry.h"
 #include "ledger/entry.h"
-#include "ledger/ledger.h"
+#include "ledger/remote.h"
 #include "spool/ack.h"
 
 #define TAKE_BYTES_MAX ((size_t)16 << 20)
@@ -18,6 +18,7 @@ static const char *const loss_words[TL_DRAIN_LOSSES] = {
     [TL_DRAIN_TORN] = "writer ended while it was writing",
     [TL_DRAIN_DAMAGED] = "spool damaged",
     [TL_DRAIN_REFUSED] = "id taken by another event",
+    [TL_DRAIN_UNKEPT] = "refused by the server, and refused.ndjson is full",
     [TL_DRAIN_UNFIT] = "neither event nor gap",
 };
 
@@ -102,6 +103,50 @@ static void answer_waiting(const struct tally_ledger *ledger, size_t n)
     send_acks(ledger, segment, acks, count);
 }
 
+static bool is_any_refused(const struct tl_role *role, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (role->receipts[i].status != TALLY_OK) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What the server refuses for good is kept on this machine, and counted, whoever waits for it. */
+static tally_status put_aside(struct tally_ledger *ledger, size_t n, struct tally_error *err)
+{
+    struct tl_role *role = &ledger->role;
+    TL_CLEANUP(tl_refused_release) struct tl_refused refused = { 0 };
+    if (!is_any_refused(role, n)) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_refused_begin(&refused, &ledger->paths, err));
+    for (size_t i = 0; i < n; i++) {
+        struct tl_drain_item *item = &role->items[role->origins[i]];
+        const struct tl_str text = { role->entries[i].event, role->entries[i].len };
+        char source[TL_DRAIN_NAME_SIZE + 16];
+        if (role->receipts[i].status == TALLY_OK) {
+            continue;
+        }
+        (void)snprintf(source, sizeof(source), "%s/%u", item->segment->name, item->record.index);
+        bool kept = tl_refused_add(&refused, source, ledger->remote->codes[i], text);
+        item->lost_as = kept ? TL_DRAIN_REFUSED : TL_DRAIN_UNKEPT;
+    }
+    return tl_refused_end(&refused, err);
+}
+
+static tally_status ship_events(struct tally_ledger *ledger, size_t n, struct tally_error *err)
+{
+    if (n == 0) {
+        return TALLY_OK;
+    }
+    TL_TRY(tl_remote_append(ledger->remote, ledger->role.entries, n, err));
+    TL_TRY(put_aside(ledger, n, err));
+    answer_waiting(ledger, n);
+    return TALLY_OK;
+}
+
 static tally_status seal_events(struct tally_ledger *ledger, size_t n, struct tally_error *err)
 {
     struct tl_role *role = &ledger->role;
@@ -139,12 +184,13 @@ static tally_status seal_act(struct tally_ledger *ledger, struct tl_drain_item *
         act.handed_in_us = item->record.time_us;
         status = tl_role_act(ledger, &act, &ack.seq, &error);
     }
-    if (tl_sequencer_broken(ledger->role.sequencer) != TALLY_OK) {
+    if (ledger->remote == NULL && tl_sequencer_broken(ledger->role.sequencer) != TALLY_OK) {
         return tl_fail_with(err, status, &error); /* the next one knows whether it was sealed */
     }
     ack.status = status;
     ack.flags = status == TALLY_OK ? 0 : tl_act_refusal_of(&error);
-    ack.checkpoint_size = tl_sequencer_head(ledger->role.sequencer)->size;
+    ack.checkpoint_size =
+        ledger->remote == NULL ? tl_sequencer_head(ledger->role.sequencer)->size : 0;
     send_acks(ledger, item->segment, &ack, 1);
     return TALLY_OK;
 }
@@ -196,7 +242,9 @@ static tally_status declare_losses(struct tally_ledger *ledger, struct tl_drain_
                               .exact = lost->exact,
                               .from_us = from_us,
                               .to_us = segment->to_us > from_us ? segment->to_us : from_us };
-        (void)snprintf(gap.reason, sizeof(gap.reason), "%s", loss_words[loss]);
+        bool is_refusal = ledger->remote != NULL && loss == TL_DRAIN_REFUSED;
+        (void)snprintf(gap.reason, sizeof(gap.reason), "%s",
+                       is_refusal ? "refused by the server" : loss_words[loss]);
         (void)snprintf(gap.source, sizeof(gap.source), "spool/%s", segment->name);
         TL_TRY(tl_gap_declare(ledger, &gap, segment->inherited || ledger->role.recheck, err));
         lost->count = 0;
@@ -207,7 +255,7 @@ static tally_status declare_losses(struct tally_ledger *ledger, struct tl_drain_
 static tally_status serve_taken(struct tally_ledger *ledger, size_t count, struct tally_error *err)
 {
     size_t n = gather(ledger, count);
-    TL_TRY(seal_events(ledger, n, err));
+    TL_TRY(ledger->remote != NULL ? ship_events(ledger, n, err) : seal_events(ledger, n, err));
     TL_TRY(declare_gaps(ledger, count, err));
     TL_TRY(seal_acts(ledger, count, err));
     TL_TRY(tl_carry(ledger, count, err));
@@ -241,14 +289,23 @@ static void settle(struct tl_role *role, tally_status status)
     tl_carry_settle(role, status == TALLY_OK);
 }
 
+static tally_status take(struct tally_ledger *ledger, size_t *count_out, struct tally_error *err)
+{
+    struct tl_role *role = &ledger->role;
+    size_t max = tl_carry_room(role);
+    if (ledger->remote != NULL) {
+        return tl_drain_take(role->drain, role->items, TL_REMOTE_BATCH, TL_REMOTE_BATCH_BYTES,
+                             count_out, err);
+    }
+    return max == 0 ? TALLY_OK
+                    : tl_drain_take(role->drain, role->items, max, TAKE_BYTES_MAX, count_out, err);
+}
+
 static tally_status serve_once(struct tally_ledger *ledger, bool *any_out, struct tally_error *err)
 {
     struct tl_role *role = &ledger->role;
     size_t count = 0;
-    size_t max = tl_carry_room(role);
-    if (max > 0) {
-        TL_TRY(tl_drain_take(role->drain, role->items, max, TAKE_BYTES_MAX, &count, err));
-    }
+    TL_TRY(take(ledger, &count, err));
     if (count > 0 || tl_carry_is_due(role)) {
         tally_status status = serve_taken(ledger, count, err);
         settle(role, status);
@@ -256,6 +313,27 @@ static tally_status serve_once(struct tally_ledger *ledger, bool *any_out, struc
         *any_out = count > 0;
     }
     return finish_ended(ledger, any_out, err);
+}
+
+/* Some time passes before the next try: the longer, the more of them have failed. */
+static void postpone(struct tally_ledger *ledger)
+{
+    struct tl_role *role = &ledger->role;
+    uint32_t doublings = role->failures < 4 ? role->failures : 4;
+    int64_t pause_us = ledger->remote != NULL ? tl_remote_pause_us(ledger->remote, role->failures)
+                                              : (int64_t)PAUSE_US << doublings;
+    role->drain_again_us = tl_clock->steady_us() + pause_us;
+    role->failures++;
+}
+
+/* Whether what was said of trouble is over; another process may have said it. */
+static bool is_over_it(struct tally_ledger *ledger, bool any)
+{
+    bool is_first = any && ledger->remote != NULL && !ledger->remote->has_answered;
+    if (is_first) {
+        ledger->remote->has_answered = true;
+    }
+    return is_first || ledger->role.failures > 0;
 }
 
 bool tl_drain_serve(struct tally_ledger *ledger)
@@ -274,13 +352,11 @@ bool tl_drain_serve(struct tally_ledger *ledger)
     tally_status status = serve_once(ledger, &any, &error);
     if (status != TALLY_OK) {
         role->recheck = true;
-        uint32_t doublings = role->failures < 4 ? role->failures : 4;
-        role->drain_again_us = now + ((int64_t)PAUSE_US << doublings);
-        role->failures++;
+        postpone(ledger);
         tl_trouble_note(ledger, status, &error);
         return false;
     }
-    if (role->failures > 0) {
+    if (is_over_it(ledger, any)) {
         role->failures = 0;
         tl_trouble_clear(ledger);
     }

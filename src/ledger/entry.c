@@ -35,3 +35,20 @@ tally_status tl_entry_prepare(struct tl_entry *entry, struct tally_receipt *rece
     TL_TRY(tl_leaf_id(entry->id, tl_str_of(receipt->id)));
     return tl_time_parse(&entry->occurred_us, keys.occurred_at);
 }
+
+tally_status tl_receipt_failure(const struct tally_receipt *receipt, struct tally_error *err)
+{
+    if (receipt->status == TALLY_EREFUSED) {
+        return tl_fail(err, TALLY_EREFUSED,
+                       "the server refuses the event: 'refused.ndjson' in remote.spool says why");
+    }
+    if (receipt->status != TALLY_ECONFLICT) {
+        return receipt->status;
+    }
+    return receipt->seq == TALLY_SEQ_NONE
+               ? tl_fail_code(err, TALLY_ECONFLICT, "id_conflict",
+                              "the id is recorded already, with another event")
+               : tl_fail_code(err, TALLY_ECONFLICT, "id_conflict",
+                              "the id is recorded already, at seq %llu, with another event",
+                              (unsigned long long)receipt->seq);
+}

@@ -11,6 +11,9 @@
 tally_status tl_entry_prepare(struct tl_entry *entry, struct tally_receipt *receipt,
                               const struct tl_config *config, struct tl_str text, uint32_t flags);
 
+/* The failure that a receipt tells of; TALLY_OK if it tells of none. */
+tally_status tl_receipt_failure(const struct tally_receipt *receipt, struct tally_error *err);
+
 /* Copies an id that stands between quotes to out, of 132 bytes, without escapes. */
 tally_status tl_id_copy(char *out, struct tl_str raw);
 

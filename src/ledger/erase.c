@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "codec/json.h"
 #include "ledger/approve.h"
+#include "ledger/remote.h"
 
 #define SPOOL_WAIT_US   INT64_C(2000000)
 #define TRIES_MAX       32u  /* other acts that may come between, one after the other */
@@ -461,6 +462,7 @@ static tally_status check_options(const struct tally_ledger *ledger,
     if (options->dry_run == 0 && !ledger->writable) {
         return tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
     }
+    TL_TRY(tl_remote_refuse(ledger, err));
     return tl_refuse_inherited(ledger, err);
 }
 

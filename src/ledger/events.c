@@ -185,7 +185,8 @@ static tally_status add(struct tally_events *events, const char *json, size_t le
         .offset = start,
         .len = events->text.len - start,
         .by_occurred = (flags & TALLY_EVENT_RETAIN_OCCURRED) != 0,
-        .time_is_ours = (notes & TL_EVENT_TIME_GENERATED) != 0,
+        .time_is_ours =
+            (notes & TL_EVENT_TIME_GENERATED) != 0 || (flags & TALLY_EVENT_TIME_SUPPLIED) != 0,
         .receipt_flags = receipt_flags,
     };
     return read_keys(events, item, err);

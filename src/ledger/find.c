@@ -4,32 +4,14 @@
 #include "base/bytes.h"
 #include "base/parse.h"
 #include "crypto/crypto.h"
-#include "ledger/render.h"
+#include "ledger/page.h"
+#include "ledger/remote_read.h"
 #include "ledger/walk.h"
-
-#define PAGE_BYTES_HARD_MAX (TL_PAGE_BYTES_MAX + 4 * TL_EVENT_BYTES_MAX)
-
-/* A page while it fills, and what it owns afterwards. */
-struct page {
-    struct tally_page public; /* what the caller sees; first, so that it can be freed */
-    struct tl_buf text;
-    struct tl_rendered *parts;
-    struct tally_item *items;
-    size_t capacity;
-    char next[64];
-    /* while it fills */
-    const struct tally_ledger *ledger;
-    uint64_t skip;
-    size_t limit;
-    bool more; /* there is a record after the page */
-    int64_t last_occurred;
-    uint64_t last_seq;
-};
 
 void tally_page_free(struct tally_page *public)
 {
     if (public != NULL) {
-        struct page *page = tl_container_of(public, struct page, public);
+        struct tl_page *page = tl_container_of(public, struct tl_page, public);
         tl_buf_release(&page->text);
         tl_free(page->parts);
         tl_free(page->items);
@@ -37,7 +19,7 @@ void tally_page_free(struct tally_page *public)
     }
 }
 
-static void page_freep(struct page **page)
+void tl_page_dropp(struct tl_page **page)
 {
     if (*page != NULL) {
         tally_page_free(&(*page)->public);
@@ -45,16 +27,15 @@ static void page_freep(struct page **page)
     *page = NULL;
 }
 
-/* NULL without memory. */
-static struct page *page_new(const struct tally_ledger *ledger, size_t limit)
+struct tl_page *tl_page_new(const struct tally_ledger *ledger, size_t limit)
 {
-    struct page *page = tl_alloc_array(1, sizeof(*page));
+    struct tl_page *page = tl_alloc_array(1, sizeof(*page));
     if (page == NULL) {
         return NULL;
     }
     page->ledger = ledger;
     page->limit = limit;
-    tl_buf_init(&page->text, PAGE_BYTES_HARD_MAX);
+    tl_buf_init(&page->text, TL_PAGE_BYTES_HARD_MAX);
     page->parts = tl_alloc_array(limit, sizeof(*page->parts));
     page->items = tl_alloc_array(limit, sizeof(*page->items));
     if (page->parts == NULL || page->items == NULL) {
@@ -72,7 +53,7 @@ static const char *static_text(struct tl_str text)
 
 static tally_status add_match(void *ctx, const struct tl_match *match)
 {
-    struct page *page = ctx;
+    struct tl_page *page = ctx;
     if (page->skip > 0) {
         page->skip--;
         return TALLY_OK;
@@ -97,8 +78,7 @@ static tally_status add_match(void *ctx, const struct tl_match *match)
     return TALLY_OK;
 }
 
-/* Sets the pointers, now that the text does not move any more. */
-static void finish(struct page *page)
+void tl_page_finish(struct tl_page *page)
 {
     for (size_t i = 0; i < page->public.count; i++) {
         struct tally_item *item = &page->items[i];
@@ -132,7 +112,7 @@ static uint32_t query_digest(const struct tally_query *query)
 
 #define CURSOR_LEN 20u /* bytes: digest, occurred_at, seq */
 
-static void make_cursor(struct page *page, const struct tally_query *query)
+static void make_cursor(struct tl_page *page, const struct tally_query *query)
 {
     uint8_t bytes[CURSOR_LEN];
     tl_put_be32(bytes, query_digest(query));
@@ -178,7 +158,7 @@ static tally_status check_query(const struct tally_query *query, struct tally_er
 }
 
 /* One id, or one alone among others, is looked up instead of searched for. */
-static tally_status run_single(struct tl_walk *walk, struct tl_str id, struct page *page,
+static tally_status run_single(struct tl_walk *walk, struct tl_str id, struct tl_page *page,
                                struct tally_error *err)
 {
     uint8_t leaf_id[1][TALLY_LEAF_ID_LEN];
@@ -196,7 +176,7 @@ static tally_status run_single(struct tl_walk *walk, struct tl_str id, struct pa
 }
 
 static tally_status count_total(struct tl_walk *walk, const struct tally_query *query,
-                                struct page *page, struct tally_error *err)
+                                struct tl_page *page, struct tally_error *err)
 {
     if (query->count == TALLY_COUNT_NONE) {
         return TALLY_OK;
@@ -210,7 +190,7 @@ static tally_status count_total(struct tl_walk *walk, const struct tally_query *
 }
 
 static tally_status fill_page(struct tl_walk *walk, const struct tl_filter *filter,
-                              const struct tally_query *query, struct page *page,
+                              const struct tally_query *query, struct tl_page *page,
                               struct tally_error *err)
 {
     struct tl_walk_order order = { .by_occurred = query->order == TALLY_ORDER_OCCURRED,
@@ -226,7 +206,7 @@ static tally_status fill_page(struct tl_walk *walk, const struct tl_filter *filt
     } else {
         TL_TRY(tl_walk_run(walk, &order, add_match, page, err));
     }
-    finish(page);
+    tl_page_finish(page);
     if (page->more) {
         make_cursor(page, query);
     }
@@ -238,13 +218,16 @@ tally_status tally_find(struct tally_ledger *ledger, const struct tally_query *q
                         struct tally_page **page_out, struct tally_error *err)
 {
     TL_TRY(check_query(query, err));
+    if (ledger->remote != NULL) {
+        return tl_remote_find(ledger, query, page_out, err);
+    }
     TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
     TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
     TL_TRY(tl_walk_filter(&filter, ledger, query, err));
     TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
-    TL_CLEANUP(page_freep)
-    struct page *page =
-        page_new(ledger, query->limit == 0 ? TL_PAGE_RECORDS_DEFAULT : query->limit);
+    TL_CLEANUP(tl_page_dropp)
+    struct tl_page *page =
+        tl_page_new(ledger, query->limit == 0 ? TL_PAGE_RECORDS_DEFAULT : query->limit);
     if (page == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a page");
     }
@@ -279,6 +262,9 @@ tally_status tally_get_by_id(struct tally_ledger *ledger, const char *id,
     if (id[0] == '\0') {
         return tl_fail(err, TALLY_ENOTFOUND, "there is no such record");
     }
+    if (ledger->remote != NULL) {
+        return tl_remote_get_one(ledger, "/v1/events/", id, page_out, err);
+    }
     return get(ledger, conditions, TL_ARRAY_LEN(conditions), page_out, err);
 }
 
@@ -292,6 +278,9 @@ tally_status tally_get_by_seq(struct tally_ledger *ledger, uint64_t seq,
     }
     (void)snprintf(first, sizeof(first), "%llu", (unsigned long long)seq);
     (void)snprintf(end, sizeof(end), "%llu", (unsigned long long)seq + 1);
+    if (ledger->remote != NULL) {
+        return tl_remote_get_one(ledger, "/v1/records/", first, page_out, err);
+    }
     const struct tally_condition conditions[] = { { "seq_from", first },
                                                   { "seq_to", end },
                                                   { "kind", "all" } };
@@ -301,6 +290,9 @@ tally_status tally_get_by_seq(struct tally_ledger *ledger, uint64_t seq,
 tally_status tally_count(struct tally_ledger *ledger, const struct tally_query *query,
                          uint64_t *count_out, int *exact_out, struct tally_error *err)
 {
+    if (ledger->remote != NULL) {
+        return tl_remote_count(ledger, query, count_out, exact_out, err);
+    }
     TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
     TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
     TL_TRY(tl_walk_filter(&filter, ledger, query, err));
@@ -316,6 +308,9 @@ tally_status tally_count(struct tally_ledger *ledger, const struct tally_query *
 tally_status tally_info(struct tally_ledger *ledger, struct tally_info *info_out,
                         struct tally_error *err)
 {
+    if (ledger->remote != NULL) {
+        return tl_remote_info(ledger, info_out, err);
+    }
     TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
     TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
     const struct tally_query query = TALLY_QUERY_INIT;

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "ledger/ledger.h"
+#include "ledger/remote.h"
 #include "spool/ack.h"
 
 #define PAUSE_MIN_US 200 /* between two looks for an answer */
@@ -269,6 +269,7 @@ static tally_status follow_act(struct tally_ledger *ledger, const struct tl_buf 
 tally_status tl_follow_act(struct tally_ledger *ledger, const struct tl_act_request *act,
                            uint64_t *seq_out, struct tally_error *err)
 {
+    TL_TRY(tl_remote_refuse(ledger, err));
     struct tl_buf text;
     tl_buf_init(&text, 2 * (size_t)TL_LEAF_PAYLOAD_MAX);
     tally_status status = tl_act_encode(&text, act, err);

@@ -4,7 +4,7 @@
  * the parent's file locks in memory that the child has inherited, and would trust them.
  */
 #include "base/io.h"
-#include "ledger/ledger.h"
+#include "ledger/remote.h"
 
 static void prepare(void *ctx) TL_NO_ANALYSIS
 {
@@ -50,7 +50,9 @@ static void in_child(void *ctx) TL_NO_ANALYSIS
         (void)tl_io->close(ledger->queue.lock_fd); /* the parent keeps the lock */
         ledger->queue.lock_fd = -1;
     }
-    if (ledger->role.held) {
+    if (ledger->remote != NULL) {
+        tl_remote_forget(ledger->remote);
+    } else if (ledger->role.held) {
         tl_sequencer_wipe(ledger->role.sequencer);
     }
     ledger->role = (struct tl_role){ 0 };

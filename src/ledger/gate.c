@@ -7,7 +7,7 @@
 #include <sys/file.h>
 
 #include "base/io.h"
-#include "ledger/ledger.h"
+#include "ledger/remote.h"
 
 static const struct {
     const char *file;
@@ -45,6 +45,7 @@ tally_status tl_gate_enter(struct tally_ledger *ledger, enum tl_gate gate, bool 
                            struct tally_error *err)
 {
     TL_TRY(tl_refuse_inherited(ledger, err));
+    TL_TRY(tl_remote_refuse(ledger, err));
     if (ledger->paths.memory) {
         return take(ledger, gate, NULL, wait, err);
     }

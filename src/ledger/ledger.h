@@ -90,6 +90,8 @@ enum tl_gate {
     TL_GATE_COUNT
 };
 
+struct tl_remote;
+
 struct tally_ledger {
     /* immutable after open */
     struct tl_paths paths;
@@ -101,8 +103,9 @@ struct tally_ledger {
     bool unattended;
     bool accept_clock;
     bool is_volatile;
-    uint32_t generation;    /* of the process that opened it: in a forked child it only spools */
-    struct tl_spool *spool; /* NULL in memory, and read-only */
+    uint32_t generation;      /* of the process that opened it: in a forked child it only spools */
+    struct tl_spool *spool;   /* NULL in memory, and read-only */
+    struct tl_remote *remote; /* NULL if it is on this machine */
     struct tl_fork_watch watch;
 
     struct tl_role role;
@@ -247,9 +250,12 @@ tally_status tl_refuse_inherited(const struct tally_ledger *ledger, struct tally
 void tl_record_facts_of(struct tl_record_facts *facts, const struct tally_record *record,
                         const struct tl_leaf *leaf, bool is_volatile);
 
-/* open.c: paths and configuration for options; the caller releases *config_out. */
+/* open.c: paths and configuration for options; the caller releases *config_out. TALLY_ENOTSUP for a
+ * remote ledger, but not by tl_options_read_any(). */
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
                              struct tl_config *config_out, struct tally_error *err);
+tally_status tl_options_read_any(const struct tally_options *options, struct tl_paths *paths_out,
+                                 struct tl_config *config_out, struct tally_error *err);
 tally_status tl_origin_make(char out[TL_ORIGIN_LEN_MAX + 1], const struct tl_paths *paths,
                             const char *wanted, struct tally_error *err);
 tally_status tl_make_directories(const struct tl_paths *paths, struct tally_error *err);

@@ -174,11 +174,7 @@ static tally_status await(struct progress *progress, const struct tl_spool_place
     struct tally_receipt *receipt =
         progress->call->receipt != NULL ? progress->call->receipt : &own;
     TL_TRY(tl_follow_await(progress->logger->ledger, place, until_us, receipt, err));
-    return receipt->status == TALLY_ECONFLICT
-               ? tl_fail_code(err, TALLY_ECONFLICT, "id_conflict",
-                              "the id is recorded already, at seq %llu, with another event",
-                              (unsigned long long)receipt->seq)
-               : receipt->status;
+    return tl_receipt_failure(receipt, err);
 }
 
 /* The last room of a disk is kept for what has to be recorded: see ledger/disk.h. */
@@ -234,7 +230,7 @@ static tally_status keep(struct progress *progress, struct tally_error *err)
     if (tl_ledger_is_inherited(logger->ledger)) {
         tl_losses_pass_on(logger->ledger, false); /* no thread does it here */
     }
-    if (status == TALLY_OK || status == TALLY_ECONFLICT) {
+    if (status == TALLY_OK || status == TALLY_ECONFLICT || status == TALLY_EREFUSED) {
         return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
     }
     tl_counter_add(&logger->counts.late, 1);
@@ -280,7 +276,7 @@ static tally_status log_with(struct progress *progress, struct tally_error *err)
     status = keep(progress, err);
     if (status == TALLY_OK || status == TALLY_EBUSY) {
         tl_counter_add(&counts->accepted, 1);
-    } else if (status == TALLY_ECONFLICT) {
+    } else if (status == TALLY_ECONFLICT || status == TALLY_EREFUSED) {
         tl_counter_add(&counts->refused, 1);
     }
     return status;
@@ -362,6 +358,9 @@ static tally_status check_options(const struct tally_ledger *ledger,
     }
     if (options->route != NULL && ledger->paths.memory) {
         return tl_fail(err, TALLY_EINVAL, "routing needs a ledger on disk");
+    }
+    if (options->route != NULL && ledger->paths.remote) {
+        return tl_fail(err, TALLY_ENOTSUP, "a remote ledger routes nothing: its server may");
     }
     return TALLY_OK;
 }

@@ -1,12 +1,14 @@
 /* What a logger records by itself: changes of its policy, and actions that no list names. */
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "codec/json.h"
 #include "crypto/crypto.h"
 #include "ledger/events.h"
 #include "ledger/logger.h"
 
 #define FLUSH_EVERY_US ((int64_t)3600 * 1000000)
+#define NOTED_FILE     "policy.sha256"
 #define POLICY_MEMBER  "\"sha256\":\""
 
 /* `metadata` is a whole object. */
@@ -33,10 +35,33 @@ static void log_own(struct tally_logger *logger, const char *action, struct tl_b
     tl_buf_release(&json);
 }
 
+/* Of a remote ledger it is noted on this machine which policy was handed in last: its server may be
+ * away, and programs begin all the same. */
+static bool is_noted(const struct tl_paths *paths, const char *hex)
+{
+    char path[TL_PATH_SIZE];
+    TL_CLEANUP(tl_freep) char *text = NULL;
+    size_t len = 0;
+    return tl_path_join(path, paths->dir, NOTED_FILE, NULL) == TALLY_OK &&
+           tl_io_read_file(path, 64, &text, &len, NULL) == TALLY_OK && strcmp(text, hex) == 0;
+}
+
+/* What cannot be noted is handed in again. */
+static void note(const struct tl_paths *paths, const char *hex)
+{
+    char path[TL_PATH_SIZE];
+    if (tl_path_join(path, paths->dir, NOTED_FILE, NULL) == TALLY_OK) {
+        (void)tl_io_replace_file(path, hex, strlen(hex), 0600, NULL);
+    }
+}
+
 /* Whether the newest policy in the ledger is the one with this hash. What cannot be read is no
  * reason not to record it. */
 static bool is_recorded(struct tally_logger *logger, const char *hex)
 {
+    if (logger->ledger->remote != NULL) {
+        return is_noted(&logger->ledger->paths, hex);
+    }
     const struct tally_condition conditions[] = { { "action", "tally.policy.change" } };
     struct tally_query query = TALLY_QUERY_INIT;
     query.conditions = conditions;
@@ -89,6 +114,9 @@ void tl_logger_note_policy(struct tally_logger *logger)
     tl_buf_add_text(&metadata, "\"}");
     if (is_news(logger, hex)) {
         log_own(logger, "tally.policy.change", &metadata, TALLY_DELIVERY_DURABLE);
+        if (logger->ledger->remote != NULL) {
+            note(&logger->ledger->paths, hex);
+        }
     }
     tl_buf_release(&metadata);
 }

@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "codec/json.h"
 #include "codec/uuid.h"
-#include "ledger/ledger.h"
+#include "ledger/remote.h"
 #include "model/event.h"
 
 #define GAPS_LOOKED_AT 1000u /* newest ones, when it is asked whether a gap is declared */
@@ -146,13 +146,14 @@ static bool pass_on(struct tally_ledger *ledger, enum tl_loss_cause cause, bool 
         return false;
     }
     const struct tl_gap *attempt = &ledger->losses.attempts[cause];
-    bool done = ledger->role.held && tl_gap_declare(ledger, attempt, again, NULL) == TALLY_OK;
-    if (!done && ledger->spool != NULL && (last || !ledger->role.held)) {
+    bool seals = ledger->role.held && ledger->remote == NULL;
+    bool done = seals && tl_gap_declare(ledger, attempt, again, NULL) == TALLY_OK;
+    if (!done && ledger->spool != NULL && (last || !seals)) {
         done = tl_gap_spool(ledger, attempt, 0, NULL) == TALLY_OK;
     }
     if (done) {
         end_attempt(&ledger->losses, cause);
-    } else if (!again && !ledger->role.held) {
+    } else if (!again && !seals) {
         undo_attempt(&ledger->losses, cause);
     }
     return done;
@@ -312,6 +313,9 @@ tally_status tl_gap_declare(struct tally_ledger *ledger, const struct tl_gap *ga
                             bool may_be_known, struct tally_error *err)
 {
     tl_assert(ledger->role.held);
+    if (ledger->remote != NULL) {
+        return tl_remote_declare(ledger, gap, err);
+    }
     bool known = may_be_known && is_declared(ledger, gap);
     const struct tl_control control = { .kind = TL_LEAF_GAP,
                                         .count = gap->count,

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "evidence/trust.h"
 #include "ledger/ledger.h"
+#include "ledger/remote.h"
 #include "ledger/trust.h"
 
 #define DEFAULT_URI_CONFIG "tally.yaml"
@@ -23,7 +24,7 @@ static tally_status read_config_text(const struct tally_options *options,
         return tl_io_read_file(options->config_path, TL_CONFIG_BYTES_MAX, text_out, len_out, err);
     }
     *path_out = paths->config;
-    if (paths->memory) {
+    if (paths->memory || paths->config[0] == '\0') {
         return TALLY_OK;
     }
     tally_status status =
@@ -34,8 +35,43 @@ static tally_status read_config_text(const struct tally_options *options,
     return status == TALLY_OK ? status : tl_fail(err, status, "cannot read '%s'", paths->config);
 }
 
+/* Of settings with the same name the last one counts. */
+static struct tl_str spool_setting(const struct tally_options *options)
+{
+    struct tl_str found = { 0 };
+    for (size_t i = 0; i < options->setting_count; i++) {
+        if (strcmp(options->settings[i].key, "remote.spool") == 0) {
+            found = tl_str_of(options->settings[i].value);
+        }
+    }
+    return found;
+}
+
+/* `config` is NULL before the configuration is read, which may lie in the ledger. */
+static tally_status find_paths(struct tl_paths *paths, const struct tally_options *options,
+                               const struct tl_config *config, struct tally_error *err)
+{
+    static const struct tl_str none = { 0 };
+    if (tl_remote_is_url(options->uri)) {
+        return tl_paths_init_remote(
+            paths, config != NULL ? config->remote_spool : spool_setting(options), err);
+    }
+    return tl_paths_init(paths, options->uri, config != NULL ? config->store : none,
+                         config != NULL ? config->keys_dir : none, err);
+}
+
 tally_status tl_options_read(const struct tally_options *options, struct tl_paths *paths_out,
                              struct tl_config *config_out, struct tally_error *err)
+{
+    if (options->uri != NULL && tl_remote_is_url(options->uri)) {
+        return tl_fail(err, TALLY_ENOTSUP,
+                       "not through HTTP: do it on the machine where the ledger lies");
+    }
+    return tl_options_read_any(options, paths_out, config_out, err);
+}
+
+tally_status tl_options_read_any(const struct tally_options *options, struct tl_paths *paths_out,
+                                 struct tl_config *config_out, struct tally_error *err)
 {
     if (options->struct_size != sizeof(*options)) {
         return tl_fail(err, TALLY_EINVAL, "struct tally_options has an unknown size");
@@ -43,15 +79,14 @@ tally_status tl_options_read(const struct tally_options *options, struct tl_path
     if (options->uri == NULL) {
         return tl_fail(err, TALLY_EINVAL, "no ledger was named");
     }
-    TL_TRY(tl_paths_init(paths_out, options->uri, (struct tl_str){ 0 }, (struct tl_str){ 0 }, err));
+    TL_TRY(find_paths(paths_out, options, NULL, err));
     const char *path = NULL;
     TL_CLEANUP(tl_freep) char *text = NULL;
     size_t len = 0;
     TL_TRY(read_config_text(options, paths_out, &path, &text, &len, err));
     TL_TRY(tl_config_read(config_out, path, (struct tl_str){ .text = text, .len = len },
                           options->settings, options->setting_count, err));
-    tally_status status =
-        tl_paths_init(paths_out, options->uri, config_out->store, config_out->keys_dir, err);
+    tally_status status = find_paths(paths_out, options, config_out, err);
     if (status != TALLY_OK) {
         tl_config_release(config_out);
     }
@@ -272,6 +307,7 @@ void tally_close(struct tally_ledger *ledger)
     tl_readers_close(ledger); /* the one who writes is last, and tidies up the store's files */
     tl_role_drop(ledger, true);
     tl_store_close(memory_store);
+    tl_remote_close(ledger->remote);
     tl_config_release(&ledger->config);
     tl_arena_release(&ledger->options_arena);
     release_locks(ledger);
@@ -403,6 +439,29 @@ static tally_status open_for_writing(struct tally_ledger *ledger, struct tally_e
     return open_spool(ledger, err);
 }
 
+/* With the lock as the shipper, else as one who only spools, for now. That the server answers is not
+ * needed. */
+static tally_status open_remote(struct tally_ledger *ledger, struct tally_error *err)
+{
+    TL_TRY(tl_remote_open(ledger, err));
+    if (!ledger->writable) {
+        return TALLY_OK;
+    }
+    if (ledger->paths.dir[0] == '\0') {
+        return tl_fail(err, TALLY_EINVAL,
+                       "a remote ledger needs a directory where events wait: set 'remote.spool'");
+    }
+    struct tally_error why = TALLY_ERROR_INIT;
+    bool elsewhere = false;
+    TL_TRY(tl_remote_make_directories(&ledger->paths, err));
+    tally_status status = tl_role_take(ledger, &elsewhere, &why);
+    if (status != TALLY_OK && !elsewhere) {
+        return tl_fail_with(err, status, &why);
+    }
+    TL_TRY(open_spool(ledger, err));
+    return tl_sequence_start(ledger, err);
+}
+
 static tally_status require_directory(const struct tl_paths *paths, struct tally_error *err)
 {
     if (!paths->memory && access(paths->dir, F_OK) != 0) {
@@ -415,10 +474,13 @@ static tally_status require_directory(const struct tl_paths *paths, struct tally
 static tally_status open_as(struct tally_ledger *ledger, const struct tally_options *options,
                             struct tally_error *err)
 {
-    TL_TRY(require_directory(&ledger->paths, err));
     ledger->writable = options->writable != 0 || ledger->paths.memory;
     ledger->unattended = options->unattended != 0;
     ledger->accept_clock = options->accept_clock != 0;
+    if (ledger->paths.remote) {
+        return open_remote(ledger, err);
+    }
+    TL_TRY(require_directory(&ledger->paths, err));
     if (!ledger->writable) {
         return open_for_reading(ledger, err);
     }
@@ -477,7 +539,7 @@ tally_status tally_open(struct tally_ledger **ledger_out, const struct tally_opt
     tl_arena_init(&made->options_arena, 4 * TL_CONFIG_BYTES_MAX);
     tally_status status = init_locks(made, err);
     if (status == TALLY_OK) {
-        status = tl_options_read(options, &made->paths, &made->config, err);
+        status = tl_options_read_any(options, &made->paths, &made->config, err);
     }
     if (status == TALLY_OK && copy_options(made, options) != TALLY_OK) {
         tl_config_release(&made->config);

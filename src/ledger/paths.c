@@ -78,3 +78,21 @@ tally_status tl_paths_init(struct tl_paths *paths, const char *uri, struct tl_st
     TL_TRY(tl_path_join(paths->trouble, paths->spool, "trouble.txt", err));
     return join_keys(paths, keys_dir, err);
 }
+
+tally_status tl_paths_init_remote(struct tl_paths *paths, struct tl_str dir,
+                                  struct tally_error *err)
+{
+    memset(paths, 0, sizeof(*paths));
+    paths->remote = true;
+    if (dir.len == 0) {
+        return TALLY_OK;
+    }
+    if (dir.len >= sizeof(paths->dir)) {
+        return tl_fail(err, TALLY_EINVAL, "remote.spool is too long");
+    }
+    tl_str_copy(paths->dir, sizeof(paths->dir), dir);
+    TL_TRY(tl_path_join(paths->lock, paths->dir, "shipper.lock", err));
+    TL_TRY(tl_path_join(paths->config, paths->dir, "tally.yaml", err));
+    TL_TRY(tl_path_join(paths->spool, paths->dir, "spool", err));
+    return tl_path_join(paths->trouble, paths->spool, "trouble.txt", err);
+}

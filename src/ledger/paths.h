@@ -11,7 +11,8 @@
 
 /* Absolute or relative paths, NUL-terminated. Immutable after init. */
 struct tl_paths {
-    bool memory;                   /* the ledger has no directory; all paths are "" */
+    bool remote; /* a ledger behind HTTP: `dir` is where its spool is, "" if there is none */
+    bool memory; /* the ledger has no directory; all paths are "" */
     char dir[TL_PATH_SIZE];        /* or the whole URI of a memory ledger */
     char store[TL_PATH_SIZE + 32]; /* URI */
     char index[TL_PATH_SIZE];
@@ -30,6 +31,10 @@ struct tl_paths {
  */
 tally_status tl_paths_init(struct tl_paths *paths, const char *uri, struct tl_str store,
                            struct tl_str keys_dir, struct tally_error *err);
+
+/* The same for a remote ledger, whose spool is in `dir`. */
+tally_status tl_paths_init_remote(struct tl_paths *paths, struct tl_str dir,
+                                  struct tally_error *err);
 
 /* Writes "dir/name" to out, of TL_PATH_SIZE bytes. Errors: TALLY_EINVAL if it does not fit. */
 tally_status tl_path_join(char *out, const char *dir, const char *name, struct tally_error *err);

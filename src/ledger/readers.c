@@ -1,4 +1,4 @@
-#include "ledger/ledger.h"
+#include "ledger/remote.h"
 
 static void close_reader(struct tl_reader *reader)
 {
@@ -49,6 +49,7 @@ tally_status tl_reader_get(struct tally_ledger *ledger, struct tl_reader *reader
 {
     *reader_out = (struct tl_reader){ 0 };
     TL_TRY(tl_refuse_inherited(ledger, err));
+    TL_TRY(tl_remote_refuse(ledger, err));
     tl_mutex_lock(&ledger->readers.mu);
     if (ledger->readers.count > 0) {
         *reader_out = ledger->readers.idle[--ledger->readers.count];

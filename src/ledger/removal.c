@@ -1,5 +1,6 @@
 /* Removes contents, a batch at a time. */
 #include "ledger/removal.h"
+#include "ledger/remote.h"
 
 #include <fcntl.h>
 #include <time.h>
@@ -73,6 +74,7 @@ static tally_status begin(struct tl_removal *removal, struct tally_error *err)
     if (!ledger->writable) {
         return tl_fail(err, TALLY_EINVAL, "the ledger is open for reading only");
     }
+    TL_TRY(tl_remote_refuse(ledger, err));
     TL_TRY(tl_refuse_inherited(ledger, err));
     removal->batch = tl_alloc_array(BATCH_MAX, sizeof(*removal->batch));
     if (removal->batch == NULL) {

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "ledger/ledger.h"
+#include "ledger/remote.h"
 
 static const char *const soc2[] = { "retention.default_days=400", NULL };
 static const char *const pci_dss[] = { "retention.default_days=366", NULL };
@@ -74,6 +75,7 @@ static void tell(const struct tl_config *config, const char *kind, const char *n
 tally_status tally_retention_list(struct tally_ledger *ledger, tally_retention_fn *fn, void *ctx,
                                   struct tally_error *err)
 {
+    TL_TRY(tl_remote_refuse(ledger, err));
     TL_CLEANUP(tl_config_freep) struct tl_config *config = NULL;
     TL_TRY(tl_config_reread(ledger, NULL, 0, &config, err));
     const struct tl_retention *rules = &config->retention;

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "codec/json.h"
 #include "ledger/act.h"
+#include "ledger/remote.h"
 #include "ledger/trust.h"
 
 #define PREFIX "retention."
@@ -154,6 +155,7 @@ tally_status tally_retention_set(struct tally_ledger *ledger, const struct tally
                                  size_t count, const struct tally_actor *actor,
                                  struct tally_error *err)
 {
+    TL_TRY(tl_remote_refuse(ledger, err));
     if (count == 0 || actor == NULL || actor->by == NULL) {
         return tl_fail(err, TALLY_EINVAL, "no setting, or nobody who sets it, was named");
     }

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "ledger/ledger.h"
+#include "ledger/remote.h"
 #include "ledger/router.h"
 
 #define HOLDER_SIZE 32u /* of the text in the lock file */
@@ -139,6 +140,7 @@ static tally_status read_config(const struct tally_ledger *ledger, struct tl_con
 tally_status tl_role_act(struct tally_ledger *ledger, const struct tl_act_request *act,
                          uint64_t *seq_out, struct tally_error *err)
 {
+    TL_TRY(tl_remote_refuse(ledger, err));
     struct tl_sequencer *sequencer = ledger->role.sequencer;
     if (act->control->kind != TL_LEAF_POLICY) {
         return tl_sequencer_act(sequencer, act, seq_out, err);
@@ -187,6 +189,9 @@ static tally_status take(struct tally_ledger *ledger, bool *elsewhere_out, struc
 {
     TL_TRY(take_lock(ledger, elsewhere_out, err));
     TL_TRY(tl_role_prepare(ledger, err));
+    if (ledger->remote != NULL) {
+        return tl_drain_open(&ledger->role.drain, ledger->paths.spool, err);
+    }
     TL_TRY(open_sequencer(ledger, err));
     tl_mutex_lock(&ledger->state.mu);
     ledger->state.size = tl_sequencer_head(ledger->role.sequencer)->size;

@@ -7,6 +7,7 @@
 #include "codec/json.h"
 #include "ledger/act.h"
 #include "ledger/keys.h"
+#include "ledger/remote.h"
 #include "ledger/trust.h"
 
 /* What the KEY leaf says. */
@@ -96,6 +97,7 @@ tally_status tally_keys_rotate(struct tally_ledger *ledger, int mac,
     if (request_out != NULL) {
         *request_out = NULL;
     }
+    TL_TRY(tl_remote_refuse(ledger, err));
     if (actor->by == NULL || actor->by[0] == '\0' ||
         (actor->reason != NULL && actor->reason[0] == '\0')) {
         return tl_fail(err, TALLY_EINVAL, "say who replaces the keys, and why or nothing");

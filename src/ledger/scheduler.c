@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "ledger/remote.h"
 #include "ledger/schedule_jobs.h"
 
 #define LOOK_MS    1000u
@@ -206,6 +207,7 @@ tally_status tally_scheduler_start(struct tally_scheduler **scheduler_out,
                                    struct tally_ledger *ledger, struct tally_error *err)
 {
     TL_TRY(tl_refuse_inherited(ledger, err));
+    TL_TRY(tl_remote_refuse(ledger, err));
     if (!ledger->writable || ledger->paths.memory) {
         return tl_fail(err, TALLY_EINVAL,
                        "work is scheduled for a ledger on disk that is open for writing");
@@ -328,6 +330,7 @@ tally_status tally_schedule_run(struct tally_ledger *ledger, const char *name,
         return tl_fail(err, TALLY_EINVAL,
                        "there is no job '%.40s': verify, purge, anchor or backup", name);
     }
+    TL_TRY(tl_remote_refuse(ledger, err));
     if (!ledger->writable || ledger->paths.memory) {
         return tl_fail(err, TALLY_EINVAL, "jobs need a ledger on disk that is open for writing");
     }

@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "ledger/ledger.h"
+#include "ledger/remote.h"
 
 #define SEEK_US  100000  /* how often a follower tries for the lock: bounds a takeover */
 #define RETRY_US 1000000 /* after a failure; up to 8 times as long after several */
@@ -148,7 +148,9 @@ static void seek_role(struct tally_ledger *ledger)
     if (status == TALLY_OK) {
         role->failures = 0;
         tl_trouble_clear(ledger);
-        set_sequencing(ledger, true, TALLY_OK, NULL);
+        if (ledger->remote == NULL) {
+            set_sequencing(ledger, true, TALLY_OK, NULL);
+        }
         return;
     }
     role->try_again_us = now + SEEK_US;
@@ -238,16 +240,16 @@ static bool serve(struct tally_ledger *ledger)
     if (ledger->role.held) {
         worked = serve_requests(ledger);
         bool drained = ledger->role.drain != NULL && tl_drain_serve(ledger);
-        if (drained) {
+        if (drained && ledger->remote == NULL) {
             publish_size(ledger);
         }
         worked |= drained;
-        if (!worked) {
+        if (!worked && ledger->remote == NULL) {
             keep_epoch(ledger);
         }
     }
     tl_losses_pass_on(ledger, false);
-    if (ledger->role.held) {
+    if (ledger->role.held && ledger->remote == NULL) {
         leave_broken_role(ledger);
     }
     return worked;
@@ -296,7 +298,7 @@ static void *run_sequence(void *ctx)
 
 tally_status tl_sequence_start(struct tally_ledger *ledger, struct tally_error *err)
 {
-    ledger->queue.sequencing = ledger->role.held;
+    ledger->queue.sequencing = ledger->role.held && ledger->remote == NULL;
     ledger->role.reread = true;
     if (tl_thread_start(&ledger->sequence_thread, "tally-sequence", run_sequence, ledger) !=
         TALLY_OK) {
@@ -313,12 +315,17 @@ static void nap(struct tally_ledger *ledger)
     tl_mutex_unlock(&ledger->queue.mu);
 }
 
+/* Then there is no use in waiting for it. */
+static bool is_server_away(const struct tally_ledger *ledger)
+{
+    return ledger->remote != NULL && ledger->role.failures > 0;
+}
+
 /* Records what this process has left in the spool, if it is the sequencer; the thread has ended. What
  * is left after that stays where it is, for the next one. */
-static void drain_own_spool(struct tally_ledger *ledger)
+static void drain_own_spool(struct tally_ledger *ledger, int64_t until)
 {
-    int64_t until = tl_clock->steady_us() + CLOSE_US;
-    while (ledger->role.held && !tl_spool_is_drained(ledger->spool) &&
+    while (ledger->role.held && !is_server_away(ledger) && !tl_spool_is_drained(ledger->spool) &&
            tl_clock->steady_us() < until) {
         tl_spool_rotate(ledger->spool); /* what is recorded may bring reports along */
         if (!serve(ledger)) {
@@ -329,6 +336,10 @@ static void drain_own_spool(struct tally_ledger *ledger)
 
 void tl_sequence_stop(struct tally_ledger *ledger)
 {
+    int64_t until = tl_clock->steady_us() + CLOSE_US;
+    if (ledger->remote != NULL) {
+        tl_counter_set(&ledger->remote->give_up_us, (uint64_t)until);
+    }
     if (ledger->sequence_runs) {
         tl_mutex_lock(&ledger->queue.mu);
         ledger->queue.stop = true;
@@ -338,7 +349,7 @@ void tl_sequence_stop(struct tally_ledger *ledger)
         ledger->sequence_runs = false;
     }
     if (ledger->spool != NULL) {
-        drain_own_spool(ledger);
+        drain_own_spool(ledger, until);
         tl_spool_lift(ledger->spool); /* what was lost is told, even if nothing else fits */
         tl_losses_pass_on(ledger, true);
     }

@@ -18,13 +18,15 @@ static void site_freep(struct site **site)
 }
 
 static tally_status site_new(struct site **site_out, const struct tally_options *options,
-                             struct tally_error *err)
+                             bool may_be_remote, struct tally_error *err)
 {
     struct site *site = tl_alloc_array(1, sizeof(*site));
     if (site == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a configuration");
     }
-    tally_status status = tl_options_read(options, &site->paths, &site->config, err);
+    tally_status status = may_be_remote
+                              ? tl_options_read_any(options, &site->paths, &site->config, err)
+                              : tl_options_read(options, &site->paths, &site->config, err);
     if (status != TALLY_OK) {
         tl_free(site);
         return status;
@@ -55,7 +57,7 @@ tally_status tl_config_reread(const struct tally_ledger *ledger,
         tl_free(config);
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate settings");
     }
-    tally_status status = tl_options_read(&options, paths, config, err);
+    tally_status status = tl_options_read_any(&options, paths, config, err);
     if (status != TALLY_OK) {
         tl_free(config);
         return status;
@@ -68,7 +70,7 @@ tally_status tally_config_list(const struct tally_options *options, tally_config
                                struct tally_error *err)
 {
     TL_CLEANUP(site_freep) struct site *site = NULL;
-    TL_TRY(site_new(&site, options, err));
+    TL_TRY(site_new(&site, options, true, err));
     TL_CLEANUP(tl_freep) struct tl_policy_in_force *policy = tl_alloc_array(1, sizeof(*policy));
     if (policy == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a policy");
@@ -106,7 +108,7 @@ tally_status tally_reindex(const struct tally_options *options, tally_progress_f
                            void *ctx, struct tally_error *err)
 {
     TL_CLEANUP(site_freep) struct site *site = NULL;
-    TL_TRY(site_new(&site, options, err));
+    TL_TRY(site_new(&site, options, false, err));
     tl_assert(site != NULL);
     if (site->paths.memory) {
         return tl_fail(err, TALLY_ENOTSUP, "a memory ledger has no index");

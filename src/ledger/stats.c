@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "crypto/crypto.h"
+#include "ledger/remote_read.h"
 #include "ledger/walk.h"
 
 #define KEYS_MAX 10000u
@@ -196,6 +197,40 @@ static struct stats *stats_new(const char *by, bool no_key, int by_day)
     return stats;
 }
 
+/* The server has counted, and added empty days. */
+static tally_status take_row(void *ctx, struct tl_str key, int64_t day_us, uint64_t count)
+{
+    struct stats *stats = ctx;
+    struct tl_stats_cell *cell = NULL;
+    TL_TRY(cell_for(stats, key, day_us, &cell));
+    if (cell != NULL) {
+        cell->count = count;
+    }
+    return TALLY_OK;
+}
+
+static tally_status ask_server(const struct tally_ledger *ledger, const struct tally_query *query,
+                               struct stats *stats, struct tally_error *err)
+{
+    bool by_day = stats->by_day && !stats->no_key;
+    const struct tl_remote_summary summary = {
+        .by = stats->by, .by_day = by_day, .take = take_row, .ctx = stats
+    };
+    stats->by_day = false;
+    return tl_remote_stats(ledger, query, &summary, &stats->public, err);
+}
+
+static tally_status count_all(struct tally_ledger *ledger, const struct tally_query *query,
+                              struct stats *stats, struct tally_error *err)
+{
+    TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
+    TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
+    TL_TRY(tl_walk_filter(&filter, ledger, query, err));
+    TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
+    const struct tl_walk_order order = { .ascending = true };
+    return tl_walk_run(walk, &order, count_match, stats, err);
+}
+
 tally_status tally_stats(struct tally_ledger *ledger, const struct tally_query *query,
                          const char *by, int by_day, struct tally_stats **stats_out,
                          struct tally_error *err)
@@ -209,16 +244,12 @@ tally_status tally_stats(struct tally_ledger *ledger, const struct tally_query *
     if (!known) {
         return tl_refuse(err, "bad_parameter", "", "cannot count by '%.64s'", by);
     }
-    TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
-    TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
     TL_CLEANUP(stats_freep) struct stats *stats = stats_new(by, no_key, by_day);
     if (stats == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate statistics");
     }
-    TL_TRY(tl_walk_filter(&filter, ledger, query, err));
-    TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
-    const struct tl_walk_order order = { .ascending = true };
-    TL_TRY(tl_walk_run(walk, &order, count_match, stats, err));
+    TL_TRY(ledger->remote != NULL ? ask_server(ledger, query, stats, err)
+                                  : count_all(ledger, query, stats, err));
     if (finish(stats) != TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate statistics");
     }

@@ -50,6 +50,10 @@ struct tl_config {
     size_t disk_soft_bytes;       /* free room; see ledger/disk.h */
     size_t disk_hard_bytes;
     size_t disk_reserve_bytes;
+    struct tl_str remote_spool;   /* "" for none */
+    struct tl_str remote_ca_file; /* these two: absolute, or relative to remote.spool; "" */
+    struct tl_str remote_token_file;
+    uint32_t remote_timeout_s;
     struct tl_str anchor_schedule; /* cron expressions, or "off" */
     struct tl_str backup_schedule;
     struct tl_str retention_schedule;

@@ -17,6 +17,8 @@ struct place {
 
 /* One request on its way. */
 struct call {
+    const struct tl_http_request *request;
+    bool is_get;
     const struct place *place;
     struct tl_http_answer *answer;
     size_t header_bytes;
@@ -24,9 +26,34 @@ struct call {
     bool too_large;
 };
 
-static void handle_freep(CURL **handle)
+struct tl_http_link {
+    CURL *handle; /* keeps its connections from one request to the next */
+};
+
+tally_status tl_http_link_open(struct tl_http_link **link_out, struct tally_error *err)
 {
-    curl_easy_cleanup(*handle);
+    struct tl_http_link *link = tl_alloc_array(1, sizeof(*link));
+    CURL *handle = link == NULL ? NULL : curl_easy_init();
+    if (handle == NULL) {
+        tl_free(link);
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a connection");
+    }
+    link->handle = handle;
+    *link_out = link;
+    return TALLY_OK;
+}
+
+void tl_http_link_close(struct tl_http_link *link)
+{
+    if (link != NULL) {
+        curl_easy_cleanup(link->handle);
+        tl_free(link);
+    }
+}
+
+static void link_closep(struct tl_http_link **link)
+{
+    tl_http_link_close(*link);
 }
 
 static void url_freep(CURLU **url)
@@ -103,7 +130,7 @@ static tally_status judge(CURLU *url, struct place *place, struct tally_error *e
     if (!copy_part(url, CURLUPART_USER, user, sizeof(user)) || user[0] != '\0' ||
         !copy_part(url, CURLUPART_PASSWORD, user, sizeof(user)) || user[0] != '\0') {
         return tl_fail(err, TALLY_EINVAL,
-                       "a URL may not hold a name or password: use 'anchor.token_file'");
+                       "a URL may not hold a name or password: use a token file");
     }
     if (!copy_part(url, CURLUPART_FRAGMENT, fragment, sizeof(fragment)) || fragment[0] != '\0') {
         return tl_fail(err, TALLY_EINVAL, "a URL may not end with a '#' and a name");
@@ -204,6 +231,17 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *ctx)
     return call->too_large ? 0 : size * count;
 }
 
+static int look_for_stop(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                         curl_off_t up)
+{
+    const struct call *call = ctx;
+    (void)down_total;
+    (void)down;
+    (void)up_total;
+    (void)up;
+    return call->request->must_stop(call->request->ctx) ? 1 : 0;
+}
+
 static tally_status add_header(struct curl_slist **list, const char *name, const char *value,
                                struct tally_error *err)
 {
@@ -224,10 +262,13 @@ static tally_status add_header(struct curl_slist **list, const char *name, const
     return TALLY_OK;
 }
 
-static tally_status add_headers(struct curl_slist **list, const struct tl_http_request *request,
+static tally_status add_headers(struct curl_slist **list, const struct call *call,
                                 struct tally_error *err)
 {
-    TL_TRY(add_header(list, "Content-Type", request->content_type, err));
+    const struct tl_http_request *request = call->request;
+    if (!call->is_get) {
+        TL_TRY(add_header(list, "Content-Type", request->content_type, err));
+    }
     TL_TRY(add_header(list, "Expect", "", err)); /* no waiting for a "100 Continue" */
     return request->authorization == NULL
                ? TALLY_OK
@@ -235,8 +276,9 @@ static tally_status add_headers(struct curl_slist **list, const struct tl_http_r
 }
 
 /* Each of these fails for want of memory, or because libcurl lacks what it must have. */
-static CURLcode set_bounds(CURL *handle, const struct tl_http_request *request, struct call *call)
+static CURLcode set_bounds(CURL *handle, struct call *call)
 {
+    const struct tl_http_request *request = call->request;
     CURLcode code =
         curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, call->place->secure ? "https" : "http");
     code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
@@ -257,21 +299,31 @@ static CURLcode set_bounds(CURL *handle, const struct tl_http_request *request, 
         code = curl_easy_setopt(handle, CURLOPT_CAINFO, request->ca_file);
         code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_CAPATH, NULL);
     }
+    if (code == CURLE_OK && request->must_stop != NULL) {
+        code = curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
+        code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_XFERINFODATA, call);
+        code = code != CURLE_OK ? code
+                                : curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, look_for_stop);
+    }
     return code;
 }
 
-static CURLcode set_request(CURL *handle, const struct tl_http_request *request,
-                            const struct curl_slist *headers, struct call *call)
+static CURLcode set_body(CURL *handle, struct tl_str body)
 {
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_POST, 1L);
+    code = code != CURLE_OK
+               ? code
+               : curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+    return code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_POSTFIELDS, body.text);
+}
+
+static CURLcode set_request(CURL *handle, const struct curl_slist *headers, struct call *call)
+{
+    const struct tl_http_request *request = call->request;
     CURLcode code = curl_easy_setopt(handle, CURLOPT_URL, request->url);
     code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_USERAGENT, "tally");
     code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
-    code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_POST, 1L);
-    code = code != CURLE_OK ? code
-                            : curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE,
-                                               (curl_off_t)request->body.len);
-    code =
-        code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request->body.text);
+    code = code != CURLE_OK || call->is_get ? code : set_body(handle, request->body);
     code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_WRITEDATA, call);
     code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_body);
     code = code != CURLE_OK ? code : curl_easy_setopt(handle, CURLOPT_HEADERDATA, call);
@@ -279,12 +331,20 @@ static CURLcode set_request(CURL *handle, const struct tl_http_request *request,
     return code;
 }
 
+static size_t answer_max(const struct tl_http_request *request)
+{
+    return request->answer_max != 0 ? request->answer_max : TL_HTTP_ANSWER_MAX;
+}
+
 static tally_status explain(CURLcode code, const struct call *call, struct tally_error *err)
 {
     const char *host = call->place->host;
     if (call->too_large) {
-        return tl_fail(err, TALLY_ELIMIT, "'%s' answered with more than %u bytes", host,
-                       TL_HTTP_ANSWER_MAX);
+        return tl_fail(err, TALLY_ELIMIT, "'%s' answered with more than %zu bytes", host,
+                       answer_max(call->request));
+    }
+    if (code == CURLE_ABORTED_BY_CALLBACK) {
+        return tl_fail(err, TALLY_ECANCELED, "the answer of '%s' was not waited for", host);
     }
     if (call->refused) {
         return tl_fail(err, TALLY_EDENIED,
@@ -301,35 +361,55 @@ static tally_status explain(CURLcode code, const struct call *call, struct tally
 static void take_facts(CURL *handle, struct tl_http_answer *answer)
 {
     const char *type = NULL;
+    curl_off_t wait_s = 0;
     (void)curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &answer->status); /* cannot fail */
     if (curl_easy_getinfo(handle, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type != NULL) {
         tl_str_copy(answer->content_type, sizeof(answer->content_type), tl_str_of(type));
     }
+    if (curl_easy_getinfo(handle, CURLINFO_RETRY_AFTER, &wait_s) == CURLE_OK && wait_s > 0) {
+        answer->retry_after_s = (uint32_t)(wait_s < INT32_MAX ? wait_s : INT32_MAX);
+    }
 }
 
-tally_status tl_http_post(const struct tl_http_request *request, struct tl_http_answer *answer,
-                          struct tally_error *err)
+static tally_status ask(const struct tl_http_request *request, bool is_get,
+                        struct tl_http_answer *answer, struct tally_error *err)
 {
     tl_assert(request->timeout_ms > 0);
     struct place place = { 0 };
     TL_TRY(place_of(&place, request->url, err));
     *answer = (struct tl_http_answer){ 0 };
-    tl_buf_init(&answer->body, TL_HTTP_ANSWER_MAX);
-    struct call call = { .place = &place, .answer = answer };
-    TL_CLEANUP(handle_freep) CURL *handle = curl_easy_init();
+    tl_buf_init(&answer->body, answer_max(request));
+    struct call call = { .request = request, .is_get = is_get, .place = &place, .answer = answer };
+    TL_CLEANUP(link_closep) struct tl_http_link *own = NULL;
     TL_CLEANUP(list_freep) struct curl_slist *headers = NULL;
-    if (handle == NULL) {
-        return tl_fail(err, TALLY_ENOMEM, "cannot allocate a request");
+    if (request->link == NULL) {
+        TL_TRY(tl_http_link_open(&own, err));
     }
-    TL_TRY(add_headers(&headers, request, err));
-    CURLcode code = set_bounds(handle, request, &call);
-    code = code != CURLE_OK ? code : set_request(handle, request, headers, &call);
+    const struct tl_http_link *link = own != NULL ? own : request->link;
+    tl_assert(link != NULL);
+    CURL *handle = link->handle;
+    curl_easy_reset(handle);
+    TL_TRY(add_headers(&headers, &call, err));
+    CURLcode code = set_bounds(handle, &call);
+    code = code != CURLE_OK ? code : set_request(handle, headers, &call);
     code = code != CURLE_OK ? code : curl_easy_perform(handle);
     if (code != CURLE_OK || call.too_large) {
         return explain(code, &call, err);
     }
     take_facts(handle, answer);
     return TALLY_OK;
+}
+
+tally_status tl_http_post(const struct tl_http_request *request, struct tl_http_answer *answer,
+                          struct tally_error *err)
+{
+    return ask(request, false, answer, err);
+}
+
+tally_status tl_http_get(const struct tl_http_request *request, struct tl_http_answer *answer,
+                         struct tally_error *err)
+{
+    return ask(request, true, answer, err);
 }
 
 void tl_http_answer_release(struct tl_http_answer *answer)

@@ -232,23 +232,48 @@ static bool check_key(struct tl_request *request)
 }
 
 /* Checks one event, and adds it to those that will be appended. */
-static tally_status add(struct writer *writer, struct tl_str json, struct tally_error *err)
+static tally_status add(struct writer *writer, struct tl_str json, uint32_t flags,
+                        struct tally_error *err)
 {
     if (json.len > LINE_MAX) {
         return tl_refuse(err, "too_large", "", "an event has at most 1 MiB");
     }
-    return tally_events_add(writer->events, json.text, json.len, 0, err);
+    return tally_events_add(writer->events, json.text, json.len, flags, err);
+}
+
+/* What an agent knows of events that it took for others: a letter for each. */
+static uint32_t flags_of(char mark)
+{
+    bool by_occurred = mark == 'r' || mark == 'b';
+    bool is_supplied = mark == 't' || mark == 'b';
+    return (by_occurred ? (uint32_t)TALLY_EVENT_RETAIN_OCCURRED : 0u) |
+           (is_supplied ? (uint32_t)TALLY_EVENT_TIME_SUPPLIED : 0u);
+}
+
+static bool check_marks(struct tl_request *request, const char *marks, size_t count)
+{
+    if (marks != NULL && (strlen(marks) != count || strspn(marks, "-trb") != count)) {
+        tl_reply_problem(request, "bad_parameter",
+                         "'marks' has one of the letters -, t, r and b for each event");
+        return false;
+    }
+    return true;
 }
 
 static bool add_all(struct writer *writer, struct tl_request *request, size_t count)
 {
+    const char *marks = tl_request_param(request, "marks");
     size_t bad = 0;
+    if (!check_marks(request, marks, count)) {
+        return false;
+    }
     for (size_t i = 0; i < count; i++) {
         struct tally_error err = TALLY_ERROR_INIT;
         if (!complete(request, &writer->pieces[i], i, true)) {
             return false;
         }
-        tally_status status = add(writer, writer->pieces[i], &err);
+        tally_status status =
+            add(writer, writer->pieces[i], marks == NULL ? 0 : flags_of(marks[i]), &err);
         if (status != TALLY_OK && status != TALLY_EREFUSED && status != TALLY_EDISABLED) {
             tl_reply_error(request, &err);
             return false;
@@ -457,6 +482,11 @@ static bool take(struct writer *writer, struct tl_request *request)
         tl_server_answer(request);
         return false;
     }
+    if (!is_many && tl_request_param(request, "marks") != NULL) {
+        tl_reply_problem(request, "bad_parameter", "'marks' is for several events");
+        tl_server_answer(request);
+        return false;
+    }
     if (is_many || is_queued) {
         append_singles(writer); /* they came first, and the events are in use */
         if (is_queued) {
@@ -472,11 +502,11 @@ static bool take(struct writer *writer, struct tl_request *request)
         tl_server_answer(request);
         return false;
     }
-    tally_status status = add(writer, writer->pieces[0], &err);
+    tally_status status = add(writer, writer->pieces[0], 0, &err);
     if (status == TALLY_ELIMIT) {
         err = (struct tally_error)TALLY_ERROR_INIT;
         append_singles(writer);
-        status = add(writer, writer->pieces[0], &err);
+        status = add(writer, writer->pieces[0], 0, &err);
     }
     if (status != TALLY_OK) {
         tl_reply_error(request, &err);

@@ -33,7 +33,7 @@ struct tl_ailment {
     const char *advice; /* static */
 };
 
-#define TL_AILMENTS_MAX 4u
+#define TL_AILMENTS_MAX 5u
 
 struct tl_health {
     struct tl_ailment items[TL_AILMENTS_MAX];

@@ -70,6 +70,13 @@ void tl_health_judge(struct tl_health *health, const struct tally_activity *acti
                         : "the %" PRIu64 " anchor targets had no checkpoint for two days",
                     activity->anchor_targets);
     }
+    if (activity->refused > 0) {
+        add_ailment(
+            health, false,
+            "they are in refused.ndjson, in the directory of 'remote.spool', with the code of "
+            "each; remove the file when you have dealt with them",
+            "the server refused %" PRIu64 " events for good", activity->refused);
+    }
     if (activity->quarantined > 0) {
         add_ailment(health, false,
                     "what could be read of them is recorded, the rest is declared as lost; look at "
@@ -123,6 +130,7 @@ void tl_show_status(struct tl_js *js, const struct tally_activity *activity,
     tl_js_u64(js, "dropped", activity->dropped);
     tl_js_bool(js, "dropped_is_exact", activity->dropped_is_exact != 0);
     tl_js_u64(js, "gaps", activity->gaps);
+    tl_js_u64(js, "refused", activity->refused);
     tl_js_u64(js, "anchor_targets", activity->anchor_targets);
     if (activity->anchored_s < 0) {
         tl_js_null(js, "anchored_s");

@@ -20,6 +20,7 @@ enum tl_drain_loss {
     TL_DRAIN_DAMAGED,       /* bytes that are no record: moved to quarantine, not removed */
     /* counted by the caller: */
     TL_DRAIN_REFUSED, /* the ledger cannot take the record */
+    TL_DRAIN_UNKEPT,  /* nor was there room to put it aside */
     TL_DRAIN_UNFIT,   /* it is whole, but neither event nor gap: see keep_aside */
     TL_DRAIN_LOSSES
 };

@@ -4,10 +4,13 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/str.h"
 #include "spool/spool.h"
+
+#define EXTENTS_MAX 256 /* more are not looked at: the whole file is read */
 
 tally_status tl_spool_dir_init(struct tl_spool_dir *dir, const char *path, const char *sub,
                                struct tally_error *err)
@@ -90,6 +93,22 @@ tally_status tl_segment_file_size(int fd, uint64_t *size_out, struct tally_error
     }
     *size_out = (uint64_t)st.st_size;
     return TALLY_OK;
+}
+
+uint64_t tl_segment_file_data_end(int fd, uint64_t size)
+{
+    off_t end = 0;
+    for (int i = 0; i < EXTENTS_MAX; i++) {
+        off_t data = tl_io->seek(fd, end, SEEK_DATA);
+        if (data < 0) {
+            return errno == ENXIO ? (uint64_t)end : size; /* no more; or it cannot tell */
+        }
+        end = tl_io->seek(fd, data, SEEK_HOLE);
+        if (end < 0) {
+            return size;
+        }
+    }
+    return size;
 }
 
 bool tl_segment_file_is_final(int fd)

@@ -29,6 +29,10 @@ int tl_segment_file_open(struct tl_spool_dir *dir, const char *name);
 /* Errors: TALLY_EIO */
 tally_status tl_segment_file_size(int fd, uint64_t *size_out, struct tally_error *err);
 
+/* For who only counts: file systems have been wrong about it. Where the last byte is that may be no zero, of a file with `size` bytes: what was only reserved is
+ * not read. */
+uint64_t tl_segment_file_data_end(int fd, uint64_t size);
+
 /*
  * Whether nobody holds the segment locked: then its writer is gone and it will never change. Who
  * wants to know what is in it reads it after that, again if need be: what the writer wrote before

@@ -16,7 +16,9 @@ _Static_assert(sizeof(new_suffix) == sizeof(TL_SPOOL_SUFFIX), "both names take t
 _Static_assert(TL_SPOOL_ID_TEXT_LEN + sizeof(TL_SPOOL_SUFFIX) <= TL_SPOOL_NAME_SIZE, "names fit");
 
 /* A sweep of another process takes a file that is not locked yet for one that was left behind. */
-#define MAKE_ATTEMPTS 3
+#define MAKE_ATTEMPTS   3
+#define GIVE_BACK_ALIGN 4096u
+#define GIVE_BACK_MIN   65536u /* less is not worth a call */
 
 size_t tl_spool_path_size(const struct tl_spool *spool)
 {
@@ -116,6 +118,18 @@ tally_status tl_spool_file_make(struct tl_spool *spool, struct tl_spool_segment 
                              spool->dir);
     }
     return TALLY_OK;
+}
+
+/* A segment may wait for long, and many short programs leave one each. The file keeps its size, and
+ * what nobody wrote to still reads as zeros; a file system that cannot do it loses nothing. */
+void tl_spool_file_give_back(const struct tl_spool *spool, const struct tl_spool_segment *segment,
+                             uint64_t used)
+{
+    uint64_t from = (used + GIVE_BACK_ALIGN - 1) / GIVE_BACK_ALIGN * GIVE_BACK_ALIGN;
+    if (from + GIVE_BACK_MIN <= spool->size) {
+        (void)tl_io->fallocate(segment->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+                               (off_t)(spool->size - from));
+    }
 }
 
 /*

@@ -161,6 +161,9 @@ size_t tl_spool_path_size(const struct tl_spool *spool);
 /* Makes <id>.seg: whole, locked, with a header. Errors: TALLY_EIO; nothing is left then. */
 tally_status tl_spool_file_make(struct tl_spool *spool, struct tl_spool_segment *segment,
                                 struct tally_error *err);
+/* Returns to the disk what a segment has no record in from `used` on. */
+void tl_spool_file_give_back(const struct tl_spool *spool, const struct tl_spool_segment *segment,
+                             uint64_t used);
 /* Unlocks it and closes the descriptor; removes the file first if `removes`. */
 void tl_spool_file_close(struct tl_spool *spool, struct tl_spool_segment *segment, bool removes);
 /* Syncs data, and the directory if the name is new. Returns 0 or errno. */

@@ -115,6 +115,9 @@ void tl_spool_close_segment(struct tl_spool *spool, struct tl_spool_segment *seg
     uint64_t state = atomic_load_explicit(&segment->state, memory_order_relaxed);
     bool removes = tl_state_count(state) == 0; /* there is nothing in it for the reader */
     tl_mutex_unlock(&spool->mu);
+    if (!removes) {
+        tl_spool_file_give_back(spool, segment, tl_state_offset(state));
+    }
     tl_spool_file_close(spool, segment, removes);
     tl_mutex_lock(&spool->mu);
     spool->counts.records += tl_state_count(state) - segment->failed;

@@ -119,7 +119,8 @@ static tally_status view_file(int fd, struct tl_spool_segment_view *view, tl_spo
     }
     TL_CLEANUP(tl_freep) uint8_t *bytes = NULL;
     size_t len = 0;
-    TL_TRY(read_whole(fd, size, &bytes, &len));
+    uint64_t end = tl_segment_file_data_end(fd, size); /* behind it there are zeros */
+    TL_TRY(read_whole(fd, end, &bytes, &len));
     TL_CLEANUP(release_records) struct records records = { 0 };
     tally_status status = len < TL_SEGMENT_HEADER_LEN
                               ? TALLY_ECORRUPT
@@ -129,7 +130,7 @@ static tally_status view_file(int fd, struct tl_spool_segment_view *view, tl_spo
     }
     if (status == TALLY_OK) {
         TL_TRY(find_records(&records, bytes, len, view->header.nonce));
-        records.has_damage = records.has_damage || len != view->header.size;
+        records.has_damage = records.has_damage || len != end || size != view->header.size;
     }
     view->records = records.records;
     view->record_count = records.count;

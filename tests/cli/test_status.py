@@ -12,7 +12,8 @@ from harness import TALLY, Case, main
 MEMBERS = {"health", "origin", "size", "indexed_to", "recorded_60s", "newest_s", "sequencer_pid",
            "has_sequencer", "spool_events", "oldest_unsent_s", "spool_bytes", "spool_segments",
            "spool_writers", "quarantined", "dropped", "dropped_is_exact", "gaps",
-           "disk_free_bytes", "trouble", "problems", "anchor_targets", "anchored_s"}
+           "disk_free_bytes", "trouble", "problems", "anchor_targets", "anchored_s",
+           "refused"}
 
 
 class Situation(Case):

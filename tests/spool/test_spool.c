@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -426,6 +427,27 @@ static void sweeps_up_what_dead_processes_left(void **state)
     }
 }
 
+/* Many short programs leave a segment each while nobody reads them. */
+static void gives_back_the_room_that_a_closed_segment_does_not_need(void **state)
+{
+    struct tl_spool_options options = spool_options_in(state);
+    options.segment_bytes = 8u << 20;
+    struct tl_spool *spool = spool_open_ok(&options);
+    uint8_t *room = spool_room();
+    struct tl_spool_place place;
+    char path[512];
+    struct stat st;
+    check_ok(spool_put(spool, room, 0, 0, 20000, TL_SPOOL_QUEUED, FAR, &place, NULL));
+    tl_spool_close(spool);
+    tl_free(room);
+    (void)snprintf(path, sizeof(path), "%s/%s", options.dir, place.segment);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, 8 << 20);
+    assert_in_range(st.st_blocks * 512, 20000, 65536);
+    check_left_in_order(options.dir);
+    check_all_seen(0, 1, false);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, seen_set_up, check_rmdir)
 
 int main(void)
@@ -442,6 +464,7 @@ int main(void)
         CASE(writes_without_a_thread_of_its_own),
         CASE(calls_once_for_each_time_it_is_armed),
         CASE(sweeps_up_what_dead_processes_left),
+        CASE(gives_back_the_room_that_a_closed_segment_does_not_need),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
