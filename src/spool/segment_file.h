@@ -29,8 +29,8 @@ int tl_segment_file_open(struct tl_spool_dir *dir, const char *name);
 /* Errors: TALLY_EIO */
 tally_status tl_segment_file_size(int fd, uint64_t *size_out, struct tally_error *err);
 
-/* For who only counts: file systems have been wrong about it. Where the last byte is that may be no zero, of a file with `size` bytes: what was only reserved is
- * not read. */
+/* Where the last byte is that may be no zero, of a file with `size` bytes. For who only counts: file
+ * systems have been wrong about what is a hole. */
 uint64_t tl_segment_file_data_end(int fd, uint64_t size);
 
 /*

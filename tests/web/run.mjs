@@ -109,8 +109,13 @@ test("a wrong token is refused in words, a right one is let in", async () => {
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("alert").waitFor();
   await page.getByLabel("Token").fill("tally_nobody_x");
+  const answered = page.waitForResponse((reply) => reply.url().endsWith("/v1/whoami"));
   await page.getByRole("button", { name: "Sign in" }).click();
+  await answered;
   await page.getByRole("alert").getByText("not known").waitFor();
+  // The form is made anew with each refusal: what is typed into the old one is gone.
+  await page.waitForFunction(() => document.activeElement?.id === "token"
+    && document.activeElement.value === "");
   await page.getByLabel("Token").fill(options.token);
   await page.keyboard.press("Enter");
   await page.waitForSelector(".results tbody tr");
