@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -14,6 +15,7 @@
 #include "ledger/trust.h"
 
 #define DEFAULT_URI_CONFIG "tally.yaml"
+#define FIRST_LOCK_MS      2000u
 
 static tally_status read_config_text(const struct tally_options *options,
                                      const struct tl_paths *paths, const char **path_out,
@@ -216,12 +218,26 @@ tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const stru
     return tl_sequencer_create(sequencer_out, &input, err);
 }
 
+/* Whoever looks at a directory that came into being a moment ago holds its lock while it looks. */
+static tally_status take_first_lock(const char *path, int *fd_out, struct tally_error *err)
+{
+    for (unsigned i = 0;; i++) {
+        const struct timespec pause = { .tv_nsec = 1000000 };
+        struct tally_error why = TALLY_ERROR_INIT;
+        tally_status status = tl_lock_take(path, fd_out, &why);
+        if (status != TALLY_EBUSY || i == FIRST_LOCK_MS) {
+            return status == TALLY_OK ? TALLY_OK : tl_fail_with(err, status, &why);
+        }
+        (void)nanosleep(&pause, NULL); /* a signal only shortens it */
+    }
+}
+
 static tally_status fill_directories(const struct tl_paths *paths, const struct tl_config *config,
                                      const char *origin, struct tally_init_result *result,
                                      struct tally_error *err)
 {
     TL_CLEANUP(tl_io_closep) int lock = -1;
-    TL_TRY(tl_lock_take(paths->lock, &lock, err));
+    TL_TRY(take_first_lock(paths->lock, &lock, err));
     struct tally_store *store = NULL;
     struct tl_sequencer *sequencer = NULL;
     TL_TRY(tl_store_open(&store, paths->store, TALLY_STORE_CREATE, err));
