@@ -16,7 +16,9 @@ static bool is_condition(const struct tl_request *request, struct tl_str name)
     if (name.len > 64) {
         return true;
     }
-    (void)snprintf(word, sizeof(word), ",%.*s,", (int)name.len, name.text);
+    word[0] = ',';
+    memcpy(word + 1, name.text, name.len);
+    memcpy(word + 1 + name.len, ",", 2);
     return strstr(request->route->params, word) == NULL;
 }
 

@@ -393,8 +393,11 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
     struct tl_http *http = ctx;
     struct connection *socket = socket_of(connection);
     struct tl_request *request = *state;
+    if (socket == NULL) {
+        return MHD_NO;
+    }
     if (request == NULL) {
-        request = socket == NULL ? NULL : new_request(http, connection, socket);
+        request = new_request(http, connection, socket);
         if (request == NULL) {
             return MHD_NO;
         }

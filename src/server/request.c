@@ -1,6 +1,5 @@
 #include "server/request.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -142,7 +141,7 @@ bool tl_member_bool(struct tl_request *request, const struct tl_json *object, co
 
 static bool is_whole(double number)
 {
-    return number >= 0 && number <= 9007199254740992.0 && floor(number) >= number;
+    return number >= 0 && number <= 9007199254740992.0 && (double)(uint64_t)number >= number;
 }
 
 bool tl_member_u64(struct tl_request *request, const struct tl_json *object, const char *name,
