@@ -61,18 +61,9 @@ void tl_api_retention(struct tl_request *request)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_js js;
-    tl_reply_begin(request, 200, &js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_open(&js, "rules", '[');
+    tl_reply_list_begin(request, "rules", &js);
     tally_status status = tally_retention_list(request->server->ledger, add_rule, &js, &err);
-    tl_js_close(&js, ']');
-    tl_js_close(&js, '}');
-    if (status != TALLY_OK) {
-        tl_js_release(&js);
-        tl_reply_error(request, &err);
-        return;
-    }
-    tl_reply_end(request, &js);
+    tl_reply_list_end(request, status, &err, &js);
 }
 
 /* "retention.default_days=90". Other settings are not for readers to try. */
@@ -137,18 +128,9 @@ void tl_api_holds(struct tl_request *request)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_js js;
-    tl_reply_begin(request, 200, &js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_open(&js, "holds", '[');
+    tl_reply_list_begin(request, "holds", &js);
     tally_status status = tally_hold_list(request->server->ledger, add_hold, &js, &err);
-    tl_js_close(&js, ']');
-    tl_js_close(&js, '}');
-    if (status != TALLY_OK) {
-        tl_js_release(&js);
-        tl_reply_error(request, &err);
-        return;
-    }
-    tl_reply_end(request, &js);
+    tl_reply_list_end(request, status, &err, &js);
 }
 
 static bool read_seq(const struct tl_json *value, uint64_t *out)

@@ -39,19 +39,10 @@ void tl_api_schedules(struct tl_request *request)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_js js;
-    tl_reply_begin(request, 200, &js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_open(&js, "jobs", '[');
+    tl_reply_list_begin(request, "jobs", &js);
     tally_status status =
         tally_schedule_each(request->server->options.location, add_schedule, &js, &err);
-    tl_js_close(&js, ']');
-    tl_js_close(&js, '}');
-    if (status != TALLY_OK) {
-        tl_js_release(&js);
-        tl_reply_error(request, &err);
-        return;
-    }
-    tl_reply_end(request, &js);
+    tl_reply_list_end(request, status, &err, &js);
 }
 
 static int add_key(void *ctx, const struct tally_key *key)
@@ -64,16 +55,7 @@ void tl_api_keys(struct tl_request *request)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_js js;
-    tl_reply_begin(request, 200, &js);
-    tl_js_open(&js, NULL, '{');
-    tl_js_open(&js, "keys", '[');
+    tl_reply_list_begin(request, "keys", &js);
     tally_status status = tally_keys_each(request->server->ledger, add_key, &js, &err);
-    tl_js_close(&js, ']');
-    tl_js_close(&js, '}');
-    if (status != TALLY_OK) {
-        tl_js_release(&js);
-        tl_reply_error(request, &err);
-        return;
-    }
-    tl_reply_end(request, &js);
+    tl_reply_list_end(request, status, &err, &js);
 }

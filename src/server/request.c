@@ -36,6 +36,26 @@ void tl_reply_end(struct tl_request *request, struct tl_js *js)
     }
 }
 
+void tl_reply_list_begin(struct tl_request *request, const char *name, struct tl_js *js)
+{
+    tl_reply_begin(request, 200, js);
+    tl_js_open(js, NULL, '{');
+    tl_js_open(js, name, '[');
+}
+
+void tl_reply_list_end(struct tl_request *request, tally_status status,
+                       const struct tally_error *err, struct tl_js *js)
+{
+    tl_js_close(js, ']');
+    tl_js_close(js, '}');
+    if (status == TALLY_OK) {
+        tl_reply_end(request, js);
+    } else {
+        tl_js_release(js);
+        tl_reply_error(request, err);
+    }
+}
+
 void tl_reply_text(struct tl_request *request, unsigned status, const char *content_type,
                    const char *text, size_t len)
 {

@@ -73,6 +73,10 @@ const char *tl_request_param(const struct tl_request *request, const char *name)
 /* A reply of JSON: begin, fill in, end. */
 void tl_reply_begin(struct tl_request *request, unsigned status, struct tl_js *js);
 void tl_reply_end(struct tl_request *request, struct tl_js *js);
+/* The same for an object with one array: begin, fill it in, end with how that went. */
+void tl_reply_list_begin(struct tl_request *request, const char *name, struct tl_js *js);
+void tl_reply_list_end(struct tl_request *request, tally_status status,
+                       const struct tally_error *err, struct tl_js *js);
 void tl_reply_text(struct tl_request *request, unsigned status, const char *content_type,
                    const char *text, size_t len);
 void tl_reply_header(struct tl_request *request, const char *name, const char *fmt, ...)
