@@ -100,16 +100,10 @@ static tally_status cell_for(struct stats *stats, struct tl_str key, int64_t day
     return TALLY_OK;
 }
 
-static tally_status count_match(void *ctx, const struct tl_match *match)
+static tally_status count_one(struct stats *stats, struct tl_str key, int64_t occurred_us)
 {
-    struct stats *stats = ctx;
-    struct tl_str key = { 0 };
-    bool known = true;
-    if (!stats->no_key && match->view != NULL) {
-        key = tl_view_field(match->view, stats->by, &known);
-    }
     struct tl_stats_cell *cell = NULL;
-    TL_TRY(cell_for(stats, key, stats->by_day ? day_of(match->occurred_us) : 0, &cell));
+    TL_TRY(cell_for(stats, key, stats->by_day ? day_of(occurred_us) : 0, &cell));
     stats->public.total++;
     if (cell == NULL) {
         stats->public.others++;
@@ -117,6 +111,22 @@ static tally_status count_match(void *ctx, const struct tl_match *match)
         cell->count++;
     }
     return TALLY_OK;
+}
+
+static tally_status count_match(void *ctx, const struct tl_match *match)
+{
+    struct stats *stats = ctx;
+    struct tl_str key = { 0 };
+    bool known = true;
+    if (match->view != NULL) {
+        key = tl_view_field(match->view, stats->by, &known);
+    }
+    return count_one(stats, key, match->occurred_us);
+}
+
+static tally_status count_time(void *ctx, int64_t occurred_us)
+{
+    return count_one(ctx, (struct tl_str){ 0 }, occurred_us);
 }
 
 /* Days on which nothing happened show as such, unless there are too many of them. */
@@ -227,6 +237,9 @@ static tally_status count_all(struct tally_ledger *ledger, const struct tally_qu
     TL_CLEANUP(tl_walk_end) struct tl_walk *walk = NULL;
     TL_TRY(tl_walk_filter(&filter, ledger, query, err));
     TL_TRY(tl_walk_begin(&walk, ledger, filter, err));
+    if (stats->no_key) {
+        return tl_walk_times(walk, true, count_time, stats, err);
+    }
     const struct tl_walk_order order = { .ascending = true };
     return tl_walk_run(walk, &order, count_match, stats, err);
 }

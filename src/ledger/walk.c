@@ -366,57 +366,6 @@ static tally_status run_by_occurred(struct tl_walk *walk)
     return status;
 }
 
-/* Counting has nothing to hand on. */
-struct counter {
-    uint64_t count;
-    uint64_t max;
-};
-
-static tally_status count_match(void *ctx, const struct tl_match *match)
-{
-    (void)match;
-    struct counter *counter = ctx;
-    return ++counter->count >= counter->max ? TALLY_ECANCELED : TALLY_OK;
-}
-
-static tally_status count_named(void *ctx, uint64_t seq, int64_t occurred_us)
-{
-    (void)seq;
-    (void)occurred_us;
-    return count_match(ctx, NULL);
-}
-
-tally_status tl_walk_count(struct tl_walk *walk, uint64_t max, uint64_t *count_out,
-                           struct tally_error *err)
-{
-    struct counter counter = { .max = max };
-    struct tl_walk_order order = { .ascending = true };
-    if (!tl_filter_is_exact(walk->filter)) {
-        TL_TRY(tl_walk_run(walk, &order, count_match, &counter, err));
-        *count_out = counter.count;
-        return TALLY_OK;
-    }
-    uint64_t first = walk->ranges.seq_first;
-    uint64_t end = walk->ranges.seq_end;
-    uint64_t border = walk->indexed < first ? first : walk->indexed < end ? walk->indexed : end;
-    walk->order = order;
-    set_receiver(walk, count_match, &counter, err);
-    if (border > first) {
-        struct tl_index_query query;
-        make_query(walk, &query, first, border);
-        walk->stopped = TALLY_OK;
-        TL_TRY(search_index(walk, &query, count_named, &counter));
-    }
-    if (counter.count < max) {
-        tally_status status = read_range(walk, border, end);
-        if (status != TALLY_OK && status != TALLY_ECANCELED) {
-            return status;
-        }
-    }
-    *count_out = counter.count;
-    return TALLY_OK;
-}
-
 tally_status tl_walk_run(struct tl_walk *walk, const struct tl_walk_order *order, tl_match_fn *fn,
                          void *ctx, struct tally_error *err)
 {
@@ -424,4 +373,76 @@ tally_status tl_walk_run(struct tl_walk *walk, const struct tl_walk_order *order
     set_receiver(walk, fn, ctx, err);
     tally_status status = order->by_occurred ? run_by_occurred(walk) : run_by_seq(walk);
     return status == TALLY_ECANCELED ? TALLY_OK : status;
+}
+
+/* Times need not be read where the index knows them. */
+struct timer {
+    struct tl_walk *walk;
+    tl_time_fn *fn;
+    void *ctx;
+};
+
+static tally_status time_match(void *ctx, const struct tl_match *match)
+{
+    struct timer *timer = ctx;
+    return timer->fn(timer->ctx, match->occurred_us);
+}
+
+static tally_status time_named(void *ctx, uint64_t seq, int64_t occurred_us)
+{
+    (void)seq;
+    struct timer *timer = ctx;
+    timer->walk->stopped = timer->fn(timer->ctx, occurred_us); /* the index takes it for its own */
+    return timer->walk->stopped;
+}
+
+/* The same for a filter of which the index knows all. */
+static tally_status time_exactly(struct tl_walk *walk, bool with_time, struct timer *timer)
+{
+    uint64_t first = walk->ranges.seq_first;
+    uint64_t end = walk->ranges.seq_end;
+    uint64_t border = walk->indexed < first ? first : walk->indexed < end ? walk->indexed : end;
+    if (border > first) {
+        struct tl_index_query query;
+        make_query(walk, &query, first, border);
+        query.with_time = with_time;
+        walk->stopped = TALLY_OK;
+        TL_TRY(search_index(walk, &query, time_named, timer));
+    }
+    return read_range(walk, border, end);
+}
+
+tally_status tl_walk_times(struct tl_walk *walk, bool with_time, tl_time_fn *fn, void *ctx,
+                           struct tally_error *err)
+{
+    struct timer timer = { .walk = walk, .fn = fn, .ctx = ctx };
+    struct tl_walk_order order = { .ascending = true };
+    if (!tl_filter_is_exact(walk->filter)) {
+        return tl_walk_run(walk, &order, time_match, &timer, err);
+    }
+    walk->order = order;
+    set_receiver(walk, time_match, &timer, err);
+    tally_status status = time_exactly(walk, with_time, &timer);
+    return status == TALLY_ECANCELED ? TALLY_OK : status;
+}
+
+struct counter {
+    uint64_t count;
+    uint64_t max;
+};
+
+static tally_status count_one(void *ctx, int64_t occurred_us)
+{
+    (void)occurred_us;
+    struct counter *counter = ctx;
+    return ++counter->count >= counter->max ? TALLY_ECANCELED : TALLY_OK;
+}
+
+tally_status tl_walk_count(struct tl_walk *walk, uint64_t max, uint64_t *count_out,
+                           struct tally_error *err)
+{
+    struct counter counter = { .max = max };
+    TL_TRY(tl_walk_times(walk, false, count_one, &counter, err));
+    *count_out = counter.count;
+    return TALLY_OK;
 }

@@ -75,7 +75,13 @@ void tl_walk_end(struct tl_walk **walk); /* fits TL_CLEANUP */
 tally_status tl_walk_run(struct tl_walk *walk, const struct tl_walk_order *order, tl_match_fn *fn,
                          void *ctx, struct tally_error *err);
 
-/* Counts the records that fit, up to `max`, without reading those that the index is sure of. */
+/* Calls `fn` with the time of each record that fits, in no order, without reading those that the index
+ * is sure of. Without `with_time` such times may be INT64_MIN. Ends like tl_match_fn. */
+typedef tally_status tl_time_fn(void *ctx, int64_t occurred_us);
+tally_status tl_walk_times(struct tl_walk *walk, bool with_time, tl_time_fn *fn, void *ctx,
+                           struct tally_error *err);
+
+/* Counts the records that fit, up to `max`, likewise. */
 tally_status tl_walk_count(struct tl_walk *walk, uint64_t max, uint64_t *count_out,
                            struct tally_error *err);
 

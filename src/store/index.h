@@ -119,6 +119,7 @@ struct tl_index_query {
     int64_t occurred_from; /* INT64_MIN for no bound */
     int64_t occurred_to;   /* INT64_MAX for no bound */
     bool by_occurred;      /* order by (occurred_at, seq), else by seq */
+    bool with_time;        /* name occurred_at although nothing else asks for it */
     bool ascending;
     /* With by_occurred, go on after this (occurred_at, seq), exclusive; by seq the range does. */
     bool has_after;

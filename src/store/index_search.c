@@ -234,7 +234,8 @@ static tally_status visit(struct search *search, uint64_t seq, struct tally_erro
 
 static tally_status search_by_seq(struct search *search, struct tally_error *err)
 {
-    bool any_time = search->from == INT64_MIN && search->to == INT64_MAX;
+    bool any_time =
+        search->from == INT64_MIN && search->to == INT64_MAX && !search->query->with_time;
     cursor_open(search, search->first, search->end);
     for (;;) {
         uint64_t seq = TALLY_SEQ_NONE;
