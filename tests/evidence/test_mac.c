@@ -104,6 +104,10 @@ static void reads_and_writes_the_key_text_of_the_vectors(void **state)
 
     struct tl_str file = vectors_read(&arena, "log702/mac-key.txt"); /* with a newline */
     check_ok(tl_mac_key_parse(key, &epoch, file.text, file.len, NULL));
+
+    char after_newline[TL_MAC_TEXT_SIZE + 1] = "\n"; /* none of it is the key's */
+    tl_mac_key_format(after_newline + 1, key, epoch);
+    check_status(tl_mac_key_parse(key, &epoch, after_newline + 1, 0, NULL), TALLY_EINVAL);
 }
 
 static void every_bit_of_a_key_text_counts(void **state)

@@ -113,6 +113,22 @@ static void refuses_parts_that_have_no_place(void **state)
     }
 }
 
+static void refuses_a_rest_that_is_no_object(void **state)
+{
+    (void)state;
+    static const char *const rests[] = { "[]", "[1]", "[1,2]", "1", "" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(rests); i++) {
+        struct tl_buf event;
+        struct tl_buf opened;
+        tl_buf_init(&event, 4096);
+        tl_buf_init(&opened, 4096);
+        opening = (struct tl_opening){ .state = TL_OPENING_CONTENT, .rest = tl_str_of(rests[i]) };
+        check_status(tl_opening_join(&event, &opened, &opening, &set), TALLY_ECORRUPT);
+        tl_buf_release(&event);
+        tl_buf_release(&opened);
+    }
+}
+
 /* What follows the rest is kept, so that nothing can hide behind it. */
 static void keeps_every_byte_of_the_rest(void **state)
 {
@@ -213,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joins_what_was_split),
         cmocka_unit_test(refuses_parts_that_have_no_place),
+        cmocka_unit_test(refuses_a_rest_that_is_no_object),
         cmocka_unit_test(keeps_every_byte_of_the_rest),
         cmocka_unit_test(withholds_members_as_digests),
         cmocka_unit_test(fills_in_what_was_erased_before),

@@ -313,6 +313,65 @@ static void writes_a_tlog_directory(void **state)
     mk_release(&mk);
 }
 
+static unsigned count_findings(const struct tally_report *report, const char *code)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < report->finding_count; i++) {
+        count += strcmp(report->findings[i].code, code) == 0;
+    }
+    return count;
+}
+
+/* A line that cannot be read is one finding, and is counted as a line. */
+static void a_malformed_opening_is_told_once(void **state)
+{
+    (void)state;
+    char path[SITE_PATH_SIZE];
+    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_bundle_result result;
+    make_history();
+    struct tally_ledger *ledger = open_made();
+    check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
+    char *lines = read_text("openings.ndjson");
+    char *second = strchr(lines, '\n') + 1;
+    *second = '[';
+    in_bundle(path, "openings.ndjson");
+    check_ok(tl_io_replace_file(path, lines, strlen(lines), 0600, NULL));
+    tl_free(lines);
+    struct tally_report *report = verify();
+    assert_int_equal(report->verdict, TALLY_VERDICT_TAMPERED);
+    assert_int_equal(count_findings(report, "RECORD_MALFORMED"), 1);
+    tally_report_free(report);
+    tally_close(ledger);
+    mk_release(&mk);
+}
+
+static void a_directory_of_tiles_that_is_none(void **state)
+{
+    (void)state;
+    char path[SITE_PATH_SIZE];
+    char aside[SITE_PATH_SIZE];
+    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_bundle_result result;
+    struct tally_report *report = NULL;
+    struct tally_verify_options check = TALLY_VERIFY_OPTIONS_INIT;
+    check.trust_path = trust;
+    make_history();
+    struct tally_ledger *ledger = open_made();
+    check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
+    in_bundle(path, "tile/0");
+    check_path(aside, sizeof(aside), base, "aside");
+    assert_int_equal(rename(path, aside), 0);
+    check_ok(tl_io_replace_file(path, "x", 1, 0600, NULL));
+    check_ok(tally_verify_at(out, &check, &report, NULL));
+    assert_int_equal(report->verdict, TALLY_VERDICT_TAMPERED);
+    assert_int_equal(count_findings(report, "TILE_MISSING"), 1);
+    assert_int_equal(count_findings(report, "TILE_MISMATCH"), 1);
+    tally_report_free(report);
+    tally_close(ledger);
+    mk_release(&mk);
+}
+
 static enum tally_verdict verdict_of(const char *dir, int ledger_only)
 {
     struct tally_report *report = NULL;
@@ -612,6 +671,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_what_it_cannot_do, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(refuses_a_ledger_that_was_changed, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(writes_a_tlog_directory, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(a_malformed_opening_is_told_once, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(a_directory_of_tiles_that_is_none, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(does_not_stand_in_for_a_ledger, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(options_of_another_size_are_refused, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(knows_a_time_stamp_that_is_none, set_up, check_rmdir),

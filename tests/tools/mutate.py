@@ -37,7 +37,7 @@ FILES = [
     "src/evidence/erasable.c", "src/evidence/opening.c", "src/bundle/check.c",
 ]
 SUITES = ["verify", "evidence", "tree", "bundle"]
-ALSO = ["tests/ledger/test_proof.c"]
+ALSO = ["tests/ledger/test_proof.c", "tests/ledger/test_bundle.c"]
 SLOW = ["tests/verify/test_tamper.c"]  # only with --slow: it takes longer than all others together
 USERS = {  # folders, and those of the tests that reach them
     "bundle": ["bundle"],

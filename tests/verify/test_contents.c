@@ -155,6 +155,18 @@ static void controls(void **state)
     }
 }
 
+/* Only a policy that cannot be read leaves contents unchecked. */
+static void after_an_odd_hold_contents_are_checked(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    mk_control(&expect_mk, TL_LEAF_HOLD, "{\"hold\":7}");
+    mk_events(&expect_mk, 4);
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->contents, 8);
+    tally_report_free(report);
+}
+
 /* What the format allows, though nobody would write it. */
 static void odd_gaps_and_resumes(void **state)
 {
@@ -632,6 +644,14 @@ static void retention_from_the_time_of_the_event(void **state)
     expect_tampered("RETENTION_MISMATCH", 5);
 }
 
+static void expect_skipped(uint64_t expected, const char *why)
+{
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->expected, expected);
+    assert_string_equal(report->skipped_why, why);
+    tally_report_free(report);
+}
+
 static void scopes(void **state)
 {
     (void)state;
@@ -658,8 +678,10 @@ static void scopes(void **state)
     expect_tampered("CONTENT_MODIFIED", 5);
     expect_options.id = "00000006-0000-7000-8000-0123456789ab";
     expect_verified();
+    expect_skipped(1, "");
     expect_options.id = "00000999-0000-7000-8000-0123456789ab";
     expect_unverifiable("CHECK_FAILED", NO_SEQ);
+    expect_skipped(1, "no record has this id");
     expect_record(7)->leaf.data[0] ^= 1; /* where nobody asks */
     expect_options.scope = TALLY_SCOPE_RANGE;
     expect_options.first = 1;
@@ -755,6 +777,8 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(an_id_that_comes_twice, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(controls, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(after_an_odd_hold_contents_are_checked, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(odd_gaps_and_resumes, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(epochs_that_break_the_rules, expect_set_up,
                                         expect_tear_down),

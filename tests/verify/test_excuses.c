@@ -106,11 +106,25 @@ static void many_holds_and_many_purges_are_no_work(void **state)
     }
 }
 
+static void one_override_is_enough(void **state)
+{
+    (void)state;
+    add(100, &(struct tl_control){ .kind = TL_LEAF_PURGE,
+                                   .override_days = true,
+                                   .ranges = (const struct tl_range[]){ { 3, 5 } },
+                                   .range_count = 1 });
+    check_ok(tl_excuse_scope_init(&scope, &excuses));
+    tl_excuse_scope_set(&scope, 0, 100);
+    assert_true(tl_excuse_overridden(&scope, 4));
+    assert_false(tl_excuse_overridden(&scope, 6));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_first_purge_outside_of_all_holds_counts, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(one_override_is_enough, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_holds_and_many_purges_are_no_work, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -659,6 +659,7 @@ static void can_be_canceled(void **state)
     assert_int_equal(report->verdict, TALLY_VERDICT_UNVERIFIABLE);
     assert_int_equal(report->canceled, 1);
     assert_true(report->skipped > 0);
+    assert_string_equal(report->skipped_why, "it was canceled");
     tally_report_free(report);
 }
 
