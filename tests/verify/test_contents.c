@@ -290,6 +290,16 @@ static void a_modified_payload(void **state)
     expect_tampered("CONTROL_MODIFIED", 5);
 }
 
+/* That the roots differ as well is no finding of its own. */
+static void a_genesis_of_the_second_incarnation(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    expect_input.mac_key = NULL;
+    expect_record(0)->leaf.data[87] ^= 3;
+    expect_tampered("LEAF_INVALID", 0);
+}
+
 static void policies(void **state)
 {
     (void)state;
@@ -308,6 +318,10 @@ static void policies(void **state)
                "reason\"],\"policy\":4}");
     mk_events(&expect_mk, 4);
     expect_tampered("CONTROL_INVALID", 10);
+    struct tally_report *report = expect_report();
+    assert_string_equal(report->findings[0].expected, "3");
+    assert_string_equal(report->findings[0].actual, "4");
+    tally_report_free(report);
 }
 
 static void purge(int64_t day_from_start, const char *payload)
@@ -789,6 +803,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_anchored_checkpoint_of_another_root, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(a_modified_payload, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_genesis_of_the_second_incarnation, expect_set_up,
+                                        expect_tear_down),
         cmocka_unit_test_setup_teardown(policies, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(purges, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(purges_that_count_wrongly, expect_set_up, expect_tear_down),
