@@ -174,6 +174,10 @@ class OpenApi(HttpCase):
                 ("POST", "/v1/erasures", {"id": "a", "reason": "r"}, None),
                 ("GET", f"/v1/records/{receipt['seq']}", None, "/v1/records/{seq}"),
                 ("GET", "/v1/events?kind=all&limit=1000", None, None),
+                ("POST", "/v1/exports", {"format": "ndjson", "filter": {"action": ["a.*"]}}, None),
+                ("POST", "/v1/exports", {"format": "bundle", "reason": "r"}, None),
+                ("POST", "/v1/exports", {"format": "none"}, None),
+                ("GET", "/v1/jobs/j1/file", None, "/v1/jobs/{id}/file"),
                 ("GET", "/v1/exports?format=csv", None, None),
                 ("GET", "/v1/exports?format=json", None, None),
                 ("GET", "/v1/exports?format=ndjson", None, None)]:
