@@ -1,20 +1,38 @@
-// Export: the filter of the search as a file.
+// Export: the filter of the search as a file, at once or made by the server.
 
-import { get, Problem, request } from "./api.js";
-import { button, facts, field, h, into, problemBox, save, section, select, text } from "./dom.js";
+import { get, post, Problem, request } from "./api.js";
+import { button, facts, field, h, into, problemBox, section, select, text } from "./dom.js";
+import { copy, offeredName, openSink } from "./download.js";
 import { filterForm, filtersOf, summary } from "./filters.js";
+import { preparedList } from "./prepared.js";
 
 const FORMATS = [["ndjson", "NDJSON: a record a line, ends with a manifest"],
     ["json", "JSON: one document, ends with a manifest"],
   ["csv", "CSV: for spreadsheets, formulas made harmless"]];
+const DIRECTORIES = [["bundle", "Bundle: evidence that can be checked without this server"],
+    ["tlog", "tlog: hashes and leaves of all records, no contents"]];
 
 const IN_MEMORY = 10000; // records; more go straight into a file
-const END = 65536; // bytes in which the manifest is
 
-export function render(params, { go, signal }) {
+export function render(params, { who, go, signal }) {
   const count = h("div", { role: "status" });
   const progress = h("div", { class: "stack" });
-  const format = select(FORMATS, params.get("format") ?? "ndjson", { id: "format" });
+  const mayPrepare = who.tenants.length === 0; // a job is about the ledger as a whole
+  const format = select(mayPrepare ? [...FORMATS, ...DIRECTORIES] : FORMATS,
+      params.get("format") ?? "ndjson", { id: "format", onchange: () => refresh() });
+  const prepared = h("input", { type: "checkbox", id: "prepared", onchange: () => {
+    isChosen = prepared.checked;
+    refresh();
+  } });
+  const reason = h("input", { id: "export-reason", maxlength: "1000", autocomplete: "off" });
+  const reasonField = field("Reason, for the record", reason);
+  const list = mayPrepare ? preparedList(signal) : null;
+  const isDirectory = () => DIRECTORIES.some(([name]) => name === format.value);
+  const refresh = () => {
+    prepared.disabled = isDirectory();
+    prepared.checked = isChosen || isDirectory();
+    reasonField.hidden = !prepared.checked;
+  };
   into(count, async () => {
     const found = await get("/v1/count", filtersOf(params), signal);
     most = found.exact ? found.count : Infinity;
@@ -22,16 +40,40 @@ export function render(params, { go, signal }) {
         `${found.count.toLocaleString("en")}${found.exact ? "" : " or more"} records`), " fit.");
   });
   let most = null;
-  const start = h("button",
-      { type: "button", class: "primary", onclick: () =>
-      run(params, format.value, start, progress, most, signal) }, "Export");
+  let isChosen = false;
+  const start = h("button", { type: "button", class: "primary", onclick: () => (prepared.checked
+    ? prepare(params, format.value, reason.value.trim(), start, progress, list, signal)
+    : run(params, format.value, start, progress, most, signal)) }, "Export");
+  refresh();
   return h("div", { class: "stack" },
       filterForm(params, (next) => go("export", next), { submit: "Use these filters" }),
     section("What goes along", summary(params), count,
       h("p", { class: "hint" },
-          "As the ledger is at the moment it starts. The export itself becomes "
+          "As the ledger is at the moment it starts. A bundle has the leaves of all records, and the "
+            + "contents of those that fit. The export itself becomes "
             + "an event: who, and which filters, never what was searched for.")),
-    section("File", h("div", { class: "row" }, field("Format", format), start), progress));
+    section("File", h("div", { class: "row" }, field("Format", format),
+        mayPrepare ? h("label", { class: "check" }, prepared, " Let the server prepare the file")
+          : null, reasonField, start), progress),
+    mayPrepare ? section("Prepared files", h("p", { class: "hint" },
+        "Kept for a day, or until something is purged or erased. They go on when this page is left."),
+    list.node) : null);
+}
+
+// A tlog has no contents that a filter could choose.
+async function prepare(params, format, reason, start, place, list, signal) {
+  const query = filtersOf(params);
+  const filter = Object.fromEntries([...new Set(query.keys())].map((name) =>
+      [name, query.getAll(name)]));
+  const body = { format, ...(format === "tlog" || query.size === 0 ? {} : { filter }),
+    ...(reason ? { reason } : {}) };
+  start.disabled = true;
+  await into(place, async () => {
+    const job = await post("/v1/exports", body, signal);
+    list.look();
+    return h("p", { role: "status" }, "The server prepares it as ", text(job.id), ": see below.");
+  });
+  start.disabled = false;
 }
 
 async function run(params, format, start, place, count, signal) {
@@ -41,7 +83,7 @@ async function run(params, format, start, place, count, signal) {
   start.disabled = true;
   let sink = null;
   try {
-    sink = await openSink(format, count);
+    sink = await openSink(`tally-export.${format}`, count > IN_MEMORY);
     place.replaceChildren(words, button("Stop", () => own.abort()));
     const query = filtersOf(params);
     query.set("format", format);
@@ -67,37 +109,6 @@ function failure(error) {
         advice: "Export again." });
 }
 
-// Where the bytes go: memory, or straight into a file where it may be large and the browser can do
-// that.
-async function openSink(format, count) {
-  if (count > IN_MEMORY && globalThis.showSaveFilePicker) {
-    const handle = await showSaveFilePicker({ suggestedName: `tally-export.${format}` });
-    const file = await handle.createWritable();
-    return { name: handle.name, write: (part) => file.write(part), save: () => file.close(),
-        drop: () => file.abort() };
-  }
-  const parts = [];
-  return { name: null, write: (part) => parts.push(part), save: (name, type) =>
-      save(name, parts, type), drop() {} };
-}
-
-// Copies the stream, and gives its last bytes.
-async function copy(stream, sink, progress) {
-  const reader = stream.getReader();
-  let end = new Uint8Array();
-  let bytes = 0;
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) {
-      return end;
-    }
-    await sink.write(value);
-    bytes += value.length;
-    end = value.length >= END ? value.slice(-END) : new Uint8Array([...end, ...value]).slice(-END);
-    progress(bytes);
-  }
-}
-
 // Saves the file and says what its manifest says. CSV has none: there only the stream's end says
 // that it is whole.
 async function finish(answer, sink, end, format) {
@@ -107,8 +118,7 @@ async function finish(answer, sink, end, format) {
     return problemBox({ title: "The export is not whole",
         detail: "It does not end with a manifest, and was not saved.", advice: "Export again." });
   }
-  const offered = /filename="([\w.-]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1];
-  const name = sink.name ?? offered ?? `tally-export.${format}`;
+  const name = sink.name ?? offeredName(answer) ?? `tally-export.${format}`;
   await sink.save(name, answer.headers.get("Content-Type") ?? undefined);
   return h("div", {}, h("p", { class: "verdict ok", role: "status" }, "Saved as ", text(name), "."),
       manifest ? facts([

@@ -114,25 +114,29 @@ TALLY_API tally_status tally_count(struct tally_ledger *ledger, const struct tal
 /* One row of a summary. Borrowed from its result. */
 struct tally_stats_row {
     const char *key; /* the value counted, or "" for records that lack it */
-    int64_t day_us;  /* first microsecond of the UTC day; 0 if not by day */
+    int64_t day_us;  /* first microsecond of the UTC day or hour; 0 if by neither */
     uint64_t count;
 };
 
-/* Owned: tally_stats_free(). Rows by day, then by count, falling. */
+/* What rows are split by. */
+enum tally_bucket { TALLY_BUCKET_NONE = 0, TALLY_BUCKET_DAY = 1, TALLY_BUCKET_HOUR = 2 };
+
+/* Owned: tally_stats_free(). Rows by time, then by count, falling. */
 struct tally_stats {
     const struct tally_stats_row *rows;
     size_t count;
     uint64_t total;  /* records counted */
     uint64_t others; /* records whose key had no row of its own any more: 10,000 keys are kept */
+    enum tally_bucket bucket;
 };
 
 /*
- * Counts records by the value of `by`: day, action, actor_id, outcome, severity, or any other field
- * of a condition; `by_day` 1 also splits by day of occurred_at, days without records included with
- * count 0 and key "". TALLY_EREFUSED with bad_parameter for another word.
+ * Counts records by the value of `by`: day, hour, action, actor_id, outcome, severity, or any other
+ * field of a condition; `bucket`, an enum tally_bucket, also splits by day or hour of occurred_at, those
+ * without records included with count 0 and key "". TALLY_EREFUSED with bad_parameter for another word.
  */
 TALLY_API tally_status tally_stats(struct tally_ledger *ledger, const struct tally_query *query,
-                                   const char *by, int by_day, struct tally_stats **stats_out,
+                                   const char *by, int bucket, struct tally_stats **stats_out,
                                    struct tally_error *err);
 TALLY_API void tally_stats_free(struct tally_stats *stats);
 

@@ -5,8 +5,9 @@
 #include "show/show.h"
 
 static const struct tl_opt opts[] = {
-    { "by", 0, "FIELD", "day, action (the default), actor_id, outcome, severity, ..." },
+    { "by", 0, "FIELD", "day, hour, action (the default), actor_id, outcome, severity, ..." },
     { "per-day", 0, NULL, "also split by day, days without records included" },
+    { "per-hour", 0, NULL, "the same by hour" },
     { 0 },
 };
 
@@ -20,24 +21,25 @@ static tally_status print_json(const struct tally_stats *stats, const char *by,
 }
 
 static tally_status print_table(const struct tl_cli *cli, const struct tally_stats *stats,
-                                const char *by, bool per_day, struct tally_error *err)
+                                const char *by, struct tally_error *err)
 {
-    bool by_day = strcmp(by, "day") == 0;
-    struct tl_column columns[3] = { { "day", false } };
-    size_t count = by_day || per_day ? 1 : 0;
-    if (!by_day) {
+    bool by_hour = stats->bucket == TALLY_BUCKET_HOUR;
+    bool by_time = strcmp(by, "day") == 0 || strcmp(by, "hour") == 0;
+    struct tl_column columns[3] = { { by_hour ? "hour" : "day", false } };
+    size_t count = stats->bucket == TALLY_BUCKET_NONE ? 0 : 1;
+    if (!by_time) {
         columns[count++] = (struct tl_column){ by, false };
     }
     columns[count++] = (struct tl_column){ "count", true };
     TL_CLEANUP(tl_table_release) struct tl_table table = { 0 };
     tl_table_init(&table, cli, columns, count);
     for (size_t i = 0; i < stats->count; i++) {
-        char day[TL_TIME_SIZE];
-        tl_show_day(day, stats->rows[i].day_us);
-        if (by_day || per_day) {
-            tl_table_text(&table, day);
+        char time[TL_TIME_SIZE];
+        tl_show_bucket(time, stats, i);
+        if (stats->bucket != TALLY_BUCKET_NONE) {
+            tl_table_text(&table, time);
         }
-        if (!by_day) {
+        if (!by_time) {
             tl_table_text(&table, stats->rows[i].key);
         }
         tl_table_u64(&table, stats->rows[i].count);
@@ -72,13 +74,15 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     query.conditions = conditions.conditions;
     query.condition_count = conditions.count;
     const char *by = tl_args_value(args, "by") == NULL ? "action" : tl_args_value(args, "by");
-    bool per_day = tl_args_has(args, "per-day");
+    enum tally_bucket bucket = tl_args_has(args, "per-hour")  ? TALLY_BUCKET_HOUR
+                               : tl_args_has(args, "per-day") ? TALLY_BUCKET_DAY
+                                                              : TALLY_BUCKET_NONE;
     TL_CLEANUP(free_stats) struct tally_stats *stats = NULL;
-    tally_status status = tally_stats(ledger, &query, by, per_day ? 1 : 0, &stats, &err);
+    tally_status status = tally_stats(ledger, &query, by, bucket, &stats, &err);
     if (status == TALLY_OK && (cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON)) {
         status = print_json(stats, by, &err);
     } else if (status == TALLY_OK) {
-        status = print_table(cli, stats, by, per_day, &err);
+        status = print_table(cli, stats, by, &err);
     }
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }

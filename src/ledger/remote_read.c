@@ -286,12 +286,16 @@ tally_status tl_remote_count(const struct tally_ledger *ledger, const struct tal
     return read_u64(reply.root, "count", count_out) ? TALLY_OK : make_no_sense(err);
 }
 
-/* The first microsecond of "2026-03-14"; 0 if it is not there. */
-static bool read_day(const struct tl_json *row, int64_t *us_out)
+/* The first microsecond of the day "2026-03-14", or of an hour; 0 if neither is there. */
+static bool read_start(const struct tl_json *row, int64_t *us_out)
 {
     char text[TL_TIME_SIZE];
+    const struct tl_json *hour = member(row, "hour", TL_JSON_STRING);
     const struct tl_json *day = member(row, "day", TL_JSON_STRING);
     *us_out = 0;
+    if (hour != NULL) {
+        return tl_time_parse(us_out, hour->text) == TALLY_OK;
+    }
     if (day == NULL) {
         return true;
     }
@@ -308,7 +312,11 @@ tally_status tl_remote_stats(const struct tally_ledger *ledger, const struct tal
     struct tl_buf path;
     begin_path(&path, memory, "/v1/stats", query);
     add_parameter(&path, "by", summary->by);
-    add_parameter(&path, "by_day", summary->by_day ? "true" : "false");
+    if (summary->bucket == TALLY_BUCKET_HOUR) {
+        add_parameter(&path, "bucket", "hour");
+    } else { /* which older servers know as well */
+        add_parameter(&path, "by_day", summary->bucket == TALLY_BUCKET_DAY ? "true" : "false");
+    }
     TL_CLEANUP(reply_release) struct reply reply = { 0 };
     TL_TRY(ask(ledger, &path, &reply, err));
     const struct tl_json *rows = member(reply.root, "rows", TL_JSON_ARRAY);
@@ -319,11 +327,11 @@ tally_status tl_remote_stats(const struct tally_ledger *ledger, const struct tal
     for (const struct tl_json *row = rows->first; row != NULL; row = row->next) {
         const struct tl_json *key = member(row, "key", TL_JSON_STRING);
         uint64_t count = 0;
-        int64_t day_us = 0;
-        if (key == NULL || !read_u64(row, "count", &count) || !read_day(row, &day_us)) {
+        int64_t start_us = 0;
+        if (key == NULL || !read_u64(row, "count", &count) || !read_start(row, &start_us)) {
             return make_no_sense(err);
         }
-        TL_TRY(summary->take(summary->ctx, key->text, day_us, count));
+        TL_TRY(summary->take(summary->ctx, key->text, start_us, count));
     }
     return TALLY_OK;
 }

@@ -21,10 +21,10 @@ tally_status tl_remote_info(const struct tally_ledger *ledger, struct tally_info
                             struct tally_error *err);
 
 /* Takes one row of a summary; `key` is borrowed for the call. */
-typedef tally_status tl_remote_row_fn(void *ctx, struct tl_str key, int64_t day_us, uint64_t count);
+typedef tally_status tl_remote_row_fn(void *ctx, struct tl_str key, int64_t start_us, uint64_t count);
 struct tl_remote_summary {
     const char *by;
-    bool by_day;
+    enum tally_bucket bucket;
     tl_remote_row_fn *take;
     void *ctx;
 };

@@ -445,20 +445,31 @@ void tl_api_count(struct tl_request *request)
 void tl_api_stats(struct tl_request *request)
 {
     static const char *const words[3] = { "false", "true", NULL };
+    static const char *const buckets[3] = { "day", "hour", NULL };
     struct tally_query query = TALLY_QUERY_INIT;
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_stats *stats = NULL;
     unsigned by_day = 0;
+    unsigned bucket = 0;
     const char *by = tl_request_param(request, "by");
     if (by == NULL) {
         tl_reply_problem(request, "bad_parameter", "'by' is needed: day, action, actor_id, ...");
         return;
     }
     if (!read_word(request, "by_day", words, &by_day) ||
+        !read_word(request, "bucket", buckets, &bucket) ||
         !tl_api_conditions(request, NULL, &query)) {
         return;
     }
-    if (tally_stats(request->server->ledger, &query, by, by_day == 1, &stats, &err) != TALLY_OK) {
+    bool has_bucket = by_day == 1 || tl_request_param(request, "bucket") != NULL;
+    if (by_day == 1 && bucket == 1) {
+        tl_reply_problem(request, "bad_parameter", "'by_day' is not by hour");
+        return;
+    }
+    enum tally_bucket split = bucket == 1  ? TALLY_BUCKET_HOUR
+                              : has_bucket ? TALLY_BUCKET_DAY
+                                           : TALLY_BUCKET_NONE;
+    if (tally_stats(request->server->ledger, &query, by, split, &stats, &err) != TALLY_OK) {
         tl_reply_error(request, &err);
         return;
     }

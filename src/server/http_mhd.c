@@ -183,11 +183,8 @@ static void note_end(struct tl_http *http, struct connection *socket)
 
 static void free_request(struct tl_request *request)
 {
-    if (request->reply.stream != NULL) {
-        tl_stream_end_reading(request->reply.stream);
-    }
+    tl_reply_release(&request->reply);
     tl_identity_release(&request->who);
-    tl_buf_release(&request->reply.body);
     tl_buf_release(&request->body);
     tl_arena_release(&request->arena);
     tl_free(request);
@@ -308,6 +305,11 @@ static struct MHD_Response *make_response(struct tl_request *request)
         tl_stream_wake_by(reply->stream, wake_stream, request);
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, send_stream, request,
                                                  NULL);
+    }
+    if (reply->has_file) {
+        struct MHD_Response *response = MHD_create_response_from_fd64(reply->file_len, reply->file);
+        reply->has_file = response == NULL; /* else it is closed there */
+        return response;
     }
     struct tl_str bytes = reply->fixed.text != NULL ? reply->fixed : tl_buf_str(&reply->body);
     /* libmicrohttpd reads it only; it lives until the request is completed.

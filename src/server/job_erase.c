@@ -32,19 +32,6 @@ static bool keep_members(struct tl_job *job)
     return kept;
 }
 
-static bool keep_query(struct tl_job *job)
-{
-    size_t count = job->query.condition_count;
-    struct tally_condition *conditions = tl_arena_alloc(&job->arena, count * sizeof(*conditions));
-    bool kept = conditions != NULL;
-    for (size_t i = 0; kept && i < count; i++) {
-        conditions[i] = job->query.conditions[i];
-        kept = tl_job_keep(job, &conditions[i].field) && tl_job_keep(job, &conditions[i].value);
-    }
-    job->query.conditions = conditions;
-    return kept;
-}
-
 static bool is_given(const struct tl_json *body, const char *name)
 {
     return tl_json_member(body, name) != NULL;
@@ -113,7 +100,7 @@ void tl_api_erase(struct tl_request *request)
     if (!read_erase(request, body, job)) {
         return;
     }
-    if (!tl_job_keep_actor(job) || !keep_query(job) || !keep_members(job) ||
+    if (!tl_job_keep_actor(job) || !tl_job_keep_query(job) || !keep_members(job) ||
         !tl_job_keep(job, &job->erase.id) || !tl_job_keep(job, &job->erase.subject)) {
         tl_reply_problem(request, "internal", "out of memory");
         return;

@@ -11,6 +11,7 @@
 #define JOBS_MAX      100u
 #define REPORTS_MAX   20u
 #define JOB_BYTES_MAX ((size_t)8 << 20) /* of what a body names, which is smaller */
+#define TIDY_MS       60000u
 
 static const char *const state_names[] = { "queued", "running", "done", "failed", "cancelled" };
 
@@ -33,6 +34,8 @@ void tl_job_free(struct tl_job **job_ptr)
     if (job != NULL) {
         tally_report_free(job->report);
         tally_free(job->act);
+        tl_export_drop(job->export);
+        tl_free(job->export);
         tl_arena_release(&job->arena);
         tl_free(job);
     }
@@ -80,6 +83,99 @@ bool tl_job_keep_actor(struct tl_job *job)
            tl_job_keep(job, &actor->ticket) && tl_job_keep(job, &actor->approval);
 }
 
+bool tl_job_keep_query(struct tl_job *job)
+{
+    size_t count = job->query.condition_count;
+    if (count == 0) {
+        return true;
+    }
+    struct tally_condition *conditions = tl_arena_alloc(&job->arena, count * sizeof(*conditions));
+    bool kept = conditions != NULL;
+    for (size_t i = 0; kept && i < count; i++) {
+        conditions[i] = job->query.conditions[i];
+        kept = tl_job_keep(job, &conditions[i].field) && tl_job_keep(job, &conditions[i].value);
+    }
+    job->query.conditions = conditions;
+    return kept;
+}
+
+/* ---- the files of exports ---------------------------------------------------------------------- */
+
+static bool has_file(const struct tl_job *job)
+{
+    return has_ended(job) && job->export != NULL && job->export->is_kept;
+}
+
+uint64_t tl_job_export_room(const struct tl_job *job)
+{
+    struct tl_jobs *jobs = job->jobs;
+    uint64_t bytes = 0;
+    tl_mutex_lock(&jobs->mu);
+    for (size_t i = 0; i < jobs->count; i++) {
+        bytes += has_file(jobs->items[i]) ? jobs->items[i]->export->bytes : 0;
+    }
+    tl_mutex_unlock(&jobs->mu);
+    return bytes < TL_EXPORTS_BYTES_MAX ? TL_EXPORTS_BYTES_MAX - bytes : 0;
+}
+
+/* Drops what is too old; gives the smallest ledger that a file is of, UINT64_MAX without any. */
+static uint64_t drop_old(struct tl_jobs *jobs)
+{
+    uint64_t oldest = UINT64_MAX;
+    tl_mutex_lock(&jobs->mu);
+    for (size_t i = 0; i < jobs->count; i++) {
+        struct tl_job *job = jobs->items[i];
+        if (has_file(job) && job->export->until_us <= tl_clock->wall_us()) {
+            tl_export_drop(job->export);
+        } else if (has_file(job) && job->export->tree_size < oldest) {
+            oldest = job->export->tree_size;
+        }
+    }
+    tl_mutex_unlock(&jobs->mu);
+    return oldest;
+}
+
+/* Where contents were removed last, if not before `from`; else TALLY_SEQ_NONE. */
+static tally_status find_removal(struct tally_ledger *ledger, uint64_t from, uint64_t *seq_out,
+                                 struct tally_error *err)
+{
+    char text[24];
+    const struct tally_condition conditions[] = { { "kind", "purge" },
+                                                  { "kind", "erase" },
+                                                  { "seq_from", text } };
+    struct tally_query query = TALLY_QUERY_INIT;
+    struct tally_page *page = NULL;
+    (void)snprintf(text, sizeof(text), "%" PRIu64, from);
+    query.conditions = conditions;
+    query.condition_count = TL_ARRAY_LEN(conditions);
+    query.limit = 1;
+    TL_TRY(tally_find(ledger, &query, &page, err));
+    *seq_out = page->count > 0 ? page->items[0].seq : TALLY_SEQ_NONE;
+    tally_page_free(page);
+    return TALLY_OK;
+}
+
+tally_status tl_jobs_tidy(struct tl_jobs *jobs, struct tally_error *err)
+{
+    uint64_t removal = TALLY_SEQ_NONE;
+    uint64_t oldest = drop_old(jobs);
+    if (oldest == UINT64_MAX) {
+        return TALLY_OK;
+    }
+    TL_TRY(find_removal(jobs->server->ledger, oldest, &removal, err));
+    if (removal == TALLY_SEQ_NONE) {
+        return TALLY_OK;
+    }
+    tl_mutex_lock(&jobs->mu);
+    for (size_t i = 0; i < jobs->count; i++) {
+        if (has_file(jobs->items[i]) && jobs->items[i]->export->tree_size <= removal) {
+            tl_export_drop(jobs->items[i]->export);
+        }
+    }
+    tl_mutex_unlock(&jobs->mu);
+    return TALLY_OK;
+}
+
 /* ---- on the thread ----------------------------------------------------------------------------- */
 
 struct tl_server *tl_job_server(const struct tl_job *job)
@@ -100,18 +196,23 @@ int tl_job_note(void *ctx, uint64_t done, uint64_t total)
 
 static struct tl_job *next_locked(struct tl_jobs *jobs) TL_REQUIRES(jobs->mu);
 
-/* Waits; NULL once there is to be no other. */
+/* NULL: none waits. */
 static struct tl_job *next_locked(struct tl_jobs *jobs)
 {
-    while (!jobs->is_stopping) {
-        for (size_t i = 0; i < jobs->count; i++) {
-            if (jobs->items[i]->state == TL_JOB_QUEUED) {
-                return jobs->items[i];
-            }
+    for (size_t i = 0; i < jobs->count; i++) {
+        if (jobs->items[i]->state == TL_JOB_QUEUED) {
+            return jobs->items[i];
         }
-        tl_cond_wait(&jobs->queued, &jobs->mu);
     }
     return NULL;
+}
+
+static void tidy(struct tl_jobs *jobs)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (tl_jobs_tidy(jobs, &err) != TALLY_OK) { /* before a file is handed out it is tried again */
+        tl_server_log(jobs->server, "exports_untidy what=\"%s\"", err.message);
+    }
 }
 
 static enum tl_job_state run(struct tl_job *job)
@@ -125,18 +226,33 @@ static enum tl_job_state run(struct tl_job *job)
     return TL_JOB_FAILED;
 }
 
+static void work_on_locked(struct tl_jobs *jobs, struct tl_job *job) TL_REQUIRES(jobs->mu);
+
+static void work_on_locked(struct tl_jobs *jobs, struct tl_job *job)
+{
+    job->state = TL_JOB_RUNNING;
+    job->started_us = tl_clock->wall_us();
+    tl_mutex_unlock(&jobs->mu);
+    enum tl_job_state state = run(job);
+    tidy(jobs); /* before it is known to have ended: no file outlives what it removed */
+    tl_mutex_lock(&jobs->mu);
+    job->ended_us = tl_clock->wall_us();
+    job->state = state;
+}
+
 static void *work(void *ctx)
 {
     struct tl_jobs *jobs = ctx;
     tl_mutex_lock(&jobs->mu);
-    for (struct tl_job *job = next_locked(jobs); job != NULL; job = next_locked(jobs)) {
-        job->state = TL_JOB_RUNNING;
-        job->started_us = tl_clock->wall_us();
-        tl_mutex_unlock(&jobs->mu);
-        enum tl_job_state state = run(job);
-        tl_mutex_lock(&jobs->mu);
-        job->ended_us = tl_clock->wall_us();
-        job->state = state;
+    while (!jobs->is_stopping) {
+        struct tl_job *job = next_locked(jobs);
+        if (job != NULL) {
+            work_on_locked(jobs, job);
+        } else if (!tl_cond_wait_for(&jobs->queued, &jobs->mu, TIDY_MS)) {
+            tl_mutex_unlock(&jobs->mu);
+            tidy(jobs);
+            tl_mutex_lock(&jobs->mu);
+        }
     }
     tl_mutex_unlock(&jobs->mu);
     return NULL;
@@ -248,7 +364,8 @@ static bool make_room_locked(struct tl_jobs *jobs)
     if (jobs->count < JOBS_MAX) {
         return true;
     }
-    while (oldest < jobs->count && !has_ended(jobs->items[oldest])) {
+    while (oldest < jobs->count &&
+           (!has_ended(jobs->items[oldest]) || has_file(jobs->items[oldest]))) {
         oldest++;
     }
     if (oldest == jobs->count) {
@@ -261,16 +378,40 @@ static bool make_room_locked(struct tl_jobs *jobs)
     return true;
 }
 
+static bool has_room_for_export_locked(const struct tl_jobs *jobs) TL_REQUIRES(jobs->mu);
+
+static bool has_room_for_export_locked(const struct tl_jobs *jobs)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < jobs->count; i++) {
+        const struct tl_job *job = jobs->items[i];
+        count += job->export != NULL && (!has_ended(job) || has_file(job)) ? 1 : 0;
+    }
+    return count < TL_EXPORTS_MAX;
+}
+
+static const char *refused_locked(struct tl_jobs *jobs, const struct tl_job *job)
+    TL_REQUIRES(jobs->mu);
+
+/* Why a job cannot be taken; NULL: it can. */
+static const char *refused_locked(struct tl_jobs *jobs, const struct tl_job *job)
+{
+    return job->export != NULL && !has_room_for_export_locked(jobs)
+               ? "16 exports are kept or wait: delete one that is done with"
+           : make_room_locked(jobs) ? NULL
+                                    : "too many jobs wait already";
+}
+
 void tl_job_queue(struct tl_request *request, struct tl_job **job)
 {
     struct tl_jobs *jobs = request->server->jobs;
     struct tl_js js;
     tl_mutex_lock(&jobs->mu);
-    if (jobs->is_stopping || !make_room_locked(jobs)) {
-        bool is_stopping = jobs->is_stopping;
+    bool is_stopping = jobs->is_stopping;
+    const char *refused = is_stopping ? "the server stops" : refused_locked(jobs, *job);
+    if (refused != NULL) {
         tl_mutex_unlock(&jobs->mu);
-        tl_reply_problem(request, is_stopping ? "stopping" : "busy", "%s",
-                         is_stopping ? "the server stops" : "too many jobs wait already");
+        tl_reply_problem(request, is_stopping ? "stopping" : "busy", "%s", refused);
         return;
     }
     struct tl_job *taken = TL_TAKE(*job);
@@ -342,6 +483,9 @@ static void answer_one(struct tl_request *request, bool cancels)
     if (cancels) {
         cancel(job);
     }
+    if (cancels && has_file(job)) {
+        tl_export_drop(job->export);
+    }
     tl_reply_begin(request, 200, &js);
     show(&js, job);
     tl_mutex_unlock(&jobs->mu);
@@ -356,6 +500,19 @@ void tl_api_job(struct tl_request *request)
 void tl_api_job_cancel(struct tl_request *request)
 {
     answer_one(request, true);
+}
+
+bool tl_job_find_export(const struct tl_request *request, struct tl_export *export_out)
+{
+    struct tl_jobs *jobs = request->server->jobs;
+    tl_mutex_lock(&jobs->mu);
+    const struct tl_job *job = find_locked(jobs, request);
+    bool is_there = job != NULL && has_file(job);
+    if (is_there) {
+        *export_out = *job->export;
+    }
+    tl_mutex_unlock(&jobs->mu);
+    return is_there;
 }
 
 /* Of whoever asked for them: what is found out about a ledger is for all who may verify it. */

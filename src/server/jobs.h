@@ -7,6 +7,7 @@
 #ifndef TL_SERVER_JOBS_H
 #define TL_SERVER_JOBS_H
 
+#include "server/job_export.h"
 #include "server/server_impl.h"
 
 struct tl_job;
@@ -23,6 +24,7 @@ struct tl_job_kind {
 extern const struct tl_job_kind tl_job_verify;
 extern const struct tl_job_kind tl_job_purge;
 extern const struct tl_job_kind tl_job_erase;
+extern const struct tl_job_kind tl_job_export;
 
 enum tl_job_state {
     TL_JOB_QUEUED = 0,
@@ -52,6 +54,7 @@ struct tl_job {
     struct tally_report *report; /* owned */
     struct tally_purged purged;
     struct tally_erased erased;
+    struct tl_export *export; /* owned, of an export alone */
     int64_t sealed_us;
     char *act; /* what a second person must sign; owned, or NULL */
     struct tally_error err;
@@ -70,12 +73,23 @@ void tl_job_free(struct tl_job **job); /* fits TL_CLEANUP */
 /* Replaces what belongs to a request by a copy in the job's arena. False: no memory. */
 bool tl_job_keep(struct tl_job *job, const char **text);
 bool tl_job_keep_actor(struct tl_job *job);
+bool tl_job_keep_query(struct tl_job *job);
 
 /* The server of a job that runs. */
 struct tl_server *tl_job_server(const struct tl_job *job);
 
 /* Is a tally_progress_fn; `ctx` is the job. */
 int tl_job_note(void *ctx, uint64_t done, uint64_t total);
+
+/* How many bytes the file of an export may have: what those that are kept leave. */
+uint64_t tl_job_export_room(const struct tl_job *job);
+
+/* The file of the job that a request names, copied. False: there is none that the caller may see. */
+bool tl_job_find_export(const struct tl_request *request, struct tl_export *export_out);
+
+/* Removes the files of exports that are too old, or older than the last removal of contents: those
+ * that a purge or an erasure removed may be in them. Errors: those of tally_find() */
+tally_status tl_jobs_tidy(struct tl_jobs *jobs, struct tally_error *err);
 
 /* Takes the job, and replies with it; or with a problem, if it cannot be taken. */
 void tl_job_queue(struct tl_request *request, struct tl_job **job);

@@ -1,9 +1,11 @@
 #include "server/request.h"
 
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "codec/time.h"
 #include "server/problem.h"
 
@@ -65,6 +67,31 @@ void tl_reply_text(struct tl_request *request, unsigned status, const char *cont
     if (tl_buf_status(&request->reply.body) != TALLY_OK) {
         tl_reply_problem(request, "internal", "out of memory");
     }
+}
+
+void tl_reply_file(struct tl_request *request, const char *content_type, const char *path,
+                   uint64_t len)
+{
+    request->reply.file = tl_io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    request->reply.has_file = request->reply.file >= 0;
+    if (!request->reply.has_file) {
+        tl_reply_problem(request, "not_found", "the file was removed meanwhile");
+        return;
+    }
+    request->reply.file_len = len;
+    request->reply.status = 200;
+    request->reply.content_type = content_type;
+}
+
+void tl_reply_release(struct tl_reply *reply)
+{
+    if (reply->stream != NULL) {
+        tl_stream_end_reading(reply->stream);
+    }
+    if (reply->has_file) {
+        tl_io_closep(&reply->file);
+    }
+    tl_buf_release(&reply->body);
 }
 
 void tl_reply_header(struct tl_request *request, const char *name, const char *fmt, ...)

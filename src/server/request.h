@@ -37,6 +37,9 @@ struct tl_reply {
     struct tl_reply_header headers[TL_REPLY_HEADERS];
     size_t header_count;
     struct tl_str fixed; /* static bytes, instead of a body */
+    bool has_file;       /* the same */
+    int file;            /* owned */
+    uint64_t file_len;
     bool is_cacheable;
 };
 
@@ -70,6 +73,8 @@ struct tl_request {
 /* The value of a parameter; NULL if it was not sent. */
 const char *tl_request_param(const struct tl_request *request, const char *name);
 
+void tl_reply_release(struct tl_reply *reply);
+
 /* A reply of JSON: begin, fill in, end. */
 void tl_reply_begin(struct tl_request *request, unsigned status, struct tl_js *js);
 void tl_reply_end(struct tl_request *request, struct tl_js *js);
@@ -79,6 +84,9 @@ void tl_reply_list_end(struct tl_request *request, tally_status status,
                        const struct tally_error *err, struct tl_js *js);
 void tl_reply_text(struct tl_request *request, unsigned status, const char *content_type,
                    const char *text, size_t len);
+/* The file at `path`, of `len` bytes, as it is now: it may be removed meanwhile. */
+void tl_reply_file(struct tl_request *request, const char *content_type, const char *path,
+                   uint64_t len);
 void tl_reply_header(struct tl_request *request, const char *name, const char *fmt, ...)
     TL_PRINTF(3, 4);
 

@@ -194,6 +194,18 @@ bool tl_server_record(struct tl_request *request, const char *action)
     return record(request, action, 0);
 }
 
+bool tl_server_record_about(struct tl_request *request, const char *action, struct tl_js *about)
+{
+    if (tl_buf_status(&about->buf) != TALLY_OK) {
+        tl_reply_problem(request, "internal", "out of memory");
+        return false;
+    }
+    request->about = tl_buf_str(&about->buf);
+    bool is_recorded = tl_server_record(request, action);
+    request->about = (struct tl_str){ 0 };
+    return is_recorded;
+}
+
 void tl_server_record_refusal(struct tl_request *request)
 {
     struct tl_server *server = request->server;
@@ -296,6 +308,15 @@ static tally_status start_workers(struct tl_server *server)
     return TALLY_OK;
 }
 
+/* Where tokens lie in a directory that is not ours to write, all but exports as jobs goes. */
+static void open_exports(struct tl_server *server)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    if (tl_exports_open(&server->kept, server->options.token_path, &err) != TALLY_OK) {
+        tl_server_log(server, "no_exports_as_jobs what=\"%s\"", err.message);
+    }
+}
+
 static tally_status start(struct tl_server *server, struct tally_error *err)
 {
     struct tally_activity activity = TALLY_ACTIVITY_INIT;
@@ -305,6 +326,7 @@ static tally_status start(struct tl_server *server, struct tally_error *err)
     if (tl_queue_init(&server->work) != TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
+    open_exports(server);
     TL_TRY(tl_jobs_start(&server->jobs, server, err));
     TL_TRY(tl_ingest_start(&server->ingest, server, err));
     TL_TRY(tl_tail_start(&server->tail, server, err));
@@ -360,6 +382,7 @@ void tl_server_stop(struct tl_server *server)
     }
     tl_ingest_stop(server->ingest);
     tl_jobs_stop(server->jobs);
+    tl_exports_close(&server->kept);
     tl_queue_release(&server->work);
     tl_tail_free(server->tail);
     tl_tokens_close(server->tokens);

@@ -17,6 +17,7 @@
 
 #include "base/counter.h"
 #include "base/thread.h"
+#include "server/exports.h"
 #include "server/problem.h"
 #include "server/request.h"
 #include "show/show.h"
@@ -90,6 +91,7 @@ struct tl_server {
     struct tl_jobs *jobs;
     struct tl_tail *tail;
     struct tl_ingest *ingest;
+    struct tl_exports kept; /* of jobs */
     struct tl_queue work;
     pthread_t workers[TL_WORKERS];
     size_t worker_count;
@@ -123,6 +125,8 @@ void tl_server_count(const struct tl_request *request);
 /* Records what a request is about to do, or was refused, as an act. False, with a problem as reply,
  * if that cannot be done: what cannot be recorded is not done. */
 bool tl_server_record(struct tl_request *request, const char *action);
+/* The same, with what it is about. */
+bool tl_server_record_about(struct tl_request *request, const char *action, struct tl_js *about);
 
 /* The same for what was refused: a few every second, with the number of others. Whoever has no token
  * may not fill the ledger. */
@@ -170,6 +174,8 @@ void tl_api_verify(struct tl_request *request);
 void tl_api_verify_last(struct tl_request *request);
 void tl_api_purge(struct tl_request *request);
 void tl_api_erase(struct tl_request *request);
+void tl_api_export_job(struct tl_request *request);
+void tl_api_job_file(struct tl_request *request);
 
 /* api_read.c */
 void tl_api_find(struct tl_request *request);

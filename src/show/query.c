@@ -8,6 +8,15 @@ void tl_show_count(struct tl_js *js, const char *key, uint64_t count, bool is_ex
     tl_js_close(js, '}');
 }
 
+void tl_show_bucket(char out[TL_TIME_SIZE], const struct tally_stats *stats, size_t row)
+{
+    if (stats->bucket != TALLY_BUCKET_HOUR) {
+        tl_show_day(out, stats->rows[row].day_us);
+    } else {
+        (void)tl_time_format(out, stats->rows[row].day_us); /* "" if it has no text */
+    }
+}
+
 void tl_show_stats(struct tl_js *js, const char *key, const char *by,
                    const struct tally_stats *stats)
 {
@@ -17,11 +26,11 @@ void tl_show_stats(struct tl_js *js, const char *key, const char *by,
     tl_js_u64(js, "others", stats->others);
     tl_js_open(js, "rows", '[');
     for (size_t i = 0; i < stats->count; i++) {
-        char day[TL_TIME_SIZE];
-        tl_show_day(day, stats->rows[i].day_us);
+        char time[TL_TIME_SIZE];
+        tl_show_bucket(time, stats, i);
         tl_js_open(js, NULL, '{');
-        if (day[0] != '\0') {
-            tl_js_text(js, "day", day);
+        if (time[0] != '\0') {
+            tl_js_text(js, stats->bucket == TALLY_BUCKET_HOUR ? "hour" : "day", time);
         }
         tl_js_text(js, "key", stats->rows[i].key);
         tl_js_u64(js, "count", stats->rows[i].count);

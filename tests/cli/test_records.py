@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import unittest
@@ -151,6 +152,13 @@ class Read(Case):
         self.assertEqual(stats["total"], 120)
         days = self.tally("stats", "--by", "day").rows[1:]
         self.assertEqual(sum(int(row[-1]) for row in days), 120)
+        hours = self.tally("stats", "--per-hour", "--by", "outcome", "--json").json["rows"]
+        self.assertTrue(all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:00:00Z", row["hour"])
+                            for row in hours))
+        self.assertEqual(sum(row["count"] for row in hours), 120)
+        self.assertEqual(len(self.tally("stats", "--by", "hour").rows) - 1,
+                         len({row["hour"] for row in hours}))
+        self.tally("stats", "--by", "day", "--per-hour", want=3)
         self.tally("stats", "--by", "colour", want=3)
 
     def test_tail_shows_the_newest_last(self):

@@ -205,6 +205,20 @@ static void each_kind_has_its_lengths(void **state)
     }
 }
 
+static void acts_are_what_people_do(void **state)
+{
+    (void)state;
+    unsigned acts = 0;
+    for (enum tl_leaf_kind kind = TL_LEAF_ENTRY; kind <= TL_LEAF_RESUME; kind++) {
+        acts += tl_leaf_is_act(kind);
+    }
+    assert_int_equal(acts, 8);
+    assert_true(tl_leaf_is_act(TL_LEAF_KEY));
+    assert_true(tl_leaf_is_act(TL_LEAF_ANCHOR));
+    assert_false(tl_leaf_is_act(TL_LEAF_EPOCH));
+    assert_false(tl_leaf_is_act(TL_LEAF_GAP));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +233,7 @@ int main(void)
         cmocka_unit_test(every_bit_of_a_leaf_counts),
         cmocka_unit_test(refuses_control_leaves_with_fields_of_an_entry),
         cmocka_unit_test(each_kind_has_its_lengths),
+        cmocka_unit_test(acts_are_what_people_do),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

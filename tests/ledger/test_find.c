@@ -453,6 +453,42 @@ static void statistics_agree_with_counts(void **state)
     }
     tally_stats_free(stats);
     check_status(tally_stats(ledger, &query, "colour", 0, &stats, NULL), TALLY_EREFUSED);
+    check_status(tally_stats(ledger, &query, "action", 3, &stats, NULL), TALLY_EREFUSED);
+    check_status(tally_stats(ledger, &query, "action", -1, &stats, NULL), TALLY_EREFUSED);
+    check_status(tally_stats(ledger, &query, "day", TALLY_BUCKET_HOUR, &stats, NULL),
+                 TALLY_EREFUSED);
+}
+
+/* Each day is the sum of its hours, and each hour is one more than the one before. */
+static void hours_add_up_to_days(void **state)
+{
+    (void)state;
+    const int64_t hour_us = INT64_C(3600000000);
+    struct tally_query query = query_of(NULL, 0);
+    struct tally_stats *days = NULL;
+    struct tally_stats *hours = NULL;
+    check_ok(tally_stats(ledger, &query, "outcome", TALLY_BUCKET_DAY, &days, NULL));
+    check_ok(tally_stats(ledger, &query, "outcome", TALLY_BUCKET_HOUR, &hours, NULL));
+    assert_int_equal(days->bucket, TALLY_BUCKET_DAY);
+    assert_int_equal(hours->bucket, TALLY_BUCKET_HOUR);
+    for (size_t i = 0; i < days->count; i++) {
+        uint64_t sum = 0;
+        for (size_t j = 0; j < hours->count; j++) {
+            int64_t from_us = hours->rows[j].day_us - days->rows[i].day_us;
+            bool is_within = from_us >= 0 && from_us < 24 * hour_us;
+            bool is_same = strcmp(hours->rows[j].key, days->rows[i].key) == 0;
+            sum += is_within && is_same ? hours->rows[j].count : 0;
+        }
+        assert_int_equal(sum, days->rows[i].count);
+    }
+    tally_stats_free(hours);
+    check_ok(tally_stats(ledger, &query, "hour", 0, &hours, NULL));
+    for (size_t j = 1; j < hours->count; j++) {
+        assert_int_equal(hours->rows[j].day_us - hours->rows[j - 1].day_us, hour_us);
+    }
+    assert_int_equal(hours->total, EVENTS);
+    tally_stats_free(hours);
+    tally_stats_free(days);
 }
 
 /* Appends one event a call, until it has appended them all. */
@@ -629,6 +665,7 @@ int main(void)
         CASE(one_record_is_got_by_id_and_by_seq),
         CASE(a_page_counts_all_that_fits),
         CASE(statistics_agree_with_counts),
+        CASE(hours_add_up_to_days),
         CASE(a_cursor_stays_good_while_records_arrive),
         CASE(answers_are_the_same_without_an_index),
         CASE(an_index_that_lags_hides_nothing),

@@ -19,6 +19,8 @@ QUERIES = [
     ["stats"],
     ["stats", "--by", "actor_id", "--per-day", "--json"],
     ["stats", "--by", "day"],
+    ["stats", "--by", "hour"],
+    ["stats", "--per-hour", "--json"],
     ["get", "5"],
     ["get", "r/1 \u00e9?#", "--json"],
     ["get", "no such"],

@@ -2,8 +2,12 @@
 // would. usage: node run.mjs --url URL --token ADMIN_TOKEN [--shots DIR] [--only WORDS] Prints TAP.
 // The ledger behind URL is the one that web.py makes.
 
-import { readFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
@@ -86,6 +90,24 @@ async function settled(page) {
 async function close(page) {
   assert.deepEqual(page.trouble, []);
   await page.context().close();
+}
+
+// What tools/tally_check.py says of a bundle that was fetched as a tar file.
+async function checked(bytes) {
+  const where = await mkdtemp(join(tmpdir(), "tally-bundle-"));
+  try {
+    await writeFile(join(where, "bundle.tar"), bytes);
+    await writeFile(join(where, "trust"),
+        await (await fetch(`${base}/v1/trust`,
+            { headers: { Authorization: `Bearer ${options.token}` } })).text());
+    execFileSync("tar", ["-xf", "bundle.tar"], { cwd: where });
+    const checker = new URL("../../tools/tally_check.py", import.meta.url).pathname;
+    const words = execFileSync("python3", [checker, "tally-bundle", "--trust", "trust"],
+        { cwd: where, encoding: "utf8" });
+    return /VERIFIED|TAMPERED|UNVERIFIABLE/.exec(words)?.[0];
+  } finally {
+    await rm(where, { recursive: true });
+  }
 }
 
 const rows = (page) => page.locator(".results tbody tr").count();
@@ -719,6 +741,46 @@ test("an export is saved if it is whole, and not if it is not", async () => {
   await page.getByLabel("Format").selectOption("ndjson");
   await page.getByRole("button", { name: "Export", exact: true }).click();
   await page.getByText("The export is not whole").waitFor();
+  await close(page);
+});
+
+test("a bundle is prepared, waited for elsewhere, and fetched as the server made it", async () => {
+  const { token } = await makeToken("auditor");
+  const page = await open({ token, hash: "#/export?actor_id=u2" });
+  await settled(page);
+  const card = page.locator("section", { hasText: "Prepared files" });
+  await card.getByText("None since the server was started").waitFor();
+  const box = page.getByLabel("Let the server prepare the file");
+  assert.ok(!(await box.isChecked()) && !(await page.getByLabel("Reason").isVisible()));
+  await page.getByLabel("Format").selectOption("bundle");
+  assert.ok((await box.isChecked()) && (await box.isDisabled()));
+  await page.getByLabel("Reason").fill("case 17");
+  const sent = page.waitForRequest((one) => one.url().endsWith("/v1/exports"));
+  await page.getByRole("button", { name: "Export", exact: true }).click();
+  assert.deepEqual((await sent).postDataJSON(),
+      { format: "bundle", filter: { actor_id: ["u2"] }, reason: "case 17" });
+  await visit(page, "#/search");
+  await visit(page, "#/export");
+  await card.getByText("✓ done").waitFor();
+  const [download] = await Promise.all([page.waitForEvent("download"),
+      card.getByRole("button", { name: "Download" }).click()]);
+  assert.equal(download.suggestedFilename(), "tally-bundle.tar");
+  const { jobs } = await call("GET", "/v1/jobs", undefined, token);
+  const bytes = await readFile(await download.path());
+  assert.equal(createHash("sha256").update(bytes).digest("hex"), jobs[0].result.sha256);
+  assert.equal(await checked(bytes), "VERIFIED");
+  await card.getByRole("button", { name: "Delete the file" }).click();
+  await card.getByText("removed").waitFor();
+  assert.equal(await card.getByRole("button", { name: "Download" }).count(), 0);
+  await close(page);
+});
+
+test("who sees some tenants alone is offered downloads alone", async () => {
+  const { token } = await makeToken("auditor", { tenants: ["acme"] });
+  const page = await open({ token, hash: "#/export" });
+  await settled(page);
+  assert.equal(await page.getByLabel("Let the server prepare the file").count(), 0);
+  assert.equal(await page.locator("#format option").count(), 3);
   await close(page);
 });
 
