@@ -209,7 +209,7 @@ static void acts_are_what_people_do(void **state)
 {
     (void)state;
     unsigned acts = 0;
-    for (enum tl_leaf_kind kind = TL_LEAF_ENTRY; kind <= TL_LEAF_RESUME; kind++) {
+    for (enum tl_leaf_kind kind = TL_LEAF_ENTRY; kind <= TL_LEAF_RESTORE; kind++) {
         acts += tl_leaf_is_act(kind);
     }
     assert_int_equal(acts, 8);
