@@ -340,6 +340,10 @@ static void a_checkpoint_has_exactly_three_lines(void **state)
         struct tl_checkpoint_body body;
         check_status(tl_checkpoint_parse(&body, tl_str_of(table[i].body), NULL), table[i].want);
     }
+    struct tl_checkpoint_body body;
+    struct tally_error err = TALLY_ERROR_INIT;
+    check_status(tl_checkpoint_parse(&body, TL_STR("o\n"), &err), TALLY_ECORRUPT);
+    assert_string_equal(err.message, "checkpoint that has not exactly three lines");
 }
 
 static void verifies_every_checkpoint_of_the_test_log(void **state)

@@ -191,6 +191,43 @@ static void seals(void **state)
     expect_tampered("EPOCH_SEAL_INVALID", 10);
 }
 
+static void a_seal_of_another_root(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 9);
+    expect_mk.bad_root = true;
+    mk_switch(&expect_mk, 1);
+    mk_events(&expect_mk, 3);
+    expect_tampered("EPOCH_SEAL_INVALID", 10);
+}
+
+/* Checkpoints whose roots hold say where to look. */
+static void a_root_that_differs_after_one_that_holds(void **state)
+{
+    (void)state;
+    expect_make_two_epochs();
+    expect_input.mac_key = NULL;
+    expect_record(25)->leaf.data[90] ^= 1;
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->tampered, 1);
+    assert_string_equal(report->findings[0].code, "ROOT_MISMATCH");
+    assert_string_equal(report->findings[0].what,
+                        "a leaf from 21 to 31 is not the one that was signed");
+    tally_report_free(report);
+}
+
+/* A leaf that is missing does not end the search for one that was changed. */
+static void a_change_before_a_hole(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 300);
+    expect_input.mac_key = NULL;
+    expect_record(5)->leaf.data[90] ^= 1;
+    image_remove(&expect_mk.image, 290);
+    expect_among("LEAF_MISSING", 290);
+    expect_among("TILE_MISMATCH", 0);
+}
+
 static void seals_of_another_second(void **state)
 {
     (void)state;
@@ -692,6 +729,10 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(no_trust_is_unverifiable, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(seals, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_seal_of_another_root, expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_root_that_differs_after_one_that_holds, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_change_before_a_hole, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(seals_of_another_second, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(trust, expect_set_up, expect_tear_down),
         cmocka_unit_test_setup_teardown(a_thousand_wrong_keys_never_verify, expect_set_up,
