@@ -350,6 +350,15 @@ void tl_config_release(struct tl_config *config)
     }
 }
 
+const char *tl_config_where(const struct tl_config *config, const char *key)
+{
+    const struct tl_config_entry *entry = config->entries;
+    while (entry != NULL && strcmp(entry->name, key) != 0) {
+        entry = entry->next;
+    }
+    return entry == NULL ? "default" : entry->where;
+}
+
 void tl_config_each(const struct tl_config *config, tally_config_fn *fn, void *ctx)
 {
     for (const struct tl_config_entry *entry = config->entries; entry != NULL;

@@ -94,6 +94,9 @@ void tl_config_release(struct tl_config *config);
 /* Calls `fn` for every key in order of name, with its effective value and where it came from. */
 void tl_config_each(const struct tl_config *config, tally_config_fn *fn, void *ctx);
 
+/* Where the value of a key came from, for messages: "tally.yaml:3:18". */
+const char *tl_config_where(const struct tl_config *config, const char *key);
+
 /*
  * Gives the key that an environment variable sets, from its name without TALLY_:
  * "RETENTION_DEFAULT_DAYS" sets "retention.default_days". Entries of maps come in lower case.
