@@ -99,9 +99,7 @@ static void wait_for_signals(const struct tl_cli *cli, struct tl_server *server)
             struct tally_error err = TALLY_ERROR_INIT;
             wants_reload = 0;
             tl_service_notify("RELOADING=1");
-            if (tl_server_reload(server, &err) == TALLY_OK) {
-                log_line(NULL, "reloaded");
-            } else {
+            if (tl_server_reload(server, &err) != TALLY_OK) {
                 tl_cli_warn(cli, "not reloaded, all stays as it was: %s", err.message);
             }
             tl_service_notify("READY=1");
@@ -116,32 +114,28 @@ static void print_addresses(const struct tl_server *server)
     }
 }
 
-static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_options *options)
+static enum tl_exit serve(const struct tl_cli *cli, struct tl_server_options *options)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_server *server = NULL;
-    struct tally_scheduler *scheduler = NULL;
     const struct sigaction action = { .sa_handler = note_reload };
     tl_stop_install(); /* first: who sees the address may send a signal */
     (void)sigaction(SIGHUP, &action, NULL);
-    if (tally_scheduler_start(&scheduler, options->ledger, &err) != TALLY_OK ||
+    if (tally_scheduler_start(&options->scheduler, options->ledger, &err) != TALLY_OK ||
         tl_server_start(&server, options, &err) != TALLY_OK) {
-        tally_scheduler_stop(scheduler);
+        tally_scheduler_stop(options->scheduler);
         return tl_cli_fail(cli, &err);
     }
     print_addresses(server);
     tally_status status = show_first_token(cli, options, tl_server_address(server, 0), &err);
     (void)fflush(stdout);
     if (status == TALLY_OK) {
-        status = tl_server_reload(server, &err); /* the first token is there */
-    }
-    if (status == TALLY_OK) {
         tl_service_notify("READY=1");
         wait_for_signals(cli, server);
         tl_service_notify("STOPPING=1");
     }
     tl_server_stop(server);
-    tally_scheduler_stop(scheduler);
+    tally_scheduler_stop(options->scheduler);
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
 
@@ -246,9 +240,9 @@ const struct tl_cmd tl_cmd_serve = {
     .summary = "put the ledger behind HTTP, with a web page",
     .arguments = "",
     .about =
-        "Answers until SIGTERM or SIGINT, then finishes what it accepted. SIGHUP reads "
-        "certificate\n"
-        "and tokens again. Runs what is scheduled. The first start prints an admin token, once;\n"
+        "Answers until SIGTERM or SIGINT, then finishes what it accepted. SIGHUP reads settings,\n"
+        "certificate and tokens again. Runs what is scheduled. The first start prints an admin "
+        "token, once;\n"
         "'tally token' makes others. Plain HTTP is for this machine alone, unless a proxy in "
         "front\n"
         "does TLS. docs/http-api.md has the interface.\n",

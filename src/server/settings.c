@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 #include "base/str.h"
-#include "server/server.h"
+#include "server/server_impl.h"
 
 #define BYTES_MAX ((size_t)16 << 20)
 #define LIST_MAX  16u
@@ -152,6 +152,21 @@ void tl_server_settings_free(struct tl_server_settings *settings)
     }
 }
 
+void tl_server_settings_compare(const struct tl_server_settings *a,
+                                const struct tl_server_settings *b, tl_setting_fn *fn, void *ctx)
+{
+    const struct setting *x = a->first;
+    const struct setting *y = b->first;
+    while (x != NULL || y != NULL) {
+        int order = x == NULL ? 1 : y == NULL ? -1 : strcmp(x->key, y->key);
+        if (order != 0 || strcmp(x->value, y->value) != 0) {
+            fn(ctx, order <= 0 ? x->key : y->key);
+        }
+        x = order <= 0 ? x->next : x;
+        y = order >= 0 ? y->next : y;
+    }
+}
+
 void tl_server_settings_apply(const struct tl_server_settings *settings,
                               struct tl_server_options *options)
 {
@@ -167,6 +182,7 @@ void tl_server_settings_apply(const struct tl_server_settings *settings,
         options->token_path = settings->token_path;
     }
     options->allows_plain |= strcmp(value_of(settings, "server.plain"), "yes") == 0;
+    options->settings = settings;
     options->viewer_origins = settings->origins;
     options->viewer_origin_count = settings->origin_count;
     options->has_public_tlog = strcmp(value_of(settings, "server.public_tlog"), "yes") == 0;
