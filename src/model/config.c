@@ -50,6 +50,7 @@ static bool is_list(const struct tl_config_key *key)
     case TL_CONFIG_TEXT:
     case TL_CONFIG_PATH:
     case TL_CONFIG_SIZE:
+    case TL_CONFIG_NUMBER:
     case TL_CONFIG_CHOICE:
     case TL_CONFIG_SECONDS:
     case TL_CONFIG_MS:

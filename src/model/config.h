@@ -26,6 +26,8 @@ struct tl_config_server {
     struct tl_str tls_cert;
     struct tl_str tls_key;
     struct tl_str tokens;
+    size_t rate_per_address; /* a second; 0: no limit */
+    size_t rate_per_token;
     bool plain;
     bool public_tlog;
 };

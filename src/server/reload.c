@@ -4,8 +4,10 @@
 #include "server/server_impl.h"
 
 /* What a process that runs can take over; all else it has read when it began. */
-static const char *const live[] = { "anchor.schedule", "archive.dir",     "backup.schedule",
-                                    "erasable",        "verify.schedule", NULL };
+static const char *const live[] = {
+    "anchor.schedule",         "archive.dir",           "backup.schedule", "erasable",
+    "server.rate_per_address", "server.rate_per_token", "verify.schedule", NULL,
+};
 
 static bool is_live(const char *name)
 {
@@ -111,6 +113,10 @@ static tally_status reload_locked(struct reload *reload, struct tally_error *err
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
     TL_TRY(take_over(reload, err));
+    struct tl_server_options options = { .listen = NULL };
+    tl_server_settings_apply(next, &options);
+    tl_rate_set(&server->address_rate, options.rate_per_address);
+    tl_rate_set(&server->token_rate, options.rate_per_token);
     tl_server_settings_free(server->now);
     server->now = TL_TAKE(next);
     tl_server_log(server, "reloaded changed=%zu needs_restart=%zu", reload->done.count,

@@ -392,6 +392,33 @@ static bool is_known(const struct tl_route *route, struct tl_str name)
     return strstr(route->params, word) != NULL;
 }
 
+/* What is for anybody, and there at once: the page, healthz. It costs no more than to refuse it. */
+static bool is_free(const struct tl_request *request)
+{
+    return request->route->least == 0 && request->route->lane == TL_LANE_INLINE &&
+           !request->has_bad_token;
+}
+
+bool tl_route_has_room(struct tl_request *request, const struct tl_rate_key *place)
+{
+    struct tl_server *server = request->server;
+    const struct tl_identity *who = &request->who;
+    if (who->role != 0) {
+        struct tl_rate_key key = { { 0 } };
+        _Static_assert(sizeof(who->id) <= sizeof(key.bytes), "an id is a key");
+        memcpy(key.bytes, who->id, sizeof(who->id));
+        if (who->id[0] != '\0' && !tl_rate_allows(&server->token_rate, &key)) {
+            tl_reply_problem(request, "rate", "this token makes too many requests");
+            return false;
+        }
+    } else if (place != NULL && !is_free(request) &&
+               !tl_rate_allows(&server->address_rate, place)) {
+        tl_reply_problem(request, "rate", "too many requests from there without a token in force");
+        return false;
+    }
+    return true;
+}
+
 bool tl_route_allows(struct tl_request *request)
 {
     const struct tl_route *route = request->route;

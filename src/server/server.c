@@ -296,8 +296,22 @@ static tally_status start_workers(struct tl_server *server)
     return TALLY_OK;
 }
 
+static tally_status init_rates(struct tl_server *server, struct tally_error *err)
+{
+    tally_status status = tl_rate_init(&server->address_rate, server->options.rate_per_address);
+    if (status == TALLY_OK) {
+        status = tl_rate_init(&server->token_rate, server->options.rate_per_token);
+        if (status != TALLY_OK) {
+            tl_rate_release(&server->address_rate);
+        }
+    }
+    server->has_rates = status == TALLY_OK;
+    return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "out of memory");
+}
+
 static tally_status start(struct tl_server *server, struct tally_error *err)
 {
+    TL_TRY(init_rates(server, err));
     struct tally_activity activity = TALLY_ACTIVITY_INIT;
     TL_TRY(tally_activity_read(server->options.location, &activity, err));
     (void)snprintf(server->origin, sizeof(server->origin), "%s", activity.origin);
@@ -372,6 +386,10 @@ void tl_server_stop(struct tl_server *server)
     tl_tail_free(server->tail);
     tl_tokens_close(server->tokens);
     tl_server_settings_free(server->now);
+    if (server->has_rates) {
+        tl_rate_release(&server->token_rate);
+        tl_rate_release(&server->address_rate);
+    }
     tl_mutex_release(&server->reloading);
     tl_cond_release(&server->export_ended);
     tl_mutex_release(&server->mu);

@@ -25,6 +25,8 @@ struct tl_server_options {
     const char *const
         *viewer_origins; /* pages of others that may ask for views: "https://a.example" */
     size_t viewer_origin_count;
+    uint64_t rate_per_address; /* requests a second without a token in force; 0: no limit */
+    uint64_t rate_per_token;
     bool has_public_tlog;                      /* tiles of the tree are for anybody */
     const struct tl_server_settings *settings; /* of the start: what they say now is compared */
     struct tally_scheduler *scheduler;         /* told of new schedules; NULL: none */

@@ -19,6 +19,7 @@
 #include "base/counter.h"
 #include "base/thread.h"
 #include "server/problem.h"
+#include "server/rate.h"
 #include "server/request.h"
 #include "show/show.h"
 
@@ -49,6 +50,9 @@ extern const size_t tl_route_count;
 
 /* Finds the route, and sets request->route and args. A problem is the reply if there is none. */
 bool tl_route_find(struct tl_request *request);
+/* Whether it is not one of too many, of the same token or, without one in force, from the same place
+ * (NULL: this machine); else a problem is the reply. */
+bool tl_route_has_room(struct tl_request *request, const struct tl_rate_key *place);
 /* Whether the role of `who` allows it; else a problem is the reply. */
 bool tl_route_allows(struct tl_request *request);
 
@@ -103,6 +107,9 @@ struct tl_server {
     struct tl_cond export_ended;
     size_t exports;          /* guarded by mu, as is the rest */
     struct tl_pace refusals; /* that are recorded */
+    bool has_rates;
+    struct tl_rate address_rate; /* of requests without a token in force */
+    struct tl_rate token_rate;
 };
 
 tally_status tl_queue_init(struct tl_queue *queue);

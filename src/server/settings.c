@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/parse.h"
 #include "base/str.h"
 #include "server/server_impl.h"
 
@@ -62,6 +63,15 @@ static const char *value_of(const struct tl_server_settings *settings, const cha
         }
     }
     return "";
+}
+
+/* The configuration has seen to it that it is one. */
+static uint64_t read_number(const struct tl_server_settings *settings, const char *key)
+{
+    const char *text = value_of(settings, key);
+    uint64_t number = 0;
+    (void)tl_parse_u64(text, strlen(text), UINT64_MAX, &number);
+    return number;
 }
 
 /* The items of a list; the configuration has seen to it that there are at most LIST_MAX. */
@@ -183,6 +193,8 @@ void tl_server_settings_apply(const struct tl_server_settings *settings,
     }
     options->allows_plain |= strcmp(value_of(settings, "server.plain"), "yes") == 0;
     options->settings = settings;
+    options->rate_per_address = read_number(settings, "server.rate_per_address");
+    options->rate_per_token = read_number(settings, "server.rate_per_token");
     options->viewer_origins = settings->origins;
     options->viewer_origin_count = settings->origin_count;
     options->has_public_tlog = strcmp(value_of(settings, "server.public_tlog"), "yes") == 0;

@@ -71,7 +71,9 @@ TABLE = {
 
 
 class Access(HttpCase):
-    """Two tenants, and an event of nobody's."""
+    """Two tenants, and an event of nobody's. Refusals come as fast as they can."""
+
+    options = ("--set", "server.rate_per_address=0")
 
     def setUp(self):
         super().setUp()

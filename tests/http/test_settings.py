@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """What a server goes by: flags, then settings, then what is built in."""
+import http.client
+import json
 import re
 import signal
 import socket
 import subprocess
 import time
 
-from server import TALLY, Case, HttpCase, main
+from server import TALLY, Case, HttpCase, Server, main
 
 
 class Settings(Case):
@@ -151,6 +153,68 @@ class Reload(HttpCase):
     def test_takes_no_members(self):
         self.assertEqual(self.post("/v1/config/reload", {"all": True}, want=422).code,
                          "unknown_member")
+
+
+class Rates(HttpCase):
+    def ask(self, count, role):
+        """How many replies there were of each status, on one connection."""
+        token = self.tokens.get(role, role)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        connection = http.client.HTTPConnection(*self.server.address, timeout=30)
+        self.addCleanup(connection.close)
+        counts = {}
+        for _ in range(count):
+            connection.request("GET", "/v1/whoami", headers=headers)
+            reply = connection.getresponse()
+            body = json.loads(reply.read())
+            counts[reply.status] = counts.get(reply.status, 0) + 1
+            if reply.status == 429:
+                self.assertEqual((body["code"], reply.getheader("Retry-After")), ("rate", "1"))
+        return counts
+
+    def limit(self, text):
+        (self.ledger / "tally.yaml").write_text(f"server: {{{text}}}\n")
+        self.post("/v1/config/reload", None)
+
+    def test_without_a_token_an_address_waits(self):
+        began = time.monotonic()
+        for role in (None, "tally_00000000_no", None):
+            counts = self.ask(300, role)
+        self.assertGreater(counts[429], 0)
+        self.assertLessEqual(counts.get(401, 0), 100 + 50 * (time.monotonic() - began))
+        self.assertEqual(self.ask(300, "reader"), {200: 300})
+        self.assertEqual({self.get(path, None, want=None).status
+                          for path in 50 * ["/healthz", "/version", "/ui/"]}, {200})
+        time.sleep(1)
+        self.assertGreaterEqual(self.ask(40, None)[401], 40)
+        self.limit("rate_per_address: 0")
+        self.assertEqual(self.ask(300, None), {401: 300})
+        self.limit("rate_per_address: 1")
+        self.assertGreater(self.ask(20, None)[429], 10)
+
+    def test_a_token_waits_and_others_do_not(self):
+        self.limit("rate_per_token: 5")
+        self.assertLess(self.ask(100, "reader")[200], 50)
+        self.assertEqual(self.ask(5, "auditor"), {200: 5})
+        self.assertEqual(self.ask(30, None), {401: 30})
+        self.limit("rate_per_token: 0")
+        self.assertEqual(self.ask(100, "reader"), {200: 100})
+
+    def test_a_unix_socket_does_not_wait(self):
+        path = self.dir / "s.sock"
+        server = Server(self, "--unix", str(path), "--tokens", str(self.dir / "none.json"))
+        self.addCleanup(server.stop)
+        (self.ledger / "tally.yaml").write_text(
+            "server: {rate_per_token: 1, rate_per_address: 1}\n")
+        self.ask_unix(path, b"POST /v1/config/reload")
+        for _ in range(20):
+            self.assertIn(b"200 OK", self.ask_unix(path, b"GET /v1/whoami"))
+
+    def ask_unix(self, path, what):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(what + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            return connection.recv(65536)
 
 
 if __name__ == "__main__":
