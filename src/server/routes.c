@@ -338,6 +338,24 @@ static bool take_args(struct tl_request *request, const struct tl_str args[2])
     return true;
 }
 
+/* The methods of a path, as RFC 9110 wants them with 405. */
+static void add_allow(struct tl_request *request)
+{
+    char text[64];
+    struct tl_buf methods;
+    tl_buf_init_fixed(&methods, text, sizeof(text));
+    for (size_t i = 0; i < tl_route_count; i++) {
+        struct tl_str args[2] = { { 0 } };
+        if (fits(tl_routes[i].path, request->path, args)) {
+            tl_buf_add_text(&methods, methods.len == 0 ? "" : ", ");
+            tl_buf_add_text(&methods, tl_routes[i].method);
+            tl_buf_add_text(&methods, strcmp(tl_routes[i].method, "GET") == 0 ? ", HEAD" : "");
+        }
+    }
+    tl_assert(tl_buf_status(&methods) == TALLY_OK);
+    tl_reply_header(request, "Allow", "%.*s", (int)methods.len, text);
+}
+
 bool tl_route_find(struct tl_request *request)
 {
     bool has_path = false;
@@ -352,9 +370,12 @@ bool tl_route_find(struct tl_request *request)
             return take_args(request, args);
         }
     }
-    tl_reply_problem(request, has_path ? "method" : "not_found",
-                     has_path ? "this path does not take the method"
-                              : "there is nothing at this path");
+    if (has_path) {
+        tl_reply_problem(request, "method", "this path does not take the method");
+        add_allow(request);
+    } else {
+        tl_reply_problem(request, "not_found", "there is nothing at this path");
+    }
     return false;
 }
 

@@ -192,12 +192,16 @@ class Matrix(Access):
                 if f"{method} {name}" not in TABLE:
                     reply = self.call(method, path, want=405)
                     self.assertEqual(reply.code, "method", f"{method} {path}")
+                    self.assertEqual(
+                        sorted(reply.headers["allow"].split(", ")),
+                        sorted({word for key in TABLE if key.split()[1] == name for word in
+                                (["GET", "HEAD"] if key.startswith("GET ") else [key.split()[0]])}))
 
     def test_a_refusal_names_who_and_the_path(self):
         self.get("/v1/tokens", "reader@acme", want=403)
         self.get("/v1/status", None, want=401)
         self.assertEqual(self.recorded("tally.refused", 2), 2)
-        items = self.get("/v1/events?action=tally.refused&limit=2").json["items"]
+        items = self.get("/v1/events?action=tally.refused&outcome=failure&limit=2").json["items"]
         nobody, reader = (item["event"] for item in items)
         self.assertEqual(reader["metadata"]["path"], "/v1/tokens")
         self.assertIn(self.tokens["reader@acme"][6:14], reader["actor"]["id"])
