@@ -612,11 +612,11 @@ static tally_status listen_all(struct tl_http *http, struct tally_error *err)
         struct tl_socket *socket = &http->listeners[http->count].socket;
         socket->fd = -1;
         http->count++;
-        if (i < options->listen_count) {
-            TL_TRY(tl_socket_listen(socket, options, options->listen[i], err));
+        if (i < options->socket_count) {
+            TL_TRY(tl_socket_take(socket, options, options->sockets[i], err));
         } else {
-            TL_TRY(
-                tl_socket_take(socket, options, options->sockets[i - options->listen_count], err));
+            const char *address = options->listen[i - options->socket_count];
+            TL_TRY(tl_socket_listen(socket, options, address, err));
         }
     }
     return TALLY_OK;

@@ -29,6 +29,7 @@ struct tl_server_options {
     uint64_t rate_per_token;
     bool has_public_tlog;                      /* tiles of the tree are for anybody */
     const struct tl_server_settings *settings; /* of the start: what they say now is compared */
+    const char *sandbox;                       /* what it runs in: "none" */
     struct tally_scheduler *scheduler;         /* told of new schedules; NULL: none */
     void (*log)(void *ctx,
                 const char *line); /* a line about what happened; any thread; never NULL */
@@ -46,6 +47,23 @@ void tl_server_settings_free(struct tl_server_settings *settings); /* NULL is al
 /* Gives `options` what `server.*` says where they are silent; texts are borrowed from `settings`. */
 void tl_server_settings_apply(const struct tl_server_settings *settings,
                               struct tl_server_options *options);
+
+/*
+ * From here on this process, for good, may not do what a server never needs: docs/security.md. Call it
+ * before there are threads: those that are there already stay as they are. Errors: TALLY_ENOTSUP it is
+ * not built in; TALLY_EIO the kernel refuses
+ */
+tally_status tl_sandbox_enter(struct tally_error *err);
+const char *tl_sandbox_name(void); /* what is built in: "seccomp" or "none" */
+
+/* Goes on as another user, for good, with the groups of that user. Before there are threads, too.
+ * Errors: TALLY_EINVAL there is none, or this is not root; TALLY_EIO */
+tally_status tl_user_become(const char *name, struct tally_error *err);
+
+/* Listens at one address of `options`, for a process that may not do so later: *fd_out is for `sockets`.
+ * Errors as of tl_server_start() */
+tally_status tl_server_bind(int *fd_out, const struct tl_server_options *options,
+                            const char *address, struct tally_error *err);
 
 struct tl_server;
 

@@ -197,3 +197,16 @@ void tl_socket_close(struct tl_socket *socket, bool was_served)
     }
     socket->fd = -1;
 }
+
+tally_status tl_server_bind(int *fd_out, const struct tl_server_options *options,
+                            const char *address, struct tally_error *err)
+{
+    struct tl_socket socket = { .fd = -1 };
+    tally_status status = tl_socket_listen(&socket, options, address, err);
+    if (status == TALLY_OK) {
+        *fd_out = socket.fd;
+    } else {
+        tl_socket_close(&socket, false);
+    }
+    return status;
+}

@@ -455,7 +455,7 @@ class Standing(Life):
         self.assertEqual(set(status) - set(shown), {"server"})
         self.assertEqual(set(shown) - set(status), set())
         self.assertEqual((status["health"], status["origin"]), (shown["health"], shown["origin"]))
-        self.assertEqual(set(status["server"]), {"version", "started_at", "requests", "jobs"})
+        self.assertEqual(set(status["server"]), {"version", "started_at", "sandbox", "requests", "jobs"})
         self.assertGreaterEqual(status["server"]["requests"], 4)
         self.assertEqual(status["server"]["jobs"], 0)
 

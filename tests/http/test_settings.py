@@ -2,16 +2,22 @@
 """What a server goes by: flags, then settings, then what is built in."""
 import http.client
 import json
+import os
+import pathlib
+import pwd
 import re
 import signal
 import socket
 import subprocess
 import time
+import unittest
 
 from server import TALLY, Case, HttpCase, Server, main
 
 
-class Settings(Case):
+class Site(Case):
+    """A ledger, and servers for it as people start them."""
+
     def setUp(self):
         super().setUp()
         self.init()
@@ -20,30 +26,36 @@ class Settings(Case):
         (self.ledger / "tally.yaml").write_text(text)
 
     def start(self, *options):
-        """Runs `tally serve`, as a person would; returns the lines up to the one about the page."""
+        """Runs `tally serve`, as a person would; returns what it says up to the line about the page."""
         process = subprocess.Popen([TALLY, "serve", "--ledger", str(self.ledger), *options],
                                    cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(self.end, process)
+        self.pid = process.pid
         lines = []
-        while not lines or not re.match("web page:|tally:|first token", lines[-1]):
+        while not lines or not re.match("web page:|first token", lines[-1]):
             line = process.stdout.readline()
             if not line:
-                self.fail(lines)
+                self.fail(f"{lines} {process.stderr.read()}")
             lines.append(line)
         return lines
 
     def end(self, process):
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
+        self.said = process.stderr.read()
         process.stdout.close()
+        process.stderr.close()
 
-    def ask(self, path):
+    def ask(self, path, what="/v1/whoami"):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
-            connection.sendall(b"GET /v1/whoami HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            connection.sendall(f"GET {what} HTTP/1.1\r\nHost: a\r\n"
+                               "Connection: close\r\n\r\n".encode())
             return connection.recv(65536)
 
+
+class Settings(Site):
     def test_flags_after_the_command(self):
         path = self.dir / "s.sock"
         lines = self.start("--listen", "127.0.0.1:0", "--unix", str(path))
@@ -77,6 +89,57 @@ class Settings(Case):
         many = [word for n in range(9) for word in ("--unix", f"s{n}")]
         self.assertIn("8 addresses", self.tally("serve", *many, want=3).err)
         self.assertIn("too long", self.tally("serve", "--unix", "x" * 200, want=3).err)
+
+
+class Sandbox(Site):
+    """What a server may not do, and as whom."""
+
+    def threads(self):
+        """What /proc says of each thread."""
+        for path in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            lines = (path / "status").read_text().splitlines()
+            yield {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+
+    def sandbox(self, path):
+        return json.loads(self.ask(path, "/v1/status").split(b"\r\n\r\n", 1)[1])["server"]["sandbox"]
+
+    def test_every_thread_is_in_it(self):
+        path = self.dir / "s.sock"
+        self.start("--listen", "127.0.0.1:0", "--unix", str(path))
+        kind = self.sandbox(path)
+        if kind == "none":
+            self.skipTest("built without it")
+        threads = list(self.threads())
+        self.assertGreater(len(threads), 5)
+        for thread in threads:
+            self.assertEqual((thread["NoNewPrivs"], thread["Seccomp"]), (["1"], ["2"]))
+
+    def test_it_can_be_left_out(self):
+        path = self.dir / "s.sock"
+        self.start("--listen", "127.0.0.1:0", "--unix", str(path), "--no-sandbox")
+        self.assertEqual(self.sandbox(path), "none")
+
+    @unittest.skipUnless(os.geteuid() == 0, "for root alone")
+    def test_root_is_given_up(self):
+        user = pwd.getpwnam("nobody")
+        for path in [self.dir, *self.dir.rglob("*")]:
+            os.chown(path, user.pw_uid, user.pw_gid)
+        path = self.dir / "s.sock"
+        lines = self.start("--listen", "127.0.0.1:0", "--unix", str(path), "--user", "nobody")
+        self.assertRegex(lines[0], r"^listening: http://127\.0\.0\.1:[0-9]+\n")
+        for thread in self.threads():
+            self.assertEqual(set(thread["Uid"]), {str(user.pw_uid)})
+            self.assertEqual(set(thread["Gid"]), {str(user.pw_gid)})
+            self.assertNotIn("0", thread["Groups"])
+            self.assertEqual(int(thread["CapEff"][0], 16) | int(thread["CapPrm"][0], 16), 0)
+        self.assertEqual(path.stat().st_uid, user.pw_uid)
+        self.assertEqual({path.stat().st_uid for path in self.ledger.rglob("*")}, {user.pw_uid})
+        self.assertIn(b'"role":"admin"', self.ask(path))
+
+    def test_users_that_are_none(self):
+        want = "no user" if os.geteuid() == 0 else "only root"
+        self.assertIn(want, self.tally("serve", "--listen", "127.0.0.1:0", "--user", "no-such-user",
+                                       want=3).err)
 
 
 class Reload(HttpCase):
