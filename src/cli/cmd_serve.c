@@ -191,14 +191,13 @@ static tally_status bind_first(struct tl_server_options *options, struct address
                                int sockets[ADDRESSES_MAX], struct tally_error *err)
 {
     struct tl_server_options all = *options;
-    left->count = 0;
+    if (all.listen_count + all.socket_count > ADDRESSES_MAX) {
+        return tl_fail(err, TALLY_EINVAL, "there may be %u addresses to listen at", ADDRESSES_MAX);
+    }
     for (size_t i = 0; i < all.listen_count; i++) {
         if (strncmp(all.listen[i], UNIX, strlen(UNIX)) == 0) {
             left->listen[left->count++] = all.listen[i];
             continue;
-        }
-        if (options->socket_count == ADDRESSES_MAX) {
-            return tl_fail(err, TALLY_EINVAL, "there may be %u addresses", ADDRESSES_MAX);
         }
         TL_TRY(tl_server_bind(&sockets[options->socket_count], &all, all.listen[i], err));
         options->socket_count++;
