@@ -7,6 +7,9 @@
 #define POINTERS_MAX  64u
 #define POINTER_BYTES 255u
 #define TARGETS_MAX   16u
+#define LISTEN_MAX    8u
+#define ORIGINS_MAX   16u
+#define ORIGIN_BYTES  255u
 
 struct unit {
     const char *name;
@@ -16,6 +19,7 @@ struct unit {
 static const struct unit size_units[] = {
     { "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1048576 }
 };
+static const struct unit no_units[] = { { "", 1 } };
 static const struct unit second_units[] = { { "", 1 },     { "s", 1 },     { "m", 60 },
                                             { "h", 3600 }, { "d", 86400 }, { "w", 604800 } };
 static const struct unit ms_units[] = { { "", 1 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
@@ -206,17 +210,64 @@ static tally_status apply_targets(struct tl_config *config, const struct tl_conf
     return TALLY_OK;
 }
 
+static tally_status apply_listen(struct tl_config *config, const struct tl_config_entry *entry,
+                                 struct tally_error *err)
+{
+    bool is_good = entry->count <= LISTEN_MAX;
+    for (size_t i = 0; i < entry->count && is_good; i++) {
+        is_good = memchr(entry->values[i].text, ':', entry->values[i].len) != NULL;
+    }
+    if (!is_good) {
+        return bad(entry, err, "at most 8 addresses such as '127.0.0.1:8080' or 'unix:/PATH'");
+    }
+    config->server.listen = entry->values;
+    config->server.listen_count = entry->count;
+    return TALLY_OK;
+}
+
+/* "https://admin.example:8443": a scheme, a host and perhaps a port, as browsers send it. */
+static bool is_origin(struct tl_str text)
+{
+    static const struct tl_str schemes[] = { { "https://", 8 }, { "http://", 7 } };
+    for (size_t i = 0; i < TL_ARRAY_LEN(schemes); i++) {
+        size_t len = schemes[i].len;
+        if (tl_str_starts(text, schemes[i])) {
+            return text.len > len && text.len <= ORIGIN_BYTES &&
+                   memchr(text.text + len, '/', text.len - len) == NULL;
+        }
+    }
+    return false;
+}
+
+static tally_status apply_origins(struct tl_config *config, const struct tl_config_entry *entry,
+                                  struct tally_error *err)
+{
+    bool is_good = entry->count <= ORIGINS_MAX;
+    for (size_t i = 0; i < entry->count && is_good; i++) {
+        is_good = is_origin(entry->values[i]);
+    }
+    if (!is_good) {
+        return bad(entry, err, "at most 16 origins such as 'https://HOST' or 'https://HOST:PORT'");
+    }
+    config->server.viewer_origins = entry->values;
+    config->server.viewer_origin_count = entry->count;
+    return TALLY_OK;
+}
+
 static tally_status apply_number(void *to, const struct tl_config_entry *entry,
                                  const struct unit *units, size_t count, struct tally_error *err)
 {
     uint64_t value = 0;
+    enum tl_config_kind kind = entry->key->kind;
     if (read_number(entry, units, count, &value) != TALLY_OK) {
-        return tl_fail(err, TALLY_EINVAL,
-                       "%s: '%s' is to be a number from %lld to %lld, or with %s", entry->where,
-                       entry->name, (long long)entry->key->min, (long long)entry->key->max,
-                       units == size_units ? "KiB or MiB" : "a unit such as 's' or 'm'");
+        return tl_fail(err, TALLY_EINVAL, "%s: '%s' is to be a number from %lld to %lld%s",
+                       entry->where, entry->name, (long long)entry->key->min,
+                       (long long)entry->key->max,
+                       kind == TL_CONFIG_NUMBER ? ""
+                       : kind == TL_CONFIG_SIZE ? ", or with KiB or MiB"
+                                                : ", or with a unit such as 's' or 'm'");
     }
-    if (entry->key->kind == TL_CONFIG_SIZE) {
+    if (kind == TL_CONFIG_SIZE || kind == TL_CONFIG_NUMBER) {
         *(size_t *)to = value;
     } else {
         *(uint32_t *)to = (uint32_t)value;
@@ -250,8 +301,14 @@ tally_status tl_config_apply(struct tl_config *config, const struct tl_config_en
         return TALLY_OK;
     case TL_CONFIG_TARGETS:
         return apply_targets(config, entry, err);
+    case TL_CONFIG_LISTEN:
+        return apply_listen(config, entry, err);
+    case TL_CONFIG_ORIGINS:
+        return apply_origins(config, entry, err);
     case TL_CONFIG_SIZE:
         return apply_number(to, entry, size_units, TL_ARRAY_LEN(size_units), err);
+    case TL_CONFIG_NUMBER:
+        return apply_number(to, entry, no_units, TL_ARRAY_LEN(no_units), err);
     case TL_CONFIG_SECONDS:
         return apply_number(to, entry, second_units, TL_ARRAY_LEN(second_units), err);
     case TL_CONFIG_MS:
