@@ -94,7 +94,7 @@ void tl_api_retention_test(struct tl_request *request)
         return;
     }
     if (count == 0 || count > SETTINGS_MAX) {
-        tl_reply_problem(request, count == 0 ? "missing" : "too_many",
+        tl_reply_problem(request, count == 0 ? "missing" : "bad_value",
                          "'settings' takes 1 to %u rules", SETTINGS_MAX);
         return;
     }

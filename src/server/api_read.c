@@ -9,19 +9,6 @@
 #define PAGE_BYTES     ((size_t)8 << 20)
 #define EXPORT_RING    ((size_t)1 << 20)
 
-/* Parameters of pages and such, which are no conditions. */
-static bool is_condition(const struct tl_request *request, struct tl_str name)
-{
-    char word[68];
-    if (name.len > 64) {
-        return true;
-    }
-    word[0] = ',';
-    memcpy(word + 1, name.text, name.len);
-    memcpy(word + 1 + name.len, ",", 2);
-    return strstr(request->route->params, word) == NULL;
-}
-
 static bool add_condition(struct tl_request *request, struct tally_condition *conditions,
                           size_t *count, const char *field, const char *value)
 {
@@ -71,7 +58,7 @@ static bool add_from_params(struct tl_request *request, struct tally_condition *
 {
     for (size_t i = 0; i < request->param_count; i++) {
         const struct tl_param *param = &request->params[i];
-        if (is_condition(request, param->name) &&
+        if (!tl_route_names(request->route, param->name) &&
             !add_condition(request, conditions, count, param->name.text, param->value.text)) {
             return false;
         }

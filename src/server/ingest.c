@@ -264,6 +264,10 @@ static bool add_all(struct writer *writer, struct tl_request *request, size_t co
 {
     const char *marks = tl_request_param(request, "marks");
     size_t bad = 0;
+    if (count == 0) {
+        tl_reply_problem(request, "missing", "there is no event in the body");
+        return false;
+    }
     if (!check_marks(request, marks, count)) {
         return false;
     }
@@ -407,9 +411,7 @@ static void append_singles(struct writer *writer)
 static void append_many(struct writer *writer, struct tl_request *request, size_t count)
 {
     struct tally_error err = TALLY_ERROR_INIT;
-    if (count == 0) {
-        tl_reply_problem(request, "missing", "there is no event in the body");
-    } else if (add_all(writer, request, count)) {
+    if (add_all(writer, request, count)) {
         if (tally_append_events(writer->ingest->server->ledger, writer->events, writer->receipts,
                                 &err) == TALLY_OK) {
             answer_many(writer, request, count);

@@ -46,7 +46,8 @@ struct tl_server;
 struct tl_request {
     struct tl_server *server;
     const struct tl_route *route;
-    const char *method;
+    const char *method; /* GET for HEAD */
+    bool is_head;
     const char *path;      /* as sent, without the query; decoded parts are in `args`; borrowed, as
                               the headers below, until the reply is out */
     char *args[2];         /* what stands for {…} in the route's path, decoded */

@@ -48,6 +48,8 @@ extern const size_t tl_route_count;
 
 /* Finds the route, and sets request->route and args. A problem is the reply if there is none. */
 bool tl_route_find(struct tl_request *request);
+/* Whether `name` is a parameter of it. A filter is none. */
+bool tl_route_names(const struct tl_route *route, struct tl_str name);
 /* Whether the role of `who` allows it; else a problem is the reply. */
 bool tl_route_allows(struct tl_request *request);
 
