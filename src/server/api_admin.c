@@ -51,14 +51,7 @@ static bool record_about(struct tl_request *request, const char *action, const c
         tl_reply_problem(request, "not_found", "there is no such token");
         return false;
     }
-    if (tl_buf_status(&js.buf) != TALLY_OK) {
-        tl_reply_problem(request, "internal", "out of memory");
-        return false;
-    }
-    request->about = tl_buf_str(&js.buf);
-    bool is_recorded = tl_server_record(request, action);
-    request->about = (struct tl_str){ 0 };
-    return is_recorded;
+    return tl_server_record_about(request, action, &js);
 }
 
 static void reply_made(struct tl_request *request, const char *id, const char *text)

@@ -211,15 +211,21 @@ uint64_t tl_jobs_running(struct tl_jobs *jobs)
 /* ---- as JSON ----------------------------------------------------------------------------------- */
 
 /* The caller holds the lock. */
-static void show(struct tl_js *js, const struct tl_job *job)
+static void show_which(struct tl_js *js, const struct tl_job *job)
 {
     char id[24];
     (void)snprintf(id, sizeof(id), "j%" PRIu64, job->number);
-    tl_js_open(js, NULL, '{');
     tl_js_text(js, "id", id);
     tl_js_text(js, "kind", job->kind->name);
     tl_js_text(js, "state", state_names[job->state]);
     tl_js_text(js, "by", job->by);
+}
+
+/* The caller holds the lock. */
+static void show(struct tl_js *js, const struct tl_job *job)
+{
+    tl_js_open(js, NULL, '{');
+    show_which(js, job);
     tl_show_time(js, "started_at", job->started_us);
     tl_js_open(js, "progress", '{');
     tl_js_u64(js, "done", job->done);
@@ -353,9 +359,30 @@ void tl_api_job(struct tl_request *request)
     answer_one(request, false);
 }
 
+/* False: there is no such job. */
+static bool describe(struct tl_request *request, struct tl_js *js)
+{
+    struct tl_jobs *jobs = request->server->jobs;
+    tl_mutex_lock(&jobs->mu);
+    const struct tl_job *job = find_locked(jobs, request);
+    if (job != NULL) {
+        tl_js_open(js, NULL, '{');
+        show_which(js, job);
+        tl_js_close(js, '}');
+    }
+    tl_mutex_unlock(&jobs->mu);
+    return job != NULL;
+}
+
 void tl_api_job_cancel(struct tl_request *request)
 {
-    answer_one(request, true);
+    TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
+    tl_js_init(&js);
+    if (!describe(request, &js)) {
+        tl_reply_problem(request, "not_found", "there is no such job");
+    } else if (tl_server_record_about(request, "tally.job.cancel", &js)) {
+        answer_one(request, true);
+    }
 }
 
 /* Of whoever asked for them: what is found out about a ledger is for all who may verify it. */

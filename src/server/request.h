@@ -62,6 +62,7 @@ struct tl_request {
     bool has_bad_token;  /* one was sent that is not in force */
     size_t body_len;     /* bytes that came, even if that is too many */
     struct tl_str about; /* JSON: what its act is about, for the record of it; borrowed */
+    bool is_preview;     /* nothing is to be done: its act is recorded as a dry run */
     struct tl_reply reply;
     struct tl_request *next; /* in a queue */
     void *connection;

@@ -125,6 +125,9 @@ void tl_server_count(const struct tl_request *request);
 /* Records what a request is about to do, or was refused, as an act. False, with a problem as reply,
  * if that cannot be done: what cannot be recorded is not done. */
 bool tl_server_record(struct tl_request *request, const char *action);
+/* The same, with what it is about: one JSON value. */
+bool tl_server_record_about(struct tl_request *request, const char *action,
+                            const struct tl_js *about);
 
 /* The same for what was refused: a few every second, with the number of others. Whoever has no token
  * may not fill the ledger. */

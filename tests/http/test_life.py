@@ -2,6 +2,7 @@
 """/v1/verify, jobs, purges, holds, erasures, retention, status: over HTTP."""
 import fcntl
 import json
+import time
 import unittest
 
 from server import HttpCase, main
@@ -35,6 +36,16 @@ class Life(HttpCase):
 
     def events(self, action):
         return [item["event"] for item in self.get(f"/v1/events?action={action}").json["items"]]
+
+    def queued(self, action, wanted=1):
+        """The same of what goes through the spool, once there are so many."""
+        end = time.monotonic() + 20
+        events = self.events(action)
+        while len(events) < wanted and time.monotonic() < end:
+            time.sleep(0.05)
+            events = self.events(action)
+        self.assertEqual(len(events), wanted)
+        return events
 
     def refuse(self, path, body, code, method="POST"):
         reply = self.call(method, path, body=body, want=None)
@@ -150,6 +161,16 @@ class Jobs(Life):
         for job in ["j1", "j01", "1", "j", "j-1", "j99999999999999999999", "x1", "%6A2"]:
             self.get(f"/v1/jobs/{job}", want=404)
             self.call("DELETE", f"/v1/jobs/{job}", want=404)
+
+    def test_who_cancelled_one_is_on_record(self):
+        job = self.finish(self.post("/v1/verify", {}, "auditor", want=202), "auditor")
+        self.call("DELETE", "/v1/jobs/j77", want=404)
+        self.call("DELETE", f"/v1/jobs/{job['id']}")
+        event, = self.queued("tally.job.cancel")
+        self.assertRegex(event["actor"]["id"], r"^token:\w{8} \(admin\)$")
+        self.assertEqual(event["metadata"]["about"], {"id": job["id"], "kind": "verify",
+                                                      "state": "done", "by": job["by"]})
+        self.assertEqual(event["metadata"]["path"], "/v1/jobs/{id}")
 
     def test_one_that_waits_or_runs_is_cancelled(self):
         lines = "".join(json.dumps({"action": "a.b", "metadata": {"n": n, "pad": "x" * 200}}) + "\n"
@@ -269,7 +290,9 @@ class Holds(Life):
         gone = self.call("DELETE", "/v1/holds/case-7", body={"reason": "settled"}).json
         self.assertEqual(gone, {"hold": "case-7", "released": True})
         self.assertFalse(self.get("/v1/holds").json["holds"][0]["active"])
-        self.assertEqual(len(self.events("tally.hold.set")), 1)
+        preview, = (event for event in self.queued("tally.hold.set", 2)
+                    if event["metadata"].get("dry_run"))
+        self.assertEqual(preview["metadata"]["about"], {"hold": "case-7"})
         self.assertEqual(len(self.events("tally.hold.release")), 1)
 
     def test_ranges_and_all(self):
@@ -338,6 +361,14 @@ class Erasure(Life):
         self.assertEqual(result["not_reached"], shown["not_reached"])
         self.assertEqual(self.get("/v1/count?actor_id=u-0").json["count"], 0)
         self.assertEqual(self.events("tally.erase")[0]["metadata"]["erased"], 2)
+        self.assertEqual(self.result("/v1/verify", {})["verdict"], "VERIFIED")
+
+    def test_a_preview_is_recorded_without_what_it_is_about(self):
+        result = self.result("/v1/erasures", {"subject": "actor:u-1", "dry_run": True})
+        self.assertEqual((result["dry_run"], result["matched"]), (True, 2))
+        event, = self.queued("tally.erase")
+        self.assertTrue(event["metadata"]["dry_run"])
+        self.assertNotIn("u-1", json.dumps(event))
         self.assertEqual(self.result("/v1/verify", {})["verdict"], "VERIFIED")
 
     def test_by_id_and_by_filter(self):
