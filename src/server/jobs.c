@@ -9,7 +9,6 @@
 #include "show/show.h"
 
 #define JOBS_MAX      100u
-#define REPORTS_MAX   20u
 #define JOB_BYTES_MAX ((size_t)8 << 20) /* of what a body names, which is smaller */
 
 static const char *const state_names[] = { "queued", "running", "done", "failed", "cancelled" };
@@ -385,28 +384,49 @@ void tl_api_job_cancel(struct tl_request *request)
     }
 }
 
+/* Those that are newer than `than_us`. */
+static void show_kept(struct tl_js *js, const struct tl_verified *kept, size_t count, size_t *at,
+                      size_t *shown, int64_t than_us)
+{
+    while (*at < count && *shown < TL_VERIFIED_MAX && kept[*at].at_us > than_us) {
+        tl_verified_show(js, &kept[(*at)++], NULL);
+        ++*shown;
+    }
+}
+
 /* Of whoever asked for them: what is found out about a ledger is for all who may verify it. */
 void tl_api_verify_last(struct tl_request *request)
 {
     struct tl_jobs *jobs = request->server->jobs;
+    struct tl_verified kept[TL_VERIFIED_MAX];
+    struct tally_error err = TALLY_ERROR_INIT;
     struct tl_js js;
+    size_t count = 0;
+    size_t at = 0;
     size_t shown = 0;
+    tally_status status = tl_verified_read(request, kept, &count, &err);
+    if (status != TALLY_OK) {
+        tl_request_log(request,
+                       &err); /* what is here is shown, and the reply says that it is not all */
+    }
     tl_reply_begin(request, 200, &js);
     tl_js_open(&js, NULL, '{');
+    tl_js_bool(&js, "complete", status == TALLY_OK);
     tl_js_open(&js, "reports", '[');
     tl_mutex_lock(&jobs->mu);
-    for (size_t i = jobs->count; i-- > 0 && shown < REPORTS_MAX;) {
+    for (size_t i = jobs->count; i-- > 0 && shown < TL_VERIFIED_MAX;) {
         const struct tl_job *job = jobs->items[i];
         if (job->kind == &tl_job_verify && job->state == TL_JOB_DONE) {
-            tl_js_open(&js, NULL, '{');
-            tl_js_time(&js, "finished_at", job->ended_us);
-            tl_js_text(&js, "by", job->by);
-            tl_show_report(&js, "report", job->report);
-            tl_js_close(&js, '}');
-            shown++;
+            struct tl_verified verified;
+            tl_verified_of(job, &verified);
+            show_kept(&js, kept, count, &at, &shown, job->ended_us);
+            if (shown++ < TL_VERIFIED_MAX) {
+                tl_verified_show(&js, &verified, job->report);
+            }
         }
     }
     tl_mutex_unlock(&jobs->mu);
+    show_kept(&js, kept, count, &at, &shown, INT64_MIN);
     tl_js_close(&js, ']');
     tl_js_close(&js, '}');
     tl_reply_end(request, &js);

@@ -67,8 +67,10 @@ class Verify(Life):
         self.assertEqual(set(report), set(shown))
         self.assertEqual(set(report["counts"]), set(shown["counts"]))
         event = self.events("tally.verify")[0]
+        event["metadata"].pop("server_started_at")
         self.assertEqual(event["metadata"], {"verdict": "VERIFIED", "checked": report["checked"],
-                                             "expected": report["expected"]})
+                                             "expected": report["expected"], "scope": "all",
+                                             "findings": 0, "job": "j1"})
         self.assertRegex(event["actor"]["id"], r"^token:\w{8} \(auditor\)$")
 
     def test_an_empty_body_asks_for_all(self):
@@ -100,13 +102,14 @@ class Verify(Life):
         self.assertEqual(self.get("/v1/jobs").json, {"jobs": []})
 
     def test_the_last_reports_come_newest_first(self):
-        self.assertEqual(self.get("/v1/verify/last", "auditor").json, {"reports": []})
+        self.assertEqual(self.get("/v1/verify/last", "auditor").json["reports"], [])
         self.result("/v1/verify", {"scope": "newest", "newest": 1})
         for _ in range(21):
             self.result("/v1/verify", {"scope": "newest", "newest": 2}, "auditor")
         reports = self.get("/v1/verify/last", "auditor").json["reports"]
         self.assertEqual(len(reports), 20)
-        self.assertEqual({len(set(r) ^ {"finished_at", "by", "report"}) for r in reports}, {0})
+        self.assertEqual({frozenset(r) for r in reports}, {frozenset(
+            ["finished_at", "by", "verdict", "scope", "checked", "findings", "report"])})
         self.assertEqual([r["report"]["expected"] for r in reports], [2] * 20)
         times = [r["finished_at"] for r in reports]
         self.assertEqual(times, sorted(times, reverse=True))
@@ -190,6 +193,25 @@ class Jobs(Life):
                             for job in stopped))
         self.assertEqual(len(self.get("/v1/verify/last").json["reports"]),
                          len([job for job in ended if job["state"] == "done"]))
+
+    def test_the_last_verdicts_outlive_the_server(self):
+        self.finish(self.post("/v1/verify", {"scope": "newest", "newest": 3}, want=202))
+        self.finish(self.post("/v1/verify", {}, "auditor", want=202))
+        before = self.get("/v1/verify/last").json
+        self.assertEqual((before["complete"], [one["scope"] for one in before["reports"]]),
+                         (True, ["all", "newest"]))
+        self.prepare(["schedule", "run", "verify"])
+        self.finish(self.post("/v1/verify", {"scope": "newest", "newest": 1}, want=202))
+        after = self.get("/v1/verify/last").json["reports"]
+        self.assertEqual([one["report"] is None for one in after], [False, True, True, True])
+        self.assertEqual([one["scope"] for one in after], ["newest", "all", "all", "newest"])
+        self.assertEqual(after[1]["by"], "tally-scheduler")
+        for old, new in zip(before["reports"], after[2:]):
+            for member in ("by", "verdict", "scope", "checked", "findings"):
+                self.assertEqual(old[member], new[member])
+            self.assertEqual((old["verdict"], old["findings"]), ("VERIFIED", 0))
+        times = [one["finished_at"] for one in after]
+        self.assertEqual(times, sorted(times, reverse=True))
 
     def test_a_server_that_stops_does_not_wait_for_all_of_them(self):
         for _ in range(50):
