@@ -117,16 +117,24 @@ function verifyForm(signal, done) {
 }
 
 async function lastReports(signal) {
-  const { reports } = await get("/v1/verify/last", {}, signal);
+  const { reports, complete } = await get("/v1/verify/last", {}, signal);
+  const more = complete === false
+    ? h("p", { class: "hint" }, "What the ledger has on record of others cannot be read.") : null;
   if (reports.length === 0) {
-    return h("p", { class: "hint" },
-        "None since the server was started. That says nothing, neither good nor bad.");
+    return [more, h("p", { class: "hint" },
+        "None is on record. That says nothing, neither good nor bad.")];
   }
-  return reports.slice(0, 20).map(({ finished_at: at, by, report }) =>
-    h("details", {}, h("summary", {}, verdictBadge(report), " ", when(at),
-        h("span", { class: "second" }, " by ", text(by),
-      `, ${report?.checked ?? 0} of ${report?.expected ?? "?"} records, `
-        + `${report?.findings?.length ?? 0} findings`)), verdictOf(report)));
+  return [more, ...reports.slice(0, 20).map(lastReport)];
+}
+
+function lastReport({ finished_at: at, by, verdict, scope, checked, findings, report }) {
+  const summary = [verdictBadge(report ?? { verdict }), " ", when(at),
+    h("span", { class: "second" }, " by ", text(by),
+        `, ${checked ?? "?"} of ${report?.expected ?? "?"} records, `
+          + `${findings ?? report?.findings?.length ?? "?"} findings`)];
+  return report ? h("details", {}, h("summary", {}, ...summary), verdictOf(report))
+      : h("p", { class: "hint" }, ...summary, `. Scope: ${scope ?? "not recorded"}. `,
+          "The report itself is gone.");
 }
 
 // ---- Control records ---------------------------------------------------------------------------

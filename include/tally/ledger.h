@@ -135,8 +135,8 @@ enum tally_event_flags {
     /* An event without id, but with occurred_at, gets one made from its own bytes, so that handing
      * it in twice records it once. Two such events with equal bytes count as one. */
     TALLY_EVENT_ID_FROM_CONTENT = 1 << 2,
-    /* Of tally_events_add() alone: occurred_at was filled in on the way, by who first took the event.
-     * Handed in again with another one, it is the same event. */
+    /* occurred_at was filled in on the way, by who first took the event. Handed in again with another
+     * one, it is the same event. */
     TALLY_EVENT_TIME_SUPPLIED = 1 << 3
 };
 

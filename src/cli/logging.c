@@ -144,9 +144,6 @@ enum tl_exit tl_logging_one(struct tl_logging *logging, struct tl_str json)
     tally_status status =
         tally_log_text(logging->logger, json.text, json.len, &options, &receipt, &err);
     bool is_late = status == TALLY_EBUSY && receipt.level > TALLY_LEVEL_NONE;
-    if (status == TALLY_ELIMIT) {
-        (void)snprintf(err.code, sizeof(err.code), "spool_full");
-    }
     if (status != TALLY_OK && !is_late) {
         return tl_cli_fail(logging->cli, &err);
     }

@@ -92,10 +92,12 @@ static uint8_t delivery_of(const struct progress *progress)
 /* The record that will be written, but for the text. */
 static void plan_record(struct progress *progress)
 {
+    uint32_t given = progress->call->options.flags;
+    bool time_is_ours = (progress->notes & TL_EVENT_TIME_GENERATED) != 0 ||
+                        (given & TALLY_EVENT_TIME_SUPPLIED) != 0;
     uint32_t flags =
-        ((progress->call->options.flags & TALLY_EVENT_RETAIN_OCCURRED) != 0 ? TL_SPOOL_BY_OCCURRED
-                                                                            : 0u) |
-        ((progress->notes & TL_EVENT_TIME_GENERATED) != 0 ? TL_SPOOL_TIME_IS_OURS : 0u);
+        ((given & TALLY_EVENT_RETAIN_OCCURRED) != 0 ? (uint32_t)TL_SPOOL_BY_OCCURRED : 0u) |
+        (time_is_ours ? (uint32_t)TL_SPOOL_TIME_IS_OURS : 0u);
     enum tally_level level = progress->call->options.level;
     uint8_t delivery = delivery_of(progress);
     /* Who waits until it is RECORDED has to be answered, and that is what strict means there; who

@@ -58,7 +58,7 @@ tally_status tally_log_text(struct tally_logger *logger, const char *json, size_
     if (call.options.struct_size != sizeof(call.options) ||
         (unsigned)call.options.delivery > TALLY_DELIVERY_STRICT ||
         (unsigned)call.options.level > TALLY_LEVEL_RECORDED ||
-        (call.options.flags & (TALLY_EVENT_ID_FROM_CONTENT | TALLY_EVENT_TIME_SUPPLIED)) != 0) {
+        (call.options.flags & TALLY_EVENT_ID_FROM_CONTENT) != 0) {
         return tl_fail(err, TALLY_EINVAL, "an option of logging is out of range");
     }
     struct use use = enter(logger);

@@ -97,16 +97,18 @@ static void choose_part(struct job_run *run, uint64_t size, struct tally_verify_
     options->last = size - first < part ? size - 1 : first + part - 1;
 }
 
-static tally_status record_verify(struct job_run *run, const struct tally_report *report,
-                                  struct tally_error *err)
+static tally_status record_verify(struct job_run *run, const struct tally_verify_options *options,
+                                  const struct tally_report *report, struct tally_error *err)
 {
-    char metadata[320];
-    (void)snprintf(metadata, sizeof(metadata),
-                   "{\"verdict\":\"%s\",\"size\":%" PRIu64 ",\"contents\":%" PRIu64
-                   ",\"tampered\":%" PRIu64 ",\"unverifiable\":%" PRIu64 ",\"warnings\":%" PRIu64
-                   "}",
-                   tally_verdict_name(report->verdict), report->size, report->contents,
-                   report->tampered, report->unverifiable, report->warnings);
+    char metadata[400];
+    (void)snprintf(
+        metadata, sizeof(metadata),
+        "{\"verdict\":\"%s\",\"scope\":\"%s\",\"checked\":%" PRIu64 ",\"findings\":%" PRIu64
+        ",\"size\":%" PRIu64 ",\"contents\":%" PRIu64 ",\"tampered\":%" PRIu64
+        ",\"unverifiable\":%" PRIu64 ",\"warnings\":%" PRIu64 "}",
+        tally_verdict_name(report->verdict), options->scope == TALLY_SCOPE_ALL ? "all" : "range",
+        report->checked, report->tampered + report->unverifiable + report->warnings, report->size,
+        report->contents, report->tampered, report->unverifiable, report->warnings);
     return tally_record_act(run->ledger, "tally.verify", WHO, metadata, NULL, err);
 }
 
@@ -144,7 +146,7 @@ static tally_status run_verify(struct job_run *run, struct tally_error *err)
         note_verified(run, &options, report);
     }
     tally_status status = report->canceled ? tl_fail(err, TALLY_ECANCELED, "it was stopped")
-                                           : record_verify(run, report, err);
+                                           : record_verify(run, &options, report, err);
     if (status == TALLY_OK && report->verdict != TALLY_VERDICT_VERIFIED) {
         status = tl_fail(err, TALLY_ECORRUPT, "the verdict is %s: run 'tally verify'",
                          tally_verdict_name(report->verdict));

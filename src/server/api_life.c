@@ -203,6 +203,18 @@ static bool read_selection(struct tl_request *request, const struct tl_json *bod
     return true;
 }
 
+/* A hold that is set is recorded with what it holds, when it is. */
+static bool record_preview(struct tl_request *request, const char *id)
+{
+    TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
+    tl_js_init(&js);
+    tl_js_open(&js, NULL, '{');
+    tl_js_text(&js, "hold", id);
+    tl_js_close(&js, '}');
+    request->is_preview = true;
+    return tl_server_record_about(request, "tally.hold.set", &js);
+}
+
 void tl_api_hold_add(struct tl_request *request)
 {
     static const char *const names[] = { "hold",    "filter", "ranges", "all",      "expires_at",
@@ -226,6 +238,9 @@ void tl_api_hold_add(struct tl_request *request)
     }
     if (id == NULL) {
         tl_reply_problem(request, "missing", "'hold' is missing: the id of a hold");
+        return;
+    }
+    if (is_dry && !record_preview(request, id)) {
         return;
     }
     if (tally_hold_add(request->server->ledger, id, &selection, expires_us, is_dry ? 1 : 0, &actor,

@@ -2,25 +2,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/parse.h"
 #include "server/server_impl.h"
 
 #define CONDITIONS_MAX (TL_PARAMS_MAX + TL_TENANTS_MAX + 2)
 #define PAGE_BYTES     ((size_t)8 << 20)
 #define EXPORT_RING    ((size_t)1 << 20)
-
-/* Parameters of pages and such, which are no conditions. */
-static bool is_condition(const struct tl_request *request, struct tl_str name)
-{
-    char word[68];
-    if (name.len > 64) {
-        return true;
-    }
-    word[0] = ',';
-    memcpy(word + 1, name.text, name.len);
-    memcpy(word + 1 + name.len, ",", 2);
-    return strstr(request->route->params, word) == NULL;
-}
+#define LOOK_MS        250u
+#define STALLED_US     INT64_C(60000000) /* a reader that takes nothing for so long is gone */
 
 static bool add_condition(struct tl_request *request, struct tally_condition *conditions,
                           size_t *count, const char *field, const char *value)
@@ -71,7 +61,7 @@ static bool add_from_params(struct tl_request *request, struct tally_condition *
 {
     for (size_t i = 0; i < request->param_count; i++) {
         const struct tl_param *param = &request->params[i];
-        if (is_condition(request, param->name) &&
+        if (!tl_route_names(request->route, param->name) &&
             !add_condition(request, conditions, count, param->name.text, param->value.text)) {
             return false;
         }
@@ -505,15 +495,38 @@ struct export
     struct tl_arena arena; /* of the conditions */
     struct tally_query query;
     enum tally_format format;
+    char token[TL_TOKEN_ID_SIZE]; /* whose; "": of the other end of a Unix socket */
+    int64_t looked_us;            /* when it was in force */
 };
+
+static bool may_go_on(struct export *export, int64_t now_us)
+{
+    if (tl_counter_get(&export->server->stopping) != 0) {
+        return false;
+    }
+    if (export->token[0] == '\0' || now_us - export->looked_us < LOOK_MS * 1000) {
+        return true;
+    }
+    export->looked_us = now_us;
+    return tl_tokens_is_in_force(export->server->tokens, export->token);
+}
 
 static tally_status write_part(void *ctx, const char *bytes, size_t len)
 {
-    const struct export *export = ctx;
-    if (tl_counter_get(&export->server->stopping) != 0) {
-        return TALLY_ECANCELED;
+    struct export *export = ctx;
+    int64_t moved_us = tl_clock->steady_us();
+    while (len > 0) {
+        size_t done = 0;
+        int64_t now_us = tl_clock->steady_us();
+        if (!may_go_on(export, now_us) || now_us - moved_us > STALLED_US) {
+            return TALLY_ECANCELED;
+        }
+        TL_TRY(tl_stream_write(export->stream, bytes, len, LOOK_MS, &done));
+        moved_us = done > 0 ? now_us : moved_us;
+        bytes += done;
+        len -= done;
     }
-    return tl_stream_write(export->stream, bytes, len);
+    return TALLY_OK;
 }
 
 static void *run_export(void *ctx)
@@ -576,6 +589,7 @@ void tl_api_export(struct tl_request *request)
     export->query = (struct tally_query)TALLY_QUERY_INIT;
     export->server = request->server;
     export->ledger = request->server->ledger;
+    memcpy(export->token, request->who.id, sizeof(export->token));
     if (!read_word(request, "format", formats, &format) ||
         !tl_api_conditions(request, NULL, &export->query) || !tl_api_try(request, &export->query)) {
         tl_free(export);

@@ -1,7 +1,9 @@
 #include "server/http_head.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "codec/utf8.h"
 #include "server/http_strict.h"
 #include "server/server_impl.h"
 
@@ -35,6 +37,11 @@ bool tl_http_decode(char *text)
     return true;
 }
 
+static bool is_text(struct tl_str text)
+{
+    return tl_utf8_valid_len(text.text, text.len) == text.len;
+}
+
 static enum MHD_Result add_param(void *ctx, enum MHD_ValueKind kind, const char *name,
                                  const char *value)
 {
@@ -55,9 +62,28 @@ static enum MHD_Result add_param(void *ctx, enum MHD_ValueKind kind, const char 
                          TL_PARAMS_MAX);
         return MHD_NO;
     }
-    request->params[request->param_count++] =
-        (struct tl_param){ tl_str_of(copies[0]), tl_str_of(copies[1]) };
+    struct tl_param param = { tl_str_of(copies[0]), tl_str_of(copies[1]) };
+    if (!is_text(param.name) || !is_text(param.value)) {
+        tl_reply_problem(request, "bad_parameter", "the query is not UTF-8");
+        return MHD_NO;
+    }
+    request->params[request->param_count++] = param;
     return MHD_YES;
+}
+
+void tl_head_name(struct tl_request *request, const char *given, unsigned long long number)
+{
+    size_t len = given == NULL ? 0 : strlen(given);
+    bool is_good = len > 0 && len < TL_REQUEST_ID_SIZE;
+    for (size_t i = 0; i < len && is_good; i++) {
+        is_good = given[i] > 0x20 && given[i] < 0x7F;
+    }
+    if (is_good) {
+        memcpy(request->id, given, len + 1);
+        return;
+    }
+    (void)snprintf(request->id, sizeof(request->id), "r%llx-%llx",
+                   (unsigned long long)(request->server->started_us / 1000000), number);
 }
 
 struct framing {

@@ -98,21 +98,6 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-static void name_request(struct tl_request *request, const char *given, unsigned long long number)
-{
-    size_t len = given == NULL ? 0 : strlen(given);
-    bool is_good = len > 0 && len < TL_REQUEST_ID_SIZE;
-    for (size_t i = 0; i < len && is_good; i++) {
-        is_good = given[i] > 0x20 && given[i] < 0x7F;
-    }
-    if (is_good) {
-        memcpy(request->id, given, len + 1);
-        return;
-    }
-    (void)snprintf(request->id, sizeof(request->id), "r%llx-%llx",
-                   (unsigned long long)(request->server->started_us / 1000000), number);
-}
-
 /* ---- who it is -------------------------------------------------------------------------------- */
 
 static void identify(struct tl_request *request, struct MHD_Connection *connection,
@@ -205,7 +190,8 @@ static struct tl_request *new_request(struct tl_http *http, struct MHD_Connectio
 static void read_head(struct tl_request *request, struct MHD_Connection *connection,
                       const char *path, const char *method)
 {
-    request->method = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    request->is_head = strcmp(method, "HEAD") == 0;
+    request->method = request->is_head ? "GET" : method;
     request->path = path;
     request->content_type = header(connection, "Content-Type");
     request->accept = header(connection, "Accept");
@@ -300,8 +286,12 @@ static struct MHD_Response *make_response(struct tl_request *request)
     struct tl_reply *reply = &request->reply;
     if (reply->stream != NULL) {
         tl_stream_wake_by(reply->stream, wake_stream, request);
-        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, send_stream, request,
-                                                 NULL);
+        struct MHD_Response *response =
+            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, send_stream, request, NULL);
+        if (request->is_head && response != NULL) { /* else it ends chunks that there are none of */
+            (void)MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+        }
+        return response;
     }
     if (reply->has_file) {
         struct MHD_Response *response = MHD_create_response_from_fd64(reply->file_len, reply->file);
@@ -401,7 +391,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
             return MHD_NO;
         }
         *state = request;
-        name_request(request, header(connection, "X-Request-Id"), note_begin(http, socket));
+        tl_head_name(request, header(connection, "X-Request-Id"), note_begin(http, socket));
         begin(request, connection, socket, path, method, version);
         return request->reply.status == 0 ? MHD_YES : send_reply(request);
     }

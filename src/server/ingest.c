@@ -252,16 +252,20 @@ static bool check_marks(struct tl_request *request, const char *marks, size_t co
     return true;
 }
 
-static bool add_all(struct writer *writer, struct tl_request *request, size_t count)
+static bool add_all(struct writer *writer, struct tl_request *request, size_t count, bool is_many)
 {
     const char *marks = tl_request_param(request, "marks");
     size_t bad = 0;
+    if (count == 0) {
+        tl_reply_problem(request, "missing", "there is no event in the body");
+        return false;
+    }
     if (!check_marks(request, marks, count)) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
         struct tally_error err = TALLY_ERROR_INIT;
-        if (!complete(request, &writer->pieces[i], i, true)) {
+        if (!complete(request, &writer->pieces[i], i, is_many)) {
             return false;
         }
         tally_status status =
@@ -282,6 +286,16 @@ static bool add_all(struct writer *writer, struct tl_request *request, size_t co
     return bad == 0;
 }
 
+static void show_flags(struct tl_js *js, const struct tally_receipt *receipt)
+{
+    if ((receipt->flags & TALLY_RECEIPT_ID_GENERATED) != 0) {
+        tl_js_bool(js, "id_generated", true);
+    }
+    if ((receipt->flags & TALLY_RECEIPT_TRIMMED) != 0) {
+        tl_js_bool(js, "trimmed", true);
+    }
+}
+
 static void show_receipt(struct tl_js *js, const char *origin, const struct tally_receipt *receipt)
 {
     tl_js_open(js, NULL, '{');
@@ -292,12 +306,7 @@ static void show_receipt(struct tl_js *js, const char *origin, const struct tall
     tl_js_time(js, "recorded_at", receipt->recorded_us);
     tl_js_hex(js, "leaf_hash", receipt->leaf_hash, sizeof(receipt->leaf_hash));
     tl_js_bool(js, "duplicate", (receipt->flags & TALLY_RECEIPT_DUPLICATE) != 0);
-    if ((receipt->flags & TALLY_RECEIPT_ID_GENERATED) != 0) {
-        tl_js_bool(js, "id_generated", true);
-    }
-    if ((receipt->flags & TALLY_RECEIPT_TRIMMED) != 0) {
-        tl_js_bool(js, "trimmed", true);
-    }
+    show_flags(js, receipt);
     tl_js_close(js, '}');
 }
 
@@ -399,9 +408,7 @@ static void append_singles(struct writer *writer)
 static void append_many(struct writer *writer, struct tl_request *request, size_t count)
 {
     struct tally_error err = TALLY_ERROR_INIT;
-    if (count == 0) {
-        tl_reply_problem(request, "missing", "there is no event in the body");
-    } else if (add_all(writer, request, count)) {
+    if (add_all(writer, request, count, true)) {
         if (tally_append_events(writer->ingest->server->ledger, writer->events, writer->receipts,
                                 &err) == TALLY_OK) {
             answer_many(writer, request, count);
@@ -418,20 +425,39 @@ static void show_queued(struct tl_js *js, const struct tally_receipt *receipt)
     tl_js_open(js, NULL, '{');
     tl_js_text(js, "id", receipt->id);
     tl_js_text(js, "level", "QUEUED");
+    show_flags(js, receipt);
     tl_js_close(js, '}');
+}
+
+/* As they were sent: the logger notes what it fills in. Stops at the first that cannot be taken. */
+static tally_status queue_all(struct writer *writer, struct tl_request *request, struct tl_js *js,
+                              size_t count, size_t *queued, struct tally_error *err)
+{
+    const char *marks = tl_request_param(request, "marks");
+    struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
+    options.level = TALLY_LEVEL_QUEUED;
+    for (*queued = 0; *queued < count; ++*queued) {
+        struct tl_str text = writer->pieces[*queued];
+        struct tally_receipt receipt = { 0 };
+        options.flags = marks == NULL ? 0 : flags_of(marks[*queued]);
+        TL_TRY(
+            tally_log_text(writer->ingest->logger, text.text, text.len, &options, &receipt, err));
+        show_queued(js, &receipt);
+    }
+    return TALLY_OK;
 }
 
 /* Into the spool, where it survives this process. All are checked first. */
 static void queue(struct writer *writer, struct tl_request *request, size_t count, bool is_many)
 {
-    if (!add_all(writer, request, count)) {
-        tally_events_clear(writer->events);
+    bool is_right = add_all(writer, request, count, is_many);
+    tally_events_clear(writer->events);
+    if (!is_right) {
         return;
     }
-    struct tally_log_options options = TALLY_LOG_OPTIONS_INIT;
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_js js;
-    tally_status status = TALLY_OK;
+    size_t queued = 0;
     tl_reply_begin(request, 202, &js);
     if (is_many) {
         tl_js_open(&js, NULL, '{');
@@ -439,24 +465,18 @@ static void queue(struct writer *writer, struct tl_request *request, size_t coun
         tl_js_u64(&js, "count", count);
         tl_js_open(&js, "receipts", '[');
     }
-    for (size_t i = 0; i < count && status == TALLY_OK; i++) {
-        struct tally_receipt receipt = { 0 };
-        size_t len = 0;
-        const char *text = tally_events_text(writer->events, i, &len);
-        status = tally_log_text(writer->ingest->logger, text, len, &options, &receipt, &err);
-        show_queued(&js, &receipt);
-    }
+    tally_status status = queue_all(writer, request, &js, count, &queued, &err);
     if (is_many) {
         tl_js_close(&js, ']');
         tl_js_close(&js, '}');
     }
     if (status == TALLY_OK) {
         tl_reply_end(request, &js);
-    } else {
-        tl_js_release(&js);
-        answer_failed(writer, request, &err);
+        return;
     }
-    tally_events_clear(writer->events);
+    tl_js_release(&js);
+    tl_counter_add(&writer->ingest->server->counters.failed, 1);
+    tl_reply_error_after(request, &err, is_many ? &queued : NULL);
 }
 
 /* Whether the request takes part in the next append together with others. */

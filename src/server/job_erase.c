@@ -105,5 +105,9 @@ void tl_api_erase(struct tl_request *request)
         tl_reply_problem(request, "internal", "out of memory");
         return;
     }
+    request->is_preview = job->erase.dry_run != 0;
+    if (request->is_preview && !tl_server_record(request, "tally.erase")) {
+        return;
+    }
     tl_job_queue(request, &job);
 }

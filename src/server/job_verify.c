@@ -2,18 +2,59 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "codec/time.h"
 #include "server/jobs.h"
 #include "show/show.h"
 
-static void record_verdict(const struct tl_job *job)
+/* The parts of a ledger that a verification may be about, and the members that each needs. */
+static const struct scope {
+    const char *name;
+    enum tally_scope scope;
+    const char *needs[2];
+} scopes[] = {
+    { "all", TALLY_SCOPE_ALL, { NULL, NULL } },
+    { "newest", TALLY_SCOPE_NEWEST, { "newest", NULL } },
+    { "range", TALLY_SCOPE_RANGE, { "first", "last" } },
+    { "id", TALLY_SCOPE_ID, { "id", NULL } },
+};
+
+static const char *scope_of(const struct tl_job *job)
+{
+    size_t at = 0;
+    while (scopes[at].scope != job->verify.scope) {
+        at++;
+        tl_assert(at < TL_ARRAY_LEN(scopes));
+    }
+    return scopes[at].name;
+}
+
+void tl_verified_of(const struct tl_job *job, struct tl_verified *out)
 {
     static const struct tally_report nothing = { .verdict = TALLY_VERDICT_UNKNOWN };
     const struct tally_report *report = job->report == NULL ? &nothing : job->report;
+    *out = (struct tl_verified){ .at_us = job->ended_us,
+                                 .checked = report->checked,
+                                 .findings =
+                                     report->tampered + report->unverifiable + report->warnings };
+    memcpy(out->by, job->by, sizeof(out->by));
+    tl_str_copy(out->verdict, sizeof(out->verdict), tl_str_of(tally_verdict_name(report->verdict)));
+    tl_str_copy(out->scope, sizeof(out->scope), tl_str_of(scope_of(job)));
+}
+
+static void record_verdict(const struct tl_job *job)
+{
     struct tally_error err = TALLY_ERROR_INIT;
-    char metadata[160];
-    (void)snprintf(metadata, sizeof(metadata),
-                   "{\"verdict\":\"%s\",\"checked\":%" PRIu64 ",\"expected\":%" PRIu64 "}",
-                   tally_verdict_name(report->verdict), report->checked, report->expected);
+    struct tl_verified verified;
+    char started[TL_TIME_SIZE];
+    char metadata[320];
+    tl_verified_of(job, &verified);
+    (void)tl_time_format(started, tl_job_server(job)->started_us);
+    (void)snprintf(
+        metadata, sizeof(metadata),
+        "{\"verdict\":\"%s\",\"scope\":\"%s\",\"checked\":%" PRIu64 ",\"expected\":%" PRIu64
+        ",\"findings\":%" PRIu64 ",\"job\":\"j%" PRIu64 "\",\"server_started_at\":\"%s\"}",
+        verified.verdict, verified.scope, verified.checked,
+        job->report == NULL ? 0 : job->report->expected, verified.findings, job->number, started);
     if (tally_record_act(tl_job_server(job)->ledger, "tally.verify", job->by, metadata, NULL,
                          &err) != TALLY_OK) {
         /* A ledger that was tampered with takes no records: the report counts all the more. */
@@ -37,18 +78,6 @@ static void show_verify(struct tl_js *js, const char *key, const struct tl_job *
 }
 
 const struct tl_job_kind tl_job_verify = { "verify", run_verify, show_verify };
-
-/* The parts of a ledger that a verification may be about, and the members that each needs. */
-static const struct scope {
-    const char *name;
-    enum tally_scope scope;
-    const char *needs[2];
-} scopes[] = {
-    { "all", TALLY_SCOPE_ALL, { NULL, NULL } },
-    { "newest", TALLY_SCOPE_NEWEST, { "newest", NULL } },
-    { "range", TALLY_SCOPE_RANGE, { "first", "last" } },
-    { "id", TALLY_SCOPE_ID, { "id", NULL } },
-};
 
 static const struct scope *find_scope(const char *name)
 {

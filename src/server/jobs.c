@@ -9,7 +9,6 @@
 #include "show/show.h"
 
 #define JOBS_MAX      100u
-#define REPORTS_MAX   20u
 #define JOB_BYTES_MAX ((size_t)8 << 20) /* of what a body names, which is smaller */
 #define TIDY_MS       60000u
 
@@ -327,15 +326,21 @@ uint64_t tl_jobs_running(struct tl_jobs *jobs)
 /* ---- as JSON ----------------------------------------------------------------------------------- */
 
 /* The caller holds the lock. */
-static void show(struct tl_js *js, const struct tl_job *job)
+static void show_which(struct tl_js *js, const struct tl_job *job)
 {
     char id[24];
     (void)snprintf(id, sizeof(id), "j%" PRIu64, job->number);
-    tl_js_open(js, NULL, '{');
     tl_js_text(js, "id", id);
     tl_js_text(js, "kind", job->kind->name);
     tl_js_text(js, "state", state_names[job->state]);
     tl_js_text(js, "by", job->by);
+}
+
+/* The caller holds the lock. */
+static void show(struct tl_js *js, const struct tl_job *job)
+{
+    tl_js_open(js, NULL, '{');
+    show_which(js, job);
     tl_show_time(js, "started_at", job->started_us);
     tl_js_open(js, "progress", '{');
     tl_js_u64(js, "done", job->done);
@@ -497,9 +502,40 @@ void tl_api_job(struct tl_request *request)
     answer_one(request, false);
 }
 
+/* False: there is no such job. */
+static bool describe(struct tl_request *request, struct tl_js *js)
+{
+    struct tl_jobs *jobs = request->server->jobs;
+    tl_mutex_lock(&jobs->mu);
+    const struct tl_job *job = find_locked(jobs, request);
+    if (job != NULL) {
+        tl_js_open(js, NULL, '{');
+        show_which(js, job);
+        tl_js_close(js, '}');
+    }
+    tl_mutex_unlock(&jobs->mu);
+    return job != NULL;
+}
+
 void tl_api_job_cancel(struct tl_request *request)
 {
-    answer_one(request, true);
+    TL_CLEANUP(tl_js_release) struct tl_js js = { 0 };
+    tl_js_init(&js);
+    if (!describe(request, &js)) {
+        tl_reply_problem(request, "not_found", "there is no such job");
+    } else if (tl_server_record_about(request, "tally.job.cancel", &js)) {
+        answer_one(request, true);
+    }
+}
+
+/* Those that are newer than `than_us`. */
+static void show_kept(struct tl_js *js, const struct tl_verified *kept, size_t count, size_t *at,
+                      size_t *shown, int64_t than_us)
+{
+    while (*at < count && *shown < TL_VERIFIED_MAX && kept[*at].at_us > than_us) {
+        tl_verified_show(js, &kept[(*at)++], NULL);
+        ++*shown;
+    }
 }
 
 bool tl_job_find_export(const struct tl_request *request, struct tl_export *export_out)
@@ -519,24 +555,35 @@ bool tl_job_find_export(const struct tl_request *request, struct tl_export *expo
 void tl_api_verify_last(struct tl_request *request)
 {
     struct tl_jobs *jobs = request->server->jobs;
+    struct tl_verified kept[TL_VERIFIED_MAX];
+    struct tally_error err = TALLY_ERROR_INIT;
     struct tl_js js;
+    size_t count = 0;
+    size_t at = 0;
     size_t shown = 0;
+    tally_status status = tl_verified_read(request, kept, &count, &err);
+    if (status != TALLY_OK) {
+        tl_request_log(request,
+                       &err); /* what is here is shown, and the reply says that it is not all */
+    }
     tl_reply_begin(request, 200, &js);
     tl_js_open(&js, NULL, '{');
+    tl_js_bool(&js, "complete", status == TALLY_OK);
     tl_js_open(&js, "reports", '[');
     tl_mutex_lock(&jobs->mu);
-    for (size_t i = jobs->count; i-- > 0 && shown < REPORTS_MAX;) {
+    for (size_t i = jobs->count; i-- > 0 && shown < TL_VERIFIED_MAX;) {
         const struct tl_job *job = jobs->items[i];
         if (job->kind == &tl_job_verify && job->state == TL_JOB_DONE) {
-            tl_js_open(&js, NULL, '{');
-            tl_js_time(&js, "finished_at", job->ended_us);
-            tl_js_text(&js, "by", job->by);
-            tl_show_report(&js, "report", job->report);
-            tl_js_close(&js, '}');
-            shown++;
+            struct tl_verified verified;
+            tl_verified_of(job, &verified);
+            show_kept(&js, kept, count, &at, &shown, job->ended_us);
+            if (shown++ < TL_VERIFIED_MAX) {
+                tl_verified_show(&js, &verified, job->report);
+            }
         }
     }
     tl_mutex_unlock(&jobs->mu);
+    show_kept(&js, kept, count, &at, &shown, INT64_MIN);
     tl_js_close(&js, ']');
     tl_js_close(&js, '}');
     tl_reply_end(request, &js);

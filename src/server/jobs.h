@@ -66,6 +66,29 @@ struct tl_job {
     uint64_t done, total;
 };
 
+/* What is known of a verification after its report is gone. */
+struct tl_verified {
+    int64_t at_us;
+    char by[TL_WHO_SIZE];
+    char verdict[16];
+    char scope[8];    /* "": not known */
+    uint64_t checked; /* UINT64_MAX: not known, as is the next */
+    uint64_t findings;
+};
+
+#define TL_VERIFIED_MAX 20u
+
+/* job_verify.c: of a job that is done. */
+void tl_verified_of(const struct tl_job *job, struct tl_verified *out);
+
+/* verified.c: those that the ledger has on record, the newest first, but for those of this server's
+ * jobs. The caller's `out` has room for TL_VERIFIED_MAX. */
+tally_status tl_verified_read(struct tl_request *request, struct tl_verified *out,
+                              size_t *count_out, struct tally_error *err);
+/* `report` NULL: it is gone. */
+void tl_verified_show(struct tl_js *js, const struct tl_verified *verified,
+                      const struct tally_report *report);
+
 /* NULL: the reply is a problem. */
 struct tl_job *tl_job_new(struct tl_request *request, const struct tl_job_kind *kind);
 void tl_job_free(struct tl_job **job); /* fits TL_CLEANUP */

@@ -78,11 +78,22 @@ static bool is_own(const struct tl_json *own, struct tl_str name)
     return item != NULL;
 }
 
-/* Those of the path, those that the operation describes itself, those that the route names, and all
- * filters where it takes them. */
-static void add_parameters(const struct parts *parts, const struct tl_route *route,
-                           const struct tl_json *own)
+static bool is_among(const struct tl_json *list, struct tl_str name)
 {
+    const struct tl_json *item = list == NULL ? NULL : list->first;
+    while (item != NULL && !tl_str_equal(item->text, name)) {
+        item = item->next;
+    }
+    return item != NULL;
+}
+
+/* Those of the path, those that the operation describes itself, those that the route names, and all
+ * filters where it takes them, but for those that it does without. */
+static void add_parameters(const struct parts *parts, const struct tl_route *route,
+                           const struct tl_json *operation)
+{
+    const struct tl_json *own = tl_json_member(operation, "parameters");
+    const struct tl_json *without = tl_json_member(operation, "without");
     tl_js_open(parts->js, "parameters", '[');
     add_path_parameters(parts->js, route->path);
     for (const struct tl_json *item = own == NULL ? NULL : own->first; item != NULL;
@@ -99,7 +110,9 @@ static void add_parameters(const struct parts *parts, const struct tl_route *rou
     const struct tl_json *filters = tl_json_member(parts->root, "filters");
     for (const struct tl_json *item = route->params[0] == '*' ? filters->first : NULL; item != NULL;
          item = item->next) {
-        add_reference(parts->js, item->text);
+        if (!is_among(without, item->text)) {
+            add_reference(parts->js, item->text);
+        }
     }
     tl_js_close(parts->js, ']');
 }
@@ -138,7 +151,7 @@ static void add_operation(const struct parts *parts, const struct tl_route *rout
     add_id(parts->js, route);
     tl_js_text(parts->js, "summary", route->summary);
     add_access(parts->js, route);
-    add_parameters(parts, route, tl_json_member(operation, "parameters"));
+    add_parameters(parts, route, operation);
     if (body != NULL) {
         add_part(parts, "requestBody", body);
     }

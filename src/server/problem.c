@@ -117,7 +117,8 @@ const char *tl_problem_code(const struct tally_error *err)
 static bool is_inside(const struct tally_error *err)
 {
     return err->status == TALLY_EIO || err->status == TALLY_ECORRUPT ||
-           err->status == TALLY_ENOMEM || (err->status == TALLY_EBUSY && err->code[0] == '\0');
+           err->status == TALLY_ENOMEM || (err->status == TALLY_EBUSY && err->code[0] == '\0') ||
+           strcmp(err->code, "spool_full") == 0;
 }
 
 const char *tl_problem_detail(const struct tally_error *err)
@@ -202,19 +203,28 @@ static void add_item(struct tl_js *js, const struct tally_error *err, const size
     tl_js_close(js, '}');
 }
 
-void tl_reply_error(struct tl_request *request, const struct tally_error *err)
+void tl_reply_error_after(struct tl_request *request, const struct tally_error *err,
+                          const size_t *accepted)
 {
     struct tl_js js;
     if (is_inside(err)) {
         tl_request_log(request, err);
     }
     begin(request, &js, tl_problem_code(err), tl_problem_detail(err));
+    if (accepted != NULL) {
+        tl_js_u64(&js, "accepted", *accepted);
+    }
     if (err->pointer[0] != '\0' || err->has_offset) {
         tl_js_open(&js, "errors", '[');
         add_item(&js, err, NULL);
         tl_js_close(&js, ']');
     }
     end(request, &js);
+}
+
+void tl_reply_error(struct tl_request *request, const struct tally_error *err)
+{
+    tl_reply_error_after(request, err, NULL);
 }
 
 void tl_reply_problem_items(struct tl_request *request, const char *code,

@@ -25,6 +25,10 @@ void tl_reply_problem(struct tl_request *request, const char *code, const char *
 /* The same for a failure of the library. */
 void tl_reply_error(struct tl_request *request, const struct tally_error *err);
 
+/* The same where so many of a request's events, from the first on, are taken all the same. */
+void tl_reply_error_after(struct tl_request *request, const struct tally_error *err,
+                          const size_t *accepted);
+
 /* One of several things that are wrong with a body. */
 struct tl_problem_item {
     size_t index;

@@ -49,7 +49,8 @@ struct tl_server;
 struct tl_request {
     struct tl_server *server;
     const struct tl_route *route;
-    const char *method;
+    const char *method; /* GET for HEAD */
+    bool is_head;
     const char *path;      /* as sent, without the query; decoded parts are in `args`; borrowed, as
                               the headers below, until the reply is out */
     char *args[2];         /* what stands for {…} in the route's path, decoded */
@@ -64,6 +65,7 @@ struct tl_request {
     bool has_bad_token;  /* one was sent that is not in force */
     size_t body_len;     /* bytes that came, even if that is too many */
     struct tl_str about; /* JSON: what its act is about, for the record of it; borrowed */
+    bool is_preview;     /* nothing is to be done: its act is recorded as a dry run */
     struct tl_reply reply;
     struct tl_request *next; /* in a queue */
     void *connection;

@@ -412,19 +412,15 @@ static bool refuse(struct tl_request *request, const char *code, const char *why
     return false;
 }
 
-static bool is_known(const struct tl_route *route, struct tl_str name)
+bool tl_route_names(const struct tl_route *route, struct tl_str name)
 {
     char word[68];
-    if (route->params[0] == '*') {
-        return true; /* what is no parameter is a filter, or else refused as one */
-    }
     if (name.len == 0 || name.len > 64 || memchr(name.text, ',', name.len) != NULL) {
         return false;
     }
     word[0] = ',';
     memcpy(word + 1, name.text, name.len);
-    word[name.len + 1] = ',';
-    word[name.len + 2] = '\0';
+    memcpy(word + 1 + name.len, ",", 2);
     return strstr(route->params, word) != NULL;
 }
 
@@ -455,6 +451,27 @@ bool tl_route_has_room(struct tl_request *request, const struct tl_rate_key *pla
     return true;
 }
 
+/* What is no parameter may be a filter, or else is refused as one. Of two values of a parameter one
+ * would be left out in silence; those of a filter are alternatives. */
+static bool check_params(struct tl_request *request)
+{
+    const struct tl_route *route = request->route;
+    for (size_t i = 0; i < request->param_count; i++) {
+        struct tl_str name = request->params[i].name;
+        bool is_named = tl_route_names(route, name);
+        if (!is_named && route->params[0] != '*') {
+            tl_reply_problem(request, "unknown_parameter", "there is no parameter '%.40s'",
+                             name.text);
+            return false;
+        }
+        if (is_named && tl_request_param(request, name.text) != request->params[i].value.text) {
+            tl_reply_problem(request, "bad_parameter", "'%s' stands there twice", name.text);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool tl_route_allows(struct tl_request *request)
 {
     const struct tl_route *route = request->route;
@@ -473,12 +490,5 @@ bool tl_route_allows(struct tl_request *request)
         return refuse(request, "forbidden",
                       "this is about the ledger as a whole: not for a token with tenants");
     }
-    for (size_t i = 0; i < request->param_count; i++) {
-        if (!is_known(route, request->params[i].name)) {
-            tl_reply_problem(request, "unknown_parameter", "there is no parameter '%.40s'",
-                             request->params[i].name.text);
-            return false;
-        }
-    }
-    return true;
+    return check_params(request);
 }

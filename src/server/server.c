@@ -143,6 +143,9 @@ static void describe(struct tl_js *js, const struct tl_request *request, uint64_
     if (request->about.len > 0) {
         tl_js_raw(js, "about", request->about);
     }
+    if (request->is_preview) {
+        tl_js_bool(js, "dry_run", true);
+    }
     if (untold > 0) {
         tl_js_u64(js, "others_not_recorded", untold);
     }
@@ -194,14 +197,15 @@ bool tl_server_record(struct tl_request *request, const char *action)
     return record(request, action, 0);
 }
 
-bool tl_server_record_about(struct tl_request *request, const char *action, struct tl_js *about)
+bool tl_server_record_about(struct tl_request *request, const char *action,
+                            const struct tl_js *about)
 {
     if (tl_buf_status(&about->buf) != TALLY_OK) {
         tl_reply_problem(request, "internal", "out of memory");
         return false;
     }
     request->about = tl_buf_str(&about->buf);
-    bool is_recorded = tl_server_record(request, action);
+    bool is_recorded = record(request, action, 0);
     request->about = (struct tl_str){ 0 };
     return is_recorded;
 }

@@ -54,6 +54,8 @@ bool tl_route_find(struct tl_request *request);
 /* Whether it is not one of too many, of the same token or, without one in force, from the same place
  * (NULL: this machine); else a problem is the reply. */
 bool tl_route_has_room(struct tl_request *request, const struct tl_rate_key *place);
+/* Whether `name` is a parameter of it. A filter is none. */
+bool tl_route_names(const struct tl_route *route, struct tl_str name);
 /* Whether the role of `who` allows it; else a problem is the reply. */
 bool tl_route_allows(struct tl_request *request);
 
@@ -135,8 +137,9 @@ void tl_server_count(const struct tl_request *request);
 /* Records what a request is about to do, or was refused, as an act. False, with a problem as reply,
  * if that cannot be done: what cannot be recorded is not done. */
 bool tl_server_record(struct tl_request *request, const char *action);
-/* The same, with what it is about. */
-bool tl_server_record_about(struct tl_request *request, const char *action, struct tl_js *about);
+/* The same, with what it is about: one JSON value. */
+bool tl_server_record_about(struct tl_request *request, const char *action,
+                            const struct tl_js *about);
 
 /* The same for what was refused: a few every second, with the number of others. Whoever has no token
  * may not fill the ledger. */

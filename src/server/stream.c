@@ -4,8 +4,6 @@
 
 #include "base/thread.h"
 
-#define STALLED_MS 60000u /* a reader that takes nothing for so long is gone */
-
 struct tl_stream {
     struct tl_mutex mu;
     struct tl_cond room;
@@ -64,6 +62,7 @@ void tl_stream_end_writing(struct tl_stream *stream, bool is_whole)
     tl_mutex_lock(&stream->mu);
     stream->has_writer = false;
     stream->is_whole = is_whole;
+    stream->len = is_whole ? stream->len : 0;
     wake(stream);
     bool is_last = !stream->has_reader;
     tl_mutex_unlock(&stream->mu);
@@ -97,21 +96,20 @@ static size_t put(struct tl_stream *stream, const char *bytes, size_t len) TL_RE
     return len;
 }
 
-tally_status tl_stream_write(struct tl_stream *stream, const char *bytes, size_t len)
+tally_status tl_stream_write(struct tl_stream *stream, const char *bytes, size_t len,
+                             unsigned wait_ms, size_t *len_out)
 {
-    bool goes_on = true;
     tl_mutex_lock(&stream->mu);
-    while (len > 0 && goes_on && stream->has_reader) {
-        size_t done = put(stream, bytes, len);
-        bytes += done;
-        len -= done;
+    if (stream->len == stream->size && stream->has_reader) {
+        (void)tl_cond_wait_for(&stream->room, &stream->mu, wait_ms); /* none is told as well */
+    }
+    tally_status status = stream->has_reader ? TALLY_OK : TALLY_ECANCELED;
+    if (status == TALLY_OK) {
+        *len_out = put(stream, bytes, len);
         wake(stream);
-        if (len > 0) {
-            goes_on = tl_cond_wait_for(&stream->room, &stream->mu, STALLED_MS);
-        }
     }
     tl_mutex_unlock(&stream->mu);
-    return len == 0 ? TALLY_OK : TALLY_ECANCELED;
+    return status;
 }
 
 tally_status tl_stream_offer(struct tl_stream *stream, const char *bytes, size_t len)

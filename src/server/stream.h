@@ -14,12 +14,13 @@ struct tl_stream;
 tally_status tl_stream_new(struct tl_stream **stream_out, size_t size);
 void tl_stream_wake_by(struct tl_stream *stream, void (*wake)(void *ctx), void *ctx);
 
-/* Both sides hold it; the last one to let go frees it. */
+/* Both sides hold it; the last one to let go frees it. What is not whole is not read any further. */
 void tl_stream_end_writing(struct tl_stream *stream, bool is_whole);
 void tl_stream_end_reading(struct tl_stream *stream);
 
-/* Waits for room. TALLY_ECANCELED: nobody reads any more, or for too long. */
-tally_status tl_stream_write(struct tl_stream *stream, const char *bytes, size_t len);
+/* As much as there is room for; waits for some at most `wait_ms`. TALLY_ECANCELED: nobody reads any more. */
+tally_status tl_stream_write(struct tl_stream *stream, const char *bytes, size_t len,
+                             unsigned wait_ms, size_t *len_out);
 /* The same without waiting: all or nothing. TALLY_ELIMIT: there is no room. */
 tally_status tl_stream_offer(struct tl_stream *stream, const char *bytes, size_t len);
 bool tl_stream_is_deserted(struct tl_stream *stream);

@@ -86,8 +86,8 @@ static tally_status wait_for_room(struct tl_spool *spool, int64_t until_us, bool
         return fail_late(spool, err); /* segments cannot be closed, because they cannot be synced */
     }
     if (now_us >= until_us) {
-        return tl_fail(err, TALLY_ELIMIT, "the spool '%s' is full and nobody empties it",
-                       spool->dir);
+        return tl_fail_code(err, TALLY_ELIMIT, "spool_full",
+                            "the spool '%s' is full and nobody empties it", spool->dir);
     }
     spool->counts.waits += !*has_waited;
     *has_waited = true;

@@ -347,6 +347,23 @@ class Tenants(Access):
             raise ConnectionError if stream.isclosed() else AssertionError("it goes on")
         connection.close()
 
+    def test_an_export_is_broken_off_when_its_token_ends(self):
+        event = {"action": "door.open", "metadata": {"text": "x" * 30000}}
+        for _ in range(6):
+            self.post("/v1/events", [event] * 400, want=201)
+        made = self.post("/v1/tokens", {"name": "x", "role": "auditor"}, want=201).json
+        connection = http.client.HTTPConnection(*self.server.address, timeout=20)
+        connection.request("GET", "/v1/exports", headers={"Authorization": "Bearer " + made["token"]})
+        stream = connection.getresponse()
+        self.assertIn(b"a1", stream.read(65536))
+        self.call("DELETE", f"/v1/tokens/{made['id']}")
+        time.sleep(2)  # the server waits for us meanwhile, and sees that it need not
+        with self.assertRaises(http.client.IncompleteRead):
+            while stream.read(65536):
+                pass
+        self.assertIn(b"export broken off", self.server.said)
+        connection.close()
+
     def test_what_one_may_not_do_is_not_told_either(self):
         for path in ["/v1/status", "/v1/holds", "/v1/retention", "/v1/keys", "/v1/checkpoint",
                      "/v1/jobs", "/v1/verify/last", "/v1/tokens"]:

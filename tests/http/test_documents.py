@@ -4,57 +4,10 @@ import pathlib
 import re
 import unittest
 
+from schemas import Schemas
 from server import HttpCase, main
 
 METRIC = re.compile(r"([a-z_]+)(?:\{([a-z]+)=\"([^\"\\]*)\"\})? ([0-9.]+)")
-
-
-class Schemas:
-    """As much of JSON Schema as the document uses; members that it does not name are wrong too."""
-
-    def __init__(self, document):
-        self.document = document
-
-    def resolve(self, schema):
-        while "$ref" in schema:
-            place = self.document
-            for part in schema["$ref"].removeprefix("#/").split("/"):
-                place = place[part]
-            schema = place
-        return schema
-
-    def wrong(self, value, schema, at="$"):
-        """What is wrong, one line for each."""
-        schema = self.resolve(schema)
-        if "oneOf" in schema:
-            tried = [list(self.wrong(value, one, at)) for one in schema["oneOf"]]
-            if all(tried):
-                yield from min(tried, key=len)
-            return
-        kinds = schema.get("type", [])
-        kind = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer",
-                float: "number", type(None): "null"}[type(value)]
-        if kinds and kind not in ([kinds] if isinstance(kinds, str) else kinds):
-            yield f"{at}: {kind}, want {kinds}"
-        elif "enum" in schema and value not in schema["enum"]:
-            yield f"{at}: {value!r} is not among {schema['enum']}"
-        elif "pattern" in schema and not re.search(schema["pattern"], value):
-            yield f"{at}: {value!r} is not {schema['pattern']}"
-        elif kind == "object" and "properties" in schema:
-            yield from self.wrong_members(value, schema, at)
-        elif kind == "array":
-            for n, item in enumerate(value):
-                yield from self.wrong(item, schema["items"], f"{at}[{n}]")
-
-    def wrong_members(self, value, schema, at):
-        for name in schema.get("required", []):
-            if name not in value:
-                yield f"{at}: no {name}"
-        for name, member in value.items():
-            if name in schema["properties"]:
-                yield from self.wrong(member, schema["properties"][name], f"{at}.{name}")
-            else:
-                yield f"{at}: {name} is not in the schema"
 
 
 class OpenApi(HttpCase):
@@ -63,30 +16,12 @@ class OpenApi(HttpCase):
         self.document = self.get("/openapi.json", None).json
         self.schemas = Schemas(self.document)
 
-    def operations(self):
-        for path, methods in self.document["paths"].items():
-            for method, operation in methods.items():
-                yield method.upper(), path, operation
-
     def each_object(self, value):
         if isinstance(value, dict):
             yield value
         for item in value.values() if isinstance(value, dict) else value:
             if isinstance(item, (dict, list)):
                 yield from self.each_object(item)
-
-    def wrong(self, method, path, reply):
-        """What of a reply the document does not tell of."""
-        responses = self.document["paths"][path][method.lower()]["responses"]
-        response = self.schemas.resolve(responses.get(str(reply.status), responses["default"]))
-        kind = reply.headers["content-type"].partition(";")[0]
-        if str(reply.status) not in responses and not 400 <= reply.status < 500:
-            return [f"status {reply.status}"]
-        if kind not in response["content"] and "*/*" not in response["content"]:
-            return [f"{kind} with {reply.status}"]
-        if kind not in ("application/json", "application/problem+json"):
-            return []
-        return list(self.schemas.wrong(reply.json, response["content"][kind]["schema"]))
 
     def test_it_is_whole(self):
         self.assertEqual(self.document["openapi"], "3.1.0")
@@ -96,9 +31,9 @@ class OpenApi(HttpCase):
         for kind in ("schemas", "parameters", "responses"):
             for name in self.document["components"][kind]:
                 self.assertIn(f"#/components/{kind}/{name}", used)
-        ids = [operation["operationId"] for _, _, operation in self.operations()]
+        ids = [operation["operationId"] for _, _, operation in self.schemas.operations()]
         self.assertEqual(len(set(ids)), len(ids))
-        for _, path, operation in self.operations():
+        for _, path, operation in self.schemas.operations():
             parameters = [self.schemas.resolve(one) for one in operation["parameters"]]
             names = [(one["name"], one["in"]) for one in parameters]
             self.assertEqual(len(set(names)), len(names), path)
@@ -107,7 +42,7 @@ class OpenApi(HttpCase):
 
     def test_each_parameter_is_one_that_is_taken(self):
         """With a value that nothing has; what is none is refused by name."""
-        for method, path, operation in self.operations():
+        for method, path, operation in self.schemas.operations():
             for one in map(self.schemas.resolve, operation["parameters"]):
                 if one["in"] != "query" or method != "GET" or path == "/v1/tail":
                     continue
@@ -124,7 +59,7 @@ class OpenApi(HttpCase):
                               targets=[{"type": "x", "id": "y"}], tags=["g"])
         self.record(id="b", reason="why")
         done = self.post("/v1/verify", {}, want=202)
-        self.assertEqual(self.wrong("POST", "/v1/verify", done), [])
+        self.assertEqual(self.schemas.wrong_reply("POST", "/v1/verify", done), [])
         self.finish(done)
         self.post("/v1/holds", {"hold": "h", "all": True, "reason": "r"}, want=None)
         job_schema = self.document["components"]["schemas"]["Job"]
@@ -184,7 +119,7 @@ class OpenApi(HttpCase):
                 ("GET", "/v1/exports?format=json", None, None),
                 ("GET", "/v1/exports?format=ndjson", None, None)]:
             reply = self.call(method, path, body=body, want=None)
-            wrong = self.wrong(method, template or path.partition("?")[0], reply)
+            wrong = self.schemas.wrong_reply(method, template or path.partition("?")[0], reply)
             if reply.status == 202 and "state" in reply.json:
                 wrong += self.schemas.wrong(self.finish(reply), job_schema)
             findings += [f"{method} {path}: {line}" for line in wrong]
@@ -197,7 +132,7 @@ class OpenApi(HttpCase):
         gone = self.get(f"/v1/records/{receipt['seq']}", want=410,
                         headers={"Accept": "application/vnd.tally.canonical"})
         self.assertEqual((gone.code, gone.json["state"]), ("gone", "erased"))
-        self.assertEqual(self.wrong("GET", "/v1/records/{seq}", gone), [])
+        self.assertEqual(self.schemas.wrong_reply("GET", "/v1/records/{seq}", gone), [])
 
     def test_each_problem_has_its_page(self):
         text = (pathlib.Path(__file__).parents[2] / "docs" / "http-api.md").read_text()

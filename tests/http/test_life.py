@@ -2,6 +2,7 @@
 """/v1/verify, jobs, purges, holds, erasures, retention, status: over HTTP."""
 import fcntl
 import json
+import time
 import unittest
 
 from server import HttpCase, main
@@ -36,6 +37,16 @@ class Life(HttpCase):
     def events(self, action):
         return [item["event"] for item in self.get(f"/v1/events?action={action}").json["items"]]
 
+    def queued(self, action, wanted=1):
+        """The same of what goes through the spool, once there are so many."""
+        end = time.monotonic() + 20
+        events = self.events(action)
+        while len(events) < wanted and time.monotonic() < end:
+            time.sleep(0.05)
+            events = self.events(action)
+        self.assertEqual(len(events), wanted)
+        return events
+
     def refuse(self, path, body, code, method="POST"):
         reply = self.call(method, path, body=body, want=None,
                           headers={"Content-Type": "application/json"})
@@ -67,8 +78,10 @@ class Verify(Life):
         self.assertEqual(set(report), set(shown))
         self.assertEqual(set(report["counts"]), set(shown["counts"]))
         event = self.events("tally.verify")[0]
+        event["metadata"].pop("server_started_at")
         self.assertEqual(event["metadata"], {"verdict": "VERIFIED", "checked": report["checked"],
-                                             "expected": report["expected"]})
+                                             "expected": report["expected"], "scope": "all",
+                                             "findings": 0, "job": "j1"})
         self.assertRegex(event["actor"]["id"], r"^token:\w{8} \(auditor\)$")
 
     def test_an_empty_body_asks_for_all(self):
@@ -100,13 +113,14 @@ class Verify(Life):
         self.assertEqual(self.get("/v1/jobs").json, {"jobs": []})
 
     def test_the_last_reports_come_newest_first(self):
-        self.assertEqual(self.get("/v1/verify/last", "auditor").json, {"reports": []})
+        self.assertEqual(self.get("/v1/verify/last", "auditor").json["reports"], [])
         self.result("/v1/verify", {"scope": "newest", "newest": 1})
         for _ in range(21):
             self.result("/v1/verify", {"scope": "newest", "newest": 2}, "auditor")
         reports = self.get("/v1/verify/last", "auditor").json["reports"]
         self.assertEqual(len(reports), 20)
-        self.assertEqual({len(set(r) ^ {"finished_at", "by", "report"}) for r in reports}, {0})
+        self.assertEqual({frozenset(r) for r in reports}, {frozenset(
+            ["finished_at", "by", "verdict", "scope", "checked", "findings", "report"])})
         self.assertEqual([r["report"]["expected"] for r in reports], [2] * 20)
         times = [r["finished_at"] for r in reports]
         self.assertEqual(times, sorted(times, reverse=True))
@@ -162,6 +176,16 @@ class Jobs(Life):
             self.get(f"/v1/jobs/{job}", want=404)
             self.call("DELETE", f"/v1/jobs/{job}", want=404)
 
+    def test_who_cancelled_one_is_on_record(self):
+        job = self.finish(self.post("/v1/verify", {}, "auditor", want=202), "auditor")
+        self.call("DELETE", "/v1/jobs/j77", want=404)
+        self.call("DELETE", f"/v1/jobs/{job['id']}")
+        event, = self.queued("tally.job.cancel")
+        self.assertRegex(event["actor"]["id"], r"^token:\w{8} \(admin\)$")
+        self.assertEqual(event["metadata"]["about"], {"id": job["id"], "kind": "verify",
+                                                      "state": "done", "by": job["by"]})
+        self.assertEqual(event["metadata"]["path"], "/v1/jobs/{id}")
+
     def test_one_that_waits_or_runs_is_cancelled(self):
         lines = "".join(json.dumps({"action": "a.b", "metadata": {"n": n, "pad": "x" * 200}}) + "\n"
                         for n in range(4000)).encode()
@@ -180,6 +204,25 @@ class Jobs(Life):
                             for job in stopped))
         self.assertEqual(len(self.get("/v1/verify/last").json["reports"]),
                          len([job for job in ended if job["state"] == "done"]))
+
+    def test_the_last_verdicts_outlive_the_server(self):
+        self.finish(self.post("/v1/verify", {"scope": "newest", "newest": 3}, want=202))
+        self.finish(self.post("/v1/verify", {}, "auditor", want=202))
+        before = self.get("/v1/verify/last").json
+        self.assertEqual((before["complete"], [one["scope"] for one in before["reports"]]),
+                         (True, ["all", "newest"]))
+        self.prepare(["schedule", "run", "verify"])
+        self.finish(self.post("/v1/verify", {"scope": "newest", "newest": 1}, want=202))
+        after = self.get("/v1/verify/last").json["reports"]
+        self.assertEqual([one["report"] is None for one in after], [False, True, True, True])
+        self.assertEqual([one["scope"] for one in after], ["newest", "all", "all", "newest"])
+        self.assertEqual(after[1]["by"], "tally-scheduler")
+        for old, new in zip(before["reports"], after[2:]):
+            for member in ("by", "verdict", "scope", "checked", "findings"):
+                self.assertEqual(old[member], new[member])
+            self.assertEqual((old["verdict"], old["findings"]), ("VERIFIED", 0))
+        times = [one["finished_at"] for one in after]
+        self.assertEqual(times, sorted(times, reverse=True))
 
     def test_a_server_that_stops_does_not_wait_for_all_of_them(self):
         for _ in range(50):
@@ -280,7 +323,9 @@ class Holds(Life):
         gone = self.call("DELETE", "/v1/holds/case-7", body={"reason": "settled"}).json
         self.assertEqual(gone, {"hold": "case-7", "released": True})
         self.assertFalse(self.get("/v1/holds").json["holds"][0]["active"])
-        self.assertEqual(len(self.events("tally.hold.set")), 1)
+        preview, = (event for event in self.queued("tally.hold.set", 2)
+                    if event["metadata"].get("dry_run"))
+        self.assertEqual(preview["metadata"]["about"], {"hold": "case-7"})
         self.assertEqual(len(self.events("tally.hold.release")), 1)
 
     def test_ranges_and_all(self):
@@ -349,6 +394,14 @@ class Erasure(Life):
         self.assertEqual(result["not_reached"], shown["not_reached"])
         self.assertEqual(self.get("/v1/count?actor_id=u-0").json["count"], 0)
         self.assertEqual(self.events("tally.erase")[0]["metadata"]["erased"], 2)
+        self.assertEqual(self.result("/v1/verify", {})["verdict"], "VERIFIED")
+
+    def test_a_preview_is_recorded_without_what_it_is_about(self):
+        result = self.result("/v1/erasures", {"subject": "actor:u-1", "dry_run": True})
+        self.assertEqual((result["dry_run"], result["matched"]), (True, 2))
+        event, = self.queued("tally.erase")
+        self.assertTrue(event["metadata"]["dry_run"])
+        self.assertNotIn("u-1", json.dumps(event))
         self.assertEqual(self.result("/v1/verify", {})["verdict"], "VERIFIED")
 
     def test_by_id_and_by_filter(self):

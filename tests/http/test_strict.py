@@ -255,6 +255,16 @@ class Strict(HttpCase):
             self.assertEqual((answers("", got), closed), ([201], True), body)
         self.assertEqual(self.smuggled(), 6)
 
+    def test_a_head_has_no_body(self):
+        """A stream has none either, not even the end of its chunks."""
+        line = f"Authorization: Bearer {self.tokens['admin']}\r\n".encode()
+        for path in [b"/version", b"/v1/events", b"/v1/exports", b"/v1/tail?after=0", b"/none"]:
+            got, _ = self.server.raw(b"HEAD " + path + b" HTTP/1.1\r\nHost: a\r\n" + line + b"\r\n",
+                                     timeout=1)
+            head, _, body = got.partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(b"HTTP/1.1 "), path)
+            self.assertEqual(body, b"", path)
+
     def test_a_body_is_never_a_request(self):
         """What stands in the body of a request that is refused early is not looked at as one."""
         for method, path, token, want in [

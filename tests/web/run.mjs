@@ -605,8 +605,12 @@ test("findings of a verification name the record and the weight", async () => {
         checkpoint: { size: 9, time: "2026-01-01T00:00:00Z" } };
   await page.route(/verify\/last/, (route) =>
       route.fulfill({ json: { reports: [{ finished_at: "2026-01-01T00:00:00Z", by: "<i>x</i>",
-      report }] } }));
+      report }, { finished_at: "2025-12-31T00:00:00Z", by: "tally", verdict: "VERIFIED",
+      scope: "range", checked: 4, findings: 0, report: null }], complete: false } }));
   await visit(page, "#/integrity");
+  await page.getByText("What the ledger has on record of others cannot be read.").waitFor();
+  await page.getByText("4 of ? records, 0 findings").waitFor();
+  await page.getByText("Scope: range.").waitFor();
   await page.locator("summary").getByText("✗ TAMPERED").click();
   await page.getByText("CONTENT_MODIFIED").waitFor();
   assert.equal(await page.getByRole("link", { name: "7", exact: true }).getAttribute("href"),
