@@ -56,6 +56,7 @@ struct bench {
     unsigned connections;
     unsigned seconds;
     bool verifies;
+    const char *only; /* the name of a load; NULL: all */
     char dir[4096];
     char ledger[4096 + 16]; /* in it */
     char tokens[4096 + 16];
@@ -125,6 +126,11 @@ static tally_status make_requests(struct bench *bench, const struct load *load, 
     return TALLY_OK;
 }
 
+static bool is_wanted(const struct bench *bench, const struct load *load)
+{
+    return bench->only == NULL || strcmp(bench->only, load->name) == 0;
+}
+
 static int64_t cpu_us(void)
 {
     struct rusage usage;
@@ -185,7 +191,9 @@ static tally_status measure_all(struct bench *bench, const struct tl_server *ser
     TL_TRY(tl_parse_u64(port_text, strlen(port_text), UINT16_MAX, &port));
     bench->port = (uint16_t)port;
     for (size_t i = 0; i < LOADS; i++) {
-        TL_TRY(measure_load(bench, &loads[i], &bench->figures[i], err));
+        if (is_wanted(bench, &loads[i])) {
+            TL_TRY(measure_load(bench, &loads[i], &bench->figures[i], err));
+        }
     }
     struct tally_query query = TALLY_QUERY_INIT;
     int exact = 0;
@@ -299,7 +307,9 @@ static tally_status print_json(const struct bench *bench, struct tally_error *er
     tl_js_u64(&js, "connections", bench->connections);
     tl_js_u64(&js, "seconds", bench->seconds);
     for (size_t i = 0; i < LOADS; i++) {
-        add_figures(&js, &loads[i], &bench->figures[i]);
+        if (is_wanted(bench, &loads[i])) {
+            add_figures(&js, &loads[i], &bench->figures[i]);
+        }
     }
     tl_js_u64(&js, "acknowledged", bench->acknowledged);
     tl_js_u64(&js, "recorded", bench->counted);
@@ -333,7 +343,9 @@ static void print_text(const struct bench *bench)
     printf("  %-17s%6s%12s%12s%9s%9s%10s%8s%12s%9s\n", "", "conns", "requests/s", "events/s",
            "p50 ms", "p99 ms", "max ms", "failed", "CPU", "RSS MiB");
     for (size_t i = 0; i < LOADS; i++) {
-        print_row(&loads[i], &bench->figures[i]);
+        if (is_wanted(bench, &loads[i])) {
+            print_row(&loads[i], &bench->figures[i]);
+        }
     }
     printf("acknowledged: %" PRIu64 " events; in the ledger: %" PRIu64 "\n", bench->acknowledged,
            bench->counted);
@@ -356,6 +368,7 @@ static enum tl_exit read_options(struct bench *bench, const struct tl_cli *cli,
     bench->connections = (unsigned)connections;
     bench->seconds = (unsigned)seconds;
     bench->verifies = tl_args_has(args, "verify");
+    bench->only = tl_args_value(args, "only");
     return TL_EXIT_OK;
 }
 

@@ -13,6 +13,7 @@ static const struct tl_opt opts[] = {
     { "pace", 0, "N", "log: events a second in the paced run (default 10000; 0: no such run)" },
     { "seconds", 0, "N", "log: how long the paced run takes; http: each load (default 5)" },
     { "connections", 0, "N", "http: that ask at the same time (default 64)" },
+    { "only", 0, "healthz|single|array_100|ndjson_1000|find", "http: this load alone" },
     { "verify", 0, NULL, "http: verify the ledger in the end" },
     { "class", 0, "best_effort|durable|strict", "log: the delivery class (default durable)" },
     { "timeout-ms", 0, "N", "log: the bound of a call (default 1000)" },
