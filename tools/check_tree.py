@@ -65,8 +65,8 @@ C_HEADERS = set("""assert complex ctype errno fenv float inttypes iso646 limits 
 signal stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath time
 uchar wchar wctype""".split())
 
-SYSTEM_HEADERS = set("""dirent endian fcntl fnmatch ftw getopt grp langinfo libgen netdb poll pthread pwd
-regex sched semaphore spawn strings syslog termios unistd arpa/inet linux/futex net/if netinet/in
+SYSTEM_HEADERS = set("""dirent endian fcntl fnmatch ftw getopt grp langinfo libgen malloc netdb poll pthread
+pwd regex sched semaphore spawn strings syslog termios unistd arpa/inet linux/futex net/if netinet/in
 netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl sys/mman sys/random sys/resource sys/select
 sys/signalfd sys/socket sys/stat sys/statvfs sys/syscall sys/time sys/timerfd sys/timex sys/types sys/uio
 sys/un sys/wait""".split())

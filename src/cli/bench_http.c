@@ -253,6 +253,7 @@ static tally_status measure(struct bench *bench, struct tl_cli *cli, struct tall
     options.writable = 1;
     TL_TRY(tally_init(&options, NULL, &init, err));
     explicit_bzero(init.mac_key, sizeof(init.mac_key));
+    tl_service_spare_memory(); /* as 'tally serve' does */
     tl_buf_init(&bench->texts, (size_t)64 << 20);
     TL_TRY(serve(bench, cli, &options, err));
     return bench->verifies ? verify(bench, err) : TALLY_OK;

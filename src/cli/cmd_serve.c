@@ -191,6 +191,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (cli->spool[0] != '\0') {
         return tl_cli_usage(cli, "a server needs the ledger itself, not the address of one");
     }
+    tl_service_spare_memory();
     TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
     enum tl_exit exit_status = tl_cli_open_unattended(cli, &ledger);
     if (exit_status != TL_EXIT_OK) {
