@@ -56,6 +56,7 @@ tally_status tl_bench_fill(const struct tl_cli *cli, const char *path, uint64_t 
 
 enum tl_exit tl_bench_ingest(struct tl_cli *cli, const struct tl_args *args);
 enum tl_exit tl_bench_find(struct tl_cli *cli, const struct tl_args *args);
+enum tl_exit tl_bench_http(struct tl_cli *cli, const struct tl_args *args);
 enum tl_exit tl_bench_life(struct tl_cli *cli, const struct tl_args *args);
 enum tl_exit tl_bench_log(struct tl_cli *cli, const struct tl_args *args);
 enum tl_exit tl_bench_verify(struct tl_cli *cli, const struct tl_args *args);

@@ -282,6 +282,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (configure(cli, args, &options, &left, sockets, &settings, &err) != TALLY_OK) {
         return settings == NULL ? tl_cli_fail_ledger(cli, &err) : tl_cli_fail(cli, &err);
     }
+    tl_service_spare_memory();
     exit_status = tl_cli_open_unattended(cli, &ledger);
     if (exit_status != TL_EXIT_OK) {
         return exit_status;

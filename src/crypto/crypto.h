@@ -37,8 +37,12 @@ void tl_hmac(const struct tl_hmac_key *key, const void *bytes, size_t len,
 /* Ed25519 (RFC 8032). Errors: TALLY_ENOMEM, also when the program is at its end and OpenSSL gone. */
 tally_status tl_ed25519_public(uint8_t public_out[TL_ED25519_KEY_LEN],
                                const uint8_t seed[TL_ED25519_KEY_LEN]);
+/* `public_key` is that of the seed: deriving it again would take as long as signing. With another one
+ * the signature is good for nothing. */
 tally_status tl_ed25519_sign(uint8_t sig_out[TL_ED25519_SIG_LEN],
-                             const uint8_t seed[TL_ED25519_KEY_LEN], const void *bytes, size_t len);
+                             const uint8_t seed[TL_ED25519_KEY_LEN],
+                             const uint8_t public_key[TL_ED25519_KEY_LEN], const void *bytes,
+                             size_t len);
 
 /*
  * Sets *valid_out. TALLY_OK means that the check was made, whatever it found; a public key that is

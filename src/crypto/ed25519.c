@@ -1,6 +1,10 @@
+#include <string.h>
+
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 
 #include "base/fork.h"
 #include "base/thread.h"
@@ -24,10 +28,34 @@ static bool derive_public(uint8_t *public_out, const uint8_t *seed)
     return key != NULL && EVP_PKEY_get_raw_public_key(key, public_out, &len) == 1;
 }
 
-static bool sign(uint8_t *sig_out, const uint8_t *seed, const void *bytes, size_t len)
+static void free_makerp(EVP_PKEY_CTX **maker)
 {
-    TL_CLEANUP(free_keyp)
-    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, TL_ED25519_KEY_LEN);
+    EVP_PKEY_CTX_free(*maker);
+}
+
+/* NULL: no memory. OpenSSL takes both halves as they are. */
+static EVP_PKEY *make_pair(const uint8_t *seed, const uint8_t *public_key)
+{
+    EVP_PKEY *key = NULL;
+    uint8_t halves[2][TL_ED25519_KEY_LEN]; /* it wants them writable */
+    memcpy(halves[0], seed, TL_ED25519_KEY_LEN);
+    memcpy(halves[1], public_key, TL_ED25519_KEY_LEN);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, halves[0], sizeof(halves[0])),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, halves[1], sizeof(halves[1])),
+        OSSL_PARAM_construct_end(),
+    };
+    TL_CLEANUP(free_makerp) EVP_PKEY_CTX *maker = EVP_PKEY_CTX_new_from_name(NULL, "ED25519", NULL);
+    bool done = maker != NULL && EVP_PKEY_fromdata_init(maker) == 1 &&
+                EVP_PKEY_fromdata(maker, &key, EVP_PKEY_KEYPAIR, params) == 1;
+    explicit_bzero(halves, sizeof(halves));
+    return done ? key : NULL;
+}
+
+static bool sign(uint8_t *sig_out, const uint8_t *seed, const uint8_t *public_key,
+                 const void *bytes, size_t len)
+{
+    TL_CLEANUP(free_keyp) EVP_PKEY *key = make_pair(seed, public_key);
     TL_CLEANUP(free_contextp) EVP_MD_CTX *context = EVP_MD_CTX_new();
     size_t sig_len = TL_ED25519_SIG_LEN;
     return key != NULL && context != NULL &&
@@ -162,12 +190,14 @@ tally_status tl_ed25519_public(uint8_t public_out[TL_ED25519_KEY_LEN],
 }
 
 tally_status tl_ed25519_sign(uint8_t sig_out[TL_ED25519_SIG_LEN],
-                             const uint8_t seed[TL_ED25519_KEY_LEN], const void *bytes, size_t len)
+                             const uint8_t seed[TL_ED25519_KEY_LEN],
+                             const uint8_t public_key[TL_ED25519_KEY_LEN], const void *bytes,
+                             size_t len)
 {
     if (!enter()) {
         return TALLY_ENOMEM;
     }
-    bool done = sign(sig_out, seed, bytes, len);
+    bool done = sign(sig_out, seed, public_key, bytes, len);
     leave();
     return done ? TALLY_OK : TALLY_ENOMEM;
 }

@@ -329,7 +329,7 @@ tally_status tl_note_sign(struct tl_buf *out, size_t body_len, const struct tl_v
         tl_put_be64(blob + sig_at, time_s);
         sig_at += TIME_LEN;
     }
-    TL_TRY(tl_ed25519_sign(blob + sig_at, seed, message.data, message.len));
+    TL_TRY(tl_ed25519_sign(blob + sig_at, seed, key->public_key, message.data, message.len));
 
     tl_buf_addf(out, DASH "%s ", key->name);
     tl_base64_encode(out, blob, sig_at + TL_ED25519_SIG_LEN);

@@ -392,7 +392,8 @@ static tally_status sign_act(struct signer *signer, const struct tl_json *act,
         tl_approval_text(&signer->text, signer->origin, kind, text.text, text.len, &signer->arena));
     uint8_t blob[BLOB_LEN];
     tl_put_be32(blob, signer->approver.key.key_id);
-    TL_TRY(tl_ed25519_sign(blob + 4, signer->approver.seed, signer->text.data, signer->text.len));
+    TL_TRY(tl_ed25519_sign(blob + 4, signer->approver.seed, signer->approver.key.public_key,
+                           signer->text.data, signer->text.len));
     tl_base64_encode(&signer->out, blob, sizeof(blob));
     tl_buf_add_char(&signer->out, '\n');
     return tl_buf_status(&signer->out);

@@ -1,4 +1,7 @@
 /* Feeds the search index: reads records behind the sequencer and enters their terms. */
+#include <time.h>
+
+#include "base/clock.h"
 #include "ledger/ledger.h"
 
 #define CHUNK_RECORDS   65536u
@@ -6,7 +9,8 @@
 #define CHUNK_TERMS_MAX ((size_t)64 << 20) /* and so there is room for any record's */
 #define POLL_NS         5000000
 #define RETRY_MS        1000u
-#define POLL_NS         5000000
+#define PASS_US         10000 /* a pass costs something, even over one record: so often at most, */
+#define PASS_RECORDS    4096u /* unless there are so many */
 
 /* One chunk on its way into the index. */
 struct chunk {
@@ -17,17 +21,20 @@ struct chunk {
     struct tl_index_entry *entries;
     size_t *offsets; /* of each entry's terms, as the buffer moves while it grows */
     size_t count;
+    size_t room; /* records */
     bool is_volatile;
 };
 
+/* For `records`, as far as so many go into one. */
 static tally_status chunk_init(struct chunk *chunk, const struct tl_config *config,
-                               struct tally_error *err)
+                               uint64_t records, struct tally_error *err)
 {
     chunk->config = config;
+    chunk->room = records < CHUNK_RECORDS ? (size_t)records : CHUNK_RECORDS;
     tl_arena_init(&chunk->arena, (size_t)32 << 20);
     tl_buf_init(&chunk->terms, CHUNK_TERMS_MAX);
-    chunk->entries = tl_alloc_array(CHUNK_RECORDS, sizeof(*chunk->entries));
-    chunk->offsets = tl_alloc_array(CHUNK_RECORDS, sizeof(*chunk->offsets));
+    chunk->entries = tl_alloc_array(chunk->room, sizeof(*chunk->entries));
+    chunk->offsets = tl_alloc_array(chunk->room, sizeof(*chunk->offsets));
     return chunk->entries != NULL && chunk->offsets != NULL
                ? TALLY_OK
                : tl_fail(err, TALLY_ENOMEM, "cannot allocate what the index needs");
@@ -83,7 +90,7 @@ static tally_status add_record(void *ctx, const struct tally_record *record)
 static tally_status enter(struct chunk *chunk, struct tl_index *index, struct tally_store *store,
                           uint64_t first, uint64_t end, struct tally_error *err)
 {
-    end = end - first > CHUNK_RECORDS ? first + CHUNK_RECORDS : end;
+    end = end - first > chunk->room ? first + chunk->room : end;
     chunk->count = 0;
     tl_buf_clear(&chunk->terms);
     tally_status status = tl_store_scan(store, first, end, add_record, chunk, err);
@@ -114,10 +121,13 @@ tally_status tl_index_fill(struct tl_index *index, struct tally_store *store, ui
     if (chunk == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate what the index needs");
     }
-    TL_TRY(chunk_init(chunk, config, err));
-    chunk->is_volatile = (tl_store_caps(store) & TALLY_STORE_VOLATILE) != 0;
     uint64_t position = 0;
     TL_TRY(tl_index_position(index, &position, err));
+    if (position >= end) {
+        return TALLY_OK;
+    }
+    TL_TRY(chunk_init(chunk, config, end - position, err));
+    chunk->is_volatile = (tl_store_caps(store) & TALLY_STORE_VOLATILE) != 0;
     while (position < end) {
         TL_TRY(enter(chunk, index, store, position, end, err));
         position += chunk->count;
@@ -148,11 +158,11 @@ static tally_status redo_range(struct chunk *chunk, struct tl_index *index,
                                struct tally_error *err)
 {
     while (range.first <= range.last) {
-        uint64_t room = CHUNK_RECORDS - chunk->count;
+        uint64_t room = chunk->room - chunk->count;
         uint64_t end = range.last - range.first < room ? range.last + 1 : range.first + room;
         size_t before = chunk->count;
         tally_status status = tl_store_scan(store, range.first, end, add_record, chunk, err);
-        bool full = status == TALLY_ECANCELED || chunk->count == CHUNK_RECORDS;
+        bool full = status == TALLY_ECANCELED || chunk->count == chunk->room;
         if (status != TALLY_OK && status != TALLY_ECANCELED) {
             return tl_fail(err, status, "cannot read records for the index");
         }
@@ -175,7 +185,7 @@ tally_status tl_index_redo(struct tl_index *index, struct tally_store *store,
     if (chunk == NULL) {
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate what the index needs");
     }
-    TL_TRY(chunk_init(chunk, config, err));
+    TL_TRY(chunk_init(chunk, config, CHUNK_RECORDS, err));
     chunk->is_volatile = (tl_store_caps(store) & TALLY_STORE_VOLATILE) != 0;
     for (size_t i = 0; i < count; i++) {
         TL_TRY(redo_range(chunk, index, store, ranges[i], err));
@@ -214,13 +224,22 @@ static int report_position(void *ctx, uint64_t done, uint64_t total)
     return stop ? 1 : 0;
 }
 
-/* Waits for records that are not indexed; returns the end of them, or 0 to stop. */
-static uint64_t wait_for_records(struct tally_ledger *ledger)
+/* Waits for records that are not indexed, and for more of them if the last pass was a moment ago;
+ * returns the end of them, or 0 to stop. */
+static uint64_t wait_for_records(struct tally_ledger *ledger, int64_t last_us)
 {
     struct tl_state *state = &ledger->state;
     tl_mutex_lock(&state->mu);
     while (!state->index_stop && state->indexed >= state->size) {
         tl_cond_wait(&state->changed, &state->mu);
+    }
+    int64_t left_us = last_us + PASS_US - tl_clock->steady_us();
+    if (left_us > 0 && left_us <= PASS_US && !state->index_stop &&
+        state->size - state->indexed < PASS_RECORDS) {
+        const struct timespec pause = { .tv_nsec = (long)left_us * 1000 };
+        tl_mutex_unlock(&state->mu);
+        (void)nanosleep(&pause, NULL); /* a signal only shortens it */
+        tl_mutex_lock(&state->mu);
     }
     uint64_t end = state->index_stop ? 0 : state->size;
     tl_mutex_unlock(&state->mu);
@@ -245,9 +264,11 @@ static void *run_indexer(void *ctx)
 {
     TL_CLEANUP(indexer_freep) struct indexer *indexer = ctx;
     struct tally_ledger *ledger = indexer->ledger;
+    int64_t last_us = INT64_MIN / 2; /* when the last pass began */
     uint64_t end = 0;
-    while ((end = wait_for_records(ledger)) > 0) {
+    while ((end = wait_for_records(ledger, last_us)) > 0) {
         struct tally_error error = TALLY_ERROR_INIT;
+        last_us = tl_clock->steady_us();
         tally_status status = tl_index_fill(indexer->index, indexer->store, end, &ledger->config,
                                             report_position, ledger, &error);
         if (status != TALLY_OK && status != TALLY_ECANCELED) {

@@ -11,7 +11,7 @@
 
 #define EXPORTS_MAX    8u
 #define REFUSALS_PER_S 5u
-#define GATHER_NS      400000
+#define GATHER_NS      200000
 
 tally_status tl_queue_init(struct tl_queue *queue)
 {
@@ -71,7 +71,7 @@ struct tl_request *tl_queue_take_all(struct tl_queue *queue, size_t *count)
     while (queue->first == NULL && !queue->is_closed) {
         tl_cond_wait(&queue->filled, &queue->mu);
     }
-    if (queue->count < *count / 2 && !queue->is_closed) {
+    if (queue->count < *count - *count / 4 && !queue->is_closed) {
         tl_mutex_unlock(&queue->mu);
         (void)nanosleep(&pause, NULL); /* a signal only shortens it */
         tl_mutex_lock(&queue->mu);

@@ -121,8 +121,9 @@ void tl_queue_release(struct tl_queue *queue);
 void tl_queue_put(struct tl_queue *queue, struct tl_request *request);
 /* Waits; NULL when it was closed and is empty. */
 struct tl_request *tl_queue_take(struct tl_queue *queue);
-/* All that is there, as a list. Waits for one; if that is less than half of `count`, what the call
- * before gave, also a moment for more: who has just been answered asks again. One thread may call it. */
+/* All that is there, as a list. Waits for one; if that is less than three quarters of `count`, what
+ * the call before gave, also a moment for more: who has just been answered asks again. One thread may
+ * call it. */
 struct tl_request *tl_queue_take_all(struct tl_queue *queue, size_t *count);
 void tl_queue_close(struct tl_queue *queue);
 

@@ -1,6 +1,8 @@
-/* What a service manager tells and hears: sd_notify(3), sd_listen_fds(3). */
+/* What is of the process: what a service manager tells and hears, sd_notify(3) and sd_listen_fds(3);
+ * memory. */
 #include "server/server.h"
 
+#include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include "base/parse.h"
 
 #define SOCKETS_FIRST 3
+#define BLOCK_LARGE   (4 << 20)
 
 /* The environment is that of the start: nobody changes it. */
 static const char *variable(const char *name)
@@ -57,4 +60,11 @@ size_t tl_service_sockets(int *sockets, size_t max)
         sockets[i] = SOCKETS_FIRST + (int)i;
     }
     return (size_t)number;
+}
+
+/* glibc keeps blocks of up to 32 MiB for later once it has seen one of them being freed. What merging
+ * segments of the index takes, now and then, would stay for ever. */
+void tl_service_spare_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, BLOCK_LARGE); /* if it cannot, all stays as it was */
 }

@@ -28,8 +28,8 @@ struct tl_tail {
     struct tl_server *server;
     struct tl_mutex mu;
     struct tl_cond changed;
-    struct follower *first; /* guarded by mu; of the thread while it works */
-    size_t count;
+    struct follower *first; /* guarded by mu; the thread takes all off while it feeds them */
+    size_t count;           /* those included */
     pthread_t thread;
     bool has_thread, is_stopping;
 };
@@ -93,10 +93,12 @@ static bool may_follow(struct tl_tail *tail, const struct follower *follower)
             tl_tokens_is_in_force(tail->server->tokens, follower->token));
 }
 
-/* Feeds those on the list, and takes off it who has gone, or whose token has ended. */
-static void feed_all(struct tl_tail *tail)
+/* Feeds those on the list, and takes off it who has gone, or whose token has ended; returns how many
+ * these were. */
+static size_t feed_all(struct tl_tail *tail, struct follower **first)
 {
-    struct follower **at = &tail->first;
+    size_t gone = 0;
+    struct follower **at = first;
     while (*at != NULL) {
         struct follower *follower = *at;
         int64_t now_us = tl_clock->steady_us();
@@ -105,12 +107,30 @@ static void feed_all(struct tl_tail *tail)
         /* Who is slow gets it later; what cannot be read now may be readable then. */
         if (status == TALLY_ECANCELED || status == TALLY_EREFUSED || status == TALLY_ECORRUPT) {
             *at = follower->next;
-            tail->count--;
+            gone++;
             free_follower(follower, false);
         } else {
             at = &follower->next;
         }
     }
+    return gone;
+}
+
+/* Searching takes its time: meanwhile others may join. Returns whether somebody did. */
+static bool feed_locked(struct tl_tail *tail) TL_REQUIRES(tail->mu)
+{
+    struct follower *fed = tail->first;
+    tail->first = NULL;
+    tl_mutex_unlock(&tail->mu);
+    size_t gone = feed_all(tail, &fed);
+    tl_mutex_lock(&tail->mu);
+    tail->count -= gone;
+    struct follower **end = &tail->first;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = fed;
+    return end != &tail->first;
 }
 
 static void *run(void *ctx)
@@ -118,8 +138,9 @@ static void *run(void *ctx)
     struct tl_tail *tail = ctx;
     tl_mutex_lock(&tail->mu);
     while (!tail->is_stopping) {
-        feed_all(tail);
-        (void)tl_cond_wait_for(&tail->changed, &tail->mu, LOOK_MS);
+        if (!feed_locked(tail) && !tail->is_stopping) {
+            (void)tl_cond_wait_for(&tail->changed, &tail->mu, LOOK_MS);
+        }
     }
     tl_mutex_unlock(&tail->mu);
     return NULL;

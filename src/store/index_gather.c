@@ -146,8 +146,10 @@ static tally_status add_pair(struct tl_gather *gather, uint32_t index, uint32_t 
         return TALLY_OK;
     }
     if (gather->pair_count == gather->pair_capacity) {
-        size_t capacity =
-            gather->pair_capacity == 0 ? gather->slots_start : 2 * gather->pair_capacity;
+        /* By half: these are the largest part of what the index needs. */
+        size_t capacity = gather->pair_capacity == 0
+                              ? gather->slots_start
+                              : gather->pair_capacity + gather->pair_capacity / 2;
         struct tl_gathered_pair *pairs =
             capacity > TERMS_MAX ? NULL : tl_realloc_array(gather->pairs, capacity, sizeof(*pairs));
         if (pairs == NULL) {
@@ -243,8 +245,26 @@ static void sort_places(struct tl_gather *gather)
     }
 }
 
+static void drop_slots(struct tl_gather *gather)
+{
+    tl_free(gather->slots);
+    gather->slots = NULL;
+    gather->slot_count = 0;
+    gather->capacity = gather->count;
+}
+
+static void drop_pairs(struct tl_gather *gather)
+{
+    tl_free(gather->pairs);
+    gather->pairs = NULL;
+    gather->pair_count = 0;
+    gather->pair_capacity = 0;
+}
+
+/* Gives back what it has no use for as soon as it can: sorting and writing need memory, too. */
 tally_status tl_gather_sort(struct tl_gather *gather, struct tally_error *err)
 {
+    drop_slots(gather);
     gather->places = tl_alloc_array(gather->pair_count + 1, sizeof(*gather->places));
     if (gather->places == NULL) {
         return no_memory(err);
@@ -258,6 +278,7 @@ tally_status tl_gather_sort(struct tl_gather *gather, struct tally_error *err)
     for (size_t i = 0; i < gather->pair_count; i++) {
         gather->places[gather->terms[gather->pairs[i].term].last++] = gather->pairs[i].place;
     }
+    drop_pairs(gather);
     if (gather->any_order) {
         sort_places(gather);
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench log: that the figures are there, and that they agree with each other."""
+"""bench log and bench http: that the figures are there, and that they agree with each other."""
 import os
 import unittest
 
@@ -58,6 +58,44 @@ class Log(Case):
     def test_options_are_checked(self):
         for arguments in (["--threads", "0"], ["--threads", "1000"], ["--timeout-ms", "0"],
                           ["--events", "0", "--pace", "0"], ["--class", "fast"]):
+            self.bench(*arguments, want=3)
+
+
+class Http(Case):
+    def bench(self, *arguments, want=0):
+        return self.tally("bench", "http", "--json", *arguments, ledger=False, want=want)
+
+    def check(self, figures, connections):
+        self.assertEqual((figures["connections"], figures["failed"]), (connections, 0))
+        self.assertGreater(figures["requests"], 0)
+        self.assertGreater(figures["p50_ms"], 0)
+        self.assertLessEqual(figures["p50_ms"], figures["p99_ms"])
+        self.assertLessEqual(figures["p99_ms"], figures["max_ms"])
+        self.assertGreater(figures["cpu_us_per_request"], 0)
+        self.assertGreater(figures["rss_kib"], 0)
+
+    def test_asks_for_each_and_finds_all_of_it(self):
+        told = self.bench("--connections", "12", "--seconds", "1", "--verify").json
+        self.assertEqual((told["connections"], told["seconds"]), (12, 1))
+        for name, connections in (("healthz", 12), ("single", 12), ("array_100", 8),
+                                  ("ndjson_1000", 8), ("find", 8)):
+            self.check(told[name], connections)
+        events = (told["single"]["requests"] + 100 * told["array_100"]["requests"] +
+                  1000 * told["ndjson_1000"]["requests"])
+        self.assertEqual((told["acknowledged"], told["recorded"]), (events, events))
+        self.assertTrue(told["all_recorded"])
+        self.assertEqual(told["verdict"], "VERIFIED")
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_text_says_what_was_counted(self):
+        shown = self.tally("bench", "http", "--connections", "1", "--seconds", "1", "--only",
+                           "single", ledger=False).out
+        self.assertNotIn("healthz", shown)
+        self.assertRegex(shown, r"acknowledged: (\d+) events; in the ledger: \1\n")
+
+    def test_options_are_checked(self):
+        for arguments in (["--connections", "0"], ["--connections", "257"], ["--seconds", "0"],
+                          ["--seconds", "3601"], ["--only", "double"]):
             self.bench(*arguments, want=3)
 
 

@@ -381,7 +381,8 @@ void mk_approve(struct mk *mk, enum tl_leaf_kind kind, const char *payload, char
                                &arena) == TALLY_OK);
     uint8_t blob[4 + TL_ED25519_SIG_LEN];
     tl_put_be32(blob, mk->approver.key.key_id);
-    tl_assert(tl_ed25519_sign(blob + 4, mk->approver.seed, text.data, text.len) == TALLY_OK);
+    tl_assert(tl_ed25519_sign(blob + 4, mk->approver.seed, mk->approver.key.public_key, text.data,
+                              text.len) == TALLY_OK);
     tl_buf_clear(&text);
     tl_base64_encode(&text, blob, sizeof(blob));
     tl_assert(text.len < 128);
