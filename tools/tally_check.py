@@ -506,8 +506,6 @@ class Trust:
                 raise Bad(f"line {number}: {error}") from None
         if self.quorum is None:
             raise Bad("no quorum line")
-        if not self.logs:
-            raise Bad("no log line")
 
     def line(self, words):
         word, rest = words[0], words[1:]
@@ -532,7 +530,7 @@ class Trust:
             self.epochs.append(self.key(rest[1], 4, self.epochs))
         elif len(rest) == 2 and rest[0] == "approver":
             self.approvers.append(self.key(rest[1], 1, self.approvers))
-        elif len(rest) >= 2 and rest[0] == "approve" and set(rest[1:]) <= set(KINDS.values()):
+        elif len(rest) >= 2 and rest[0] == "approve" and set(rest[1:]) <= ACTS:
             self.needs_approval |= set(rest[1:])
         else:
             raise Bad("an unknown #tally line")
@@ -666,6 +664,7 @@ ENTRY = 1
 KINDS = dict(enumerate("GENESIS EPOCH POLICY PURGE ERASE HOLD RELEASE KEY ANCHOR GAP RESUME "
                        "RESTORE".split(), 0x80))
 GENESIS, EPOCH, POLICY, PURGE, ERASE, HOLD, RELEASE, KEY, ANCHOR, GAP, RESUME, RESTORE = KINDS
+ACTS = set(KINDS.values()) - {"GENESIS", "EPOCH", "GAP", "RESUME"}  # somebody decides on them
 NEVER_ERASABLE = {"/id", "/occurred_at", "/action", "/outcome", "/severity", "/tenant_id"}
 _LEAF = struct.Struct(">4sBBHQQII16s32sII16s")
 

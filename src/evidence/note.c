@@ -11,6 +11,7 @@
 #define KEY_ID_HEX   8u
 #define TIME_LEN     8u
 #define COSIGNED_LEN (TIME_LEN + TL_ED25519_SIG_LEN)
+#define PIECE_LEN    64u /* of base64 that is looked at without being kept */
 #define LOG_SIZE_MAX ((uint64_t)INT64_MAX)
 
 _Static_assert(sizeof(((struct tl_note_line *)0)->blob) == COSIGNED_LEN, "the longest blob");
@@ -171,16 +172,32 @@ static size_t find_last_blank(const char *text, size_t len)
     return len;
 }
 
+/* Whether all of it is base64, also where nobody needs the bytes. */
+static bool is_base64(struct tl_str text)
+{
+    uint8_t bytes[PIECE_LEN / 4 * 3];
+    for (size_t at = 0; at < text.len; at += PIECE_LEN) {
+        bool is_last = text.len - at <= PIECE_LEN;
+        size_t piece_len = is_last ? text.len - at : PIECE_LEN;
+        size_t len = 0;
+        if (tl_base64_decode(bytes, sizeof(bytes), &len, text.text + at, piece_len) != TALLY_OK ||
+            (!is_last && len < sizeof(bytes))) { /* padding stands at the end only */
+            return false;
+        }
+    }
+    return true;
+}
+
 /*
  * Reads the base64 part of a signature line. Of signatures that are neither of ours, which may be
- * long, only the key id is read.
+ * long, only the key id is kept.
  */
 static bool read_signature(struct tl_note_line *out, struct tl_str text)
 {
     uint8_t bytes[KEY_ID_LEN + COSIGNED_LEN];
     size_t len = 0;
     tally_status status = tl_base64_decode(bytes, sizeof(bytes), &len, text.text, text.len);
-    if (status == TALLY_ELIMIT) {
+    if (status == TALLY_ELIMIT && is_base64(text)) {
         size_t head_len = 0;
         status = tl_base64_decode(bytes, 6, &head_len, text.text, 8); /* 8 characters, 6 bytes */
         len = sizeof(bytes) + 1;

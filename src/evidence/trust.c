@@ -217,6 +217,9 @@ static const char *read_approve(struct tl_trust *out, const struct line *line)
         if (kind > TL_LEAF_RESTORE) {
             return "no such kind of leaf";
         }
+        if (!tl_leaf_is_act((enum tl_leaf_kind)kind)) {
+            return "nobody decides on leaves of this kind: they cannot be approved";
+        }
         out->approve_kinds |= 1u << (kind - TL_LEAF_GENESIS);
     }
     return NULL;

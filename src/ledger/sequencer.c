@@ -319,11 +319,20 @@ tally_status tl_sequencer_append(struct tl_sequencer *seq, struct tl_entry *entr
     return status;
 }
 
+/* What fails after the commit leaves a record that is there: who is told that it is not would declare
+ * the same loss again. */
 tally_status tl_sequencer_control(struct tl_sequencer *seq, const struct tl_control *control,
                                   struct tally_error *err)
 {
+    bool held = false;
     TL_TRY(tl_seal_ready(seq, err));
-    return tl_seal_control(seq, control, err);
+    int64_t time_us = tl_seal_time(seq, &held);
+    TL_TRY(tl_seal_epoch(seq, time_us, err));
+    uint64_t before = seq->head.size;
+    struct tally_error why = TALLY_ERROR_INIT;
+    tally_status status = tl_seal_control_at(seq, control, time_us, held, &why);
+    return status == TALLY_OK || seq->head.size > before ? TALLY_OK
+                                                         : tl_fail_with(err, status, &why);
 }
 
 tally_status tl_sequencer_tick(struct tl_sequencer *seq, struct tally_error *err)

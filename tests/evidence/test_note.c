@@ -237,6 +237,30 @@ static void ignores_signatures_of_unknown_lengths(void **state)
     assert_int_equal(note.lines[2].blob_len, 0);
 }
 
+static void long_signatures_are_base64_up_to_their_end(void **state)
+{
+    (void)state;
+    static const char before[] = "a\n\n\xe2\x80\x94 x ";
+    struct tl_buf text;
+    tl_buf_init(&text, 1000);
+    for (size_t at = 0; at < 400; at++) {
+        tl_buf_clear(&text);
+        tl_buf_add_text(&text, before);
+        for (size_t i = 0; i < 400; i++) {
+            tl_buf_add_char(&text, "AAAB"[i % 4]);
+        }
+        tl_buf_add_text(&text, "\n");
+        check_ok(tl_note_parse(&note, text.data, text.len, NULL));
+        for (size_t i = 0; i < 3; i++) {
+            text.data[sizeof(before) - 1 + at] = " =-"[i];
+            bool pads = at == 399 && i == 1; /* of which "AAA=" makes sense */
+            check_status(tl_note_parse(&note, text.data, text.len, NULL),
+                         pads ? TALLY_OK : TALLY_ECORRUPT);
+        }
+    }
+    tl_buf_release(&text);
+}
+
 static void a_line_of_a_known_key_with_another_length_is_bad(void **state)
 {
     (void)state;
@@ -402,6 +426,7 @@ int main(void)
         cmocka_unit_test(every_bit_of_a_note_counts),
         cmocka_unit_test(one_bad_line_of_a_key_condemns_the_note),
         cmocka_unit_test(ignores_signatures_of_unknown_lengths),
+        cmocka_unit_test(long_signatures_are_base64_up_to_their_end),
         cmocka_unit_test(a_line_of_a_known_key_with_another_length_is_bad),
         cmocka_unit_test(refuses_what_is_no_note),
         cmocka_unit_test(bounds_lines_and_bytes),

@@ -180,6 +180,10 @@ static void refuses_lines_that_break_a_rule(void **state)
         "quorum none\n#tally approve\n",
         "quorum none\n#tally approve FOO\n",
         "quorum none\n#tally approve ENTRY\n",
+        "quorum none\n#tally approve GENESIS\n",
+        "quorum none\n#tally approve EPOCH\n",
+        "quorum none\n#tally approve RESUME\n",
+        "quorum none\n#tally approve ERASE GAP\n",
         "quorum none\r\n",
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {

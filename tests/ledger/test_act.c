@@ -359,6 +359,19 @@ static void an_act_that_is_there_is_not_called_failed(void **state)
     (void)site_verify(&site);
 }
 
+static void a_gap_that_is_there_is_not_called_failed(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = site_open(&site);
+    atomic_store(&marks_to_fail, 1);
+    check_ok(tally_declare_gap(ledger, 3, 1, 1000, 2000, "told by hand", NULL));
+    assert_int_equal(atomic_load(&marks_to_fail), 0);
+    assert_int_equal(site_count_kind(ledger, "gap", NULL, 0), 1);
+    (void)site_append(ledger, "a", 1);
+    tally_close(ledger);
+    (void)site_verify(&site);
+}
+
 static void nothing_is_sealed_through_a_ledger_open_for_reading(void **state)
 {
     (void)state;
@@ -402,6 +415,8 @@ int main(void)
             a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_old_one,
             set_up_marks, tear_down_marks),
         cmocka_unit_test_setup_teardown(an_act_that_is_there_is_not_called_failed, set_up_marks,
+                                        tear_down_marks),
+        cmocka_unit_test_setup_teardown(a_gap_that_is_there_is_not_called_failed, set_up_marks,
                                         tear_down_marks),
         cmocka_unit_test_setup_teardown(nothing_is_sealed_through_a_ledger_open_for_reading, set_up,
                                         check_rmdir),

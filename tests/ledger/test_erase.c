@@ -479,6 +479,19 @@ static void fill_many(struct tally_ledger *ledger)
     tally_events_free(events);
 }
 
+/* Puts one record of fill_many() on hold. */
+static void hold_one(struct tally_ledger *ledger, const char *id)
+{
+    const struct tally_condition condition = { "id", id };
+    struct tally_query query = TALLY_QUERY_INIT;
+    query.conditions = &condition;
+    query.condition_count = 1;
+    const struct tally_selection selection = { .query = &query };
+    struct tally_held held;
+    check_ok(tally_hold_add(ledger, "late", &selection, 0, 0, &dpo, &held, NULL, NULL));
+    assert_int_equal(held.records, 1);
+}
+
 struct meddler {
     struct tally_ledger *ledger;
     unsigned calls;
@@ -494,15 +507,7 @@ static int meddle(void *ctx, uint64_t done, uint64_t total)
     if (meddler->calls == meddler->hold_at) {
         char id[32];
         (void)snprintf(id, sizeof(id), "m/%u", MANY - 1);
-        const struct tally_condition last = { "id", id };
-        struct tally_query query = TALLY_QUERY_INIT;
-        query.conditions = &last;
-        query.condition_count = 1;
-        const struct tally_selection selection = { .query = &query };
-        struct tally_held held;
-        check_ok(
-            tally_hold_add(meddler->ledger, "late", &selection, 0, 0, &dpo, &held, NULL, NULL));
-        assert_int_equal(held.records, 1);
+        hold_one(meddler->ledger, id);
     }
     return meddler->calls == meddler->stop_at;
 }
@@ -575,6 +580,69 @@ static void what_was_stopped_is_finished_by_the_next(void **state)
     assert_int_equal(erased.erased, 1);
     assert_false(site_has(ledger, "m/0"));
     assert_false(site_has(ledger, "m/9000"));
+    tally_close(ledger);
+    (void)site_verify(&site);
+}
+
+static int die(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    (void)done;
+    (void)total;
+    return kill(getpid(), SIGKILL);
+}
+
+/* Erases others than the erasure before, and dies after the first of them are gone. */
+static void die_while_erasing(const struct site *site)
+{
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct tally_ledger *ledger = site_open(site);
+        const struct tally_range some = { 10001, 15500 }; /* more than a batch */
+        struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
+        struct tally_erased erased;
+        options.selection.ranges = &some;
+        options.selection.range_count = 1;
+        options.progress = die;
+        _exit(tally_erase(ledger, &options, &dpo, &erased, NULL, NULL) == TALLY_OK ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+}
+
+static void all_that_were_cut_short_are_finished(void **state)
+{
+    struct site site;
+    site_init(&site, *state, NULL, 0);
+    struct tally_ledger *ledger = site_open(&site);
+    fill_many(ledger);
+    const struct tally_range many = { 0, 10000 };
+    struct meddler meddler = { .ledger = ledger, .stop_at = 2 };
+    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
+    options.selection.ranges = &many;
+    options.selection.range_count = 1;
+    options.progress = meddle;
+    options.ctx = &meddler;
+    struct tally_erased erased;
+    struct tally_error error;
+    check_status(try_erase(ledger, &options, &erased, &error), TALLY_ECANCELED);
+    hold_one(ledger, "m/9000"); /* it keeps the next erasure from finishing this one */
+    tally_close(ledger);
+    die_while_erasing(&site);
+
+    ledger = site_open(&site);
+    assert_true(site_has(ledger, "m/9000"));
+    assert_true(site_has(ledger, "m/15400"));
+    check_ok(tally_hold_release(ledger, "late", &dpo, NULL, NULL));
+    (void)site_append(ledger, "another", 1);
+    options = by_id("another", NULL, 0);
+    assert_int_equal(erase(ledger, &options).erased, 1);
+    assert_false(site_has(ledger, "m/9000"));
+    assert_false(site_has(ledger, "m/15400"));
+    assert_true(site_has(ledger, "m/15900"));
     tally_close(ledger);
     (void)site_verify(&site);
 }
@@ -782,6 +850,7 @@ int main(void)
         TEST(large_erasures_are_several_acts),
         TEST(a_hold_that_comes_in_between_is_kept),
         TEST(what_was_stopped_is_finished_by_the_next),
+        TEST(all_that_were_cut_short_are_finished),
         TEST(any_process_may_erase),
         TEST(ledgers_in_memory_erase_as_well),
         TEST(with_four_eyes_the_second_signs_and_it_verifies),

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Do `tally verify` and tools/tally_check.py agree? Both judge the same changed evidence.
 
-usage: agree.py TALLY [--count N] [--seed N] [--kinds files,signed,proofs] [--only NAME] [--told N] [--codes]
+usage: agree.py TALLY [--count N] [--seed N] [--kinds files,signed,trusts,proofs] [--only NAME]
+    [--told N] [--codes]
 
 The verdict must be the same for each change; with --codes, the set of findings as well. Differences are told
 in full, with the change that made them, and counted.
@@ -28,6 +29,7 @@ LOG702 = pathlib.Path(__file__).resolve().parents[1] / "vectors" / "log702"
 TREE = set("""ROOT_MISMATCH LEAF_MODIFIED LEAF_MISSING LEAF_EXTRA LEAF_MALFORMED TRUNCATED SEQ_MISMATCH
     TILE_MISMATCH HISTORY_REWRITTEN""".split())
 EXIT = {"VERIFIED": 0, "TAMPERED": 1, "UNVERIFIABLE": 2}
+REFUSED = "trust refused"
 
 
 # ---- Ledgers to change --------------------------------------------------------------------------
@@ -510,6 +512,30 @@ def fault_keys(made, rng):
     return what
 
 
+# ---- Changed trust files ------------------------------------------------------------------------
+
+def change_trust(trust, rng):
+    """(trust, what): a line more, less, or another."""
+    lines = trust.split("\n")
+    at = rng.randrange(len(lines))
+    how = rng.choice(["approve", "approve", "drop", "twice", "character", "blanks"])
+    what = f"{how} {lines[at]!r}"
+    if how == "approve":
+        kinds = rng.sample([*check.KINDS.values(), "ENTRY", "erase", ""], rng.randrange(1, 4))
+        lines.insert(at, "#tally approve " + " ".join(kinds))
+        what = lines[at]
+    elif how == "drop":
+        del lines[at]
+    elif how == "twice":
+        lines.insert(at, lines[at])
+    elif how == "blanks":
+        lines[at] = rng.choice([" ", "\t", "\r"]) + lines[at].replace(" ", "\t ") + " "
+    elif lines[at]:
+        index = rng.randrange(len(lines[at]))
+        lines[at] = lines[at][:index] + rng.choice("aZ09+/= #") + lines[at][index + 1:]
+    return "\n".join(lines), what
+
+
 # ---- Judging -------------------------------------------------------------------------------------
 
 class Judge:
@@ -539,6 +565,8 @@ class Judge:
             codes = {each["code"] for each in answer["findings"]}
             verdict = answer["verdict"]
         except (ValueError, KeyError):
+            if run.returncode == 3 and b"trust file" in run.stderr:
+                return REFUSED, set(), run
             return f"exit {run.returncode}", {(run.stderr or run.stdout).decode()[:300]}, run
         if EXIT.get(verdict) != run.returncode:
             verdict += f" with exit {run.returncode}"
@@ -546,8 +574,11 @@ class Judge:
 
     def python_side(self, where, trust, mac):
         report = check.Report()
-        check.check_directory(where, check.Trust(trust.encode()), report,
-                              check.MacKeys(mac.encode()) if mac else None)
+        try:
+            pinned = check.Trust(trust.encode())
+        except check.Bad:
+            return REFUSED, set(), report
+        check.check_directory(where, pinned, report, check.MacKeys(mac.encode()) if mac else None)
         return report.verdict, set(report.counts), report
 
     def compare(self, name, what, files, trust, mac):
@@ -574,8 +605,8 @@ def main():
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="one kind of change")
-    parser.add_argument("--kinds", default="files,signed,proofs",
-                        help="changed files, signed faults, changed proofs")
+    parser.add_argument("--kinds", default="files,signed,trusts,proofs",
+                        help="changed files, signed faults, changed trust files, changed proofs")
     parser.add_argument("--codes", action="store_true", help="a difference of findings fails, too")
     parser.add_argument("--proofs", type=int, default=100, help="changed proofs")
     parser.add_argument("--told", type=int, default=40, help="differences told in full")
@@ -598,7 +629,11 @@ def run(given, judge):
     verdicts = collections.Counter()
     for number in range(given.count):
         rng = random.Random(f"{given.seed} {number}")
-        if "signed" in given.kinds and (number % 4 == 3 or "files" not in given.kinds):
+        if "trusts" in given.kinds and (number % 10 == 9 or given.kinds == "trusts"):
+            base, (files, trust, mac) = rng.choice(bases[1:5])
+            trust, what = change_trust(trust, rng)
+            name, what = "trust", f"{base}: {what}"
+        elif "signed" in given.kinds and (number % 4 == 3 or "files" not in given.kinds):
             files, trust, mac, what = signed_fault(rng)
             name = "signed"
         elif "files" in given.kinds:

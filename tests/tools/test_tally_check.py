@@ -547,6 +547,9 @@ class Findings(Case):
         trust = made.trust() + "#tally approve HOLD KEY\n"
         self.control("HOLD", hold, "APPROVAL_INVALID", trust=trust)
         self.control("HOLD", hold, approve=True, trust=trust)
+        for kind in ("GENESIS", "EPOCH", "GAP", "RESUME", "ENTRY"):
+            with self.assertRaises(check.Bad):
+                check.Trust(f"{made.trust()}#tally approve HOLD {kind}\n".encode())
 
     # Keys and epochs
 
