@@ -184,6 +184,16 @@ void tl_api_checkpoint(struct tl_request *request);
 void tl_api_consistency(struct tl_request *request);
 void tl_api_trust(struct tl_request *request);
 
+/* The record that the path names by id or position, if its tenants allow it. False: the reply is a
+ * problem. */
+bool tl_api_one(struct tl_request *request, bool by_id, struct tally_page **page_out);
+/* The reply for a record whose content was removed. */
+void tl_api_gone(struct tl_request *request, const struct tally_item *item);
+
+/* api_evidence.c */
+void tl_api_opening_id(struct tl_request *request);
+void tl_api_opening_seq(struct tl_request *request);
+
 /* The conditions of a request's parameters, with those of its tenants. In the arena; NULL: the reply
  * is a problem. `from` an object {field: value or values} if it is not NULL, else the parameters. */
 bool tl_api_conditions(struct tl_request *request, const struct tl_json *from,

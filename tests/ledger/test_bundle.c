@@ -178,6 +178,53 @@ static void says_what_became_of_contents(void **state)
     mk_release(&mk);
 }
 
+static void a_single_opening_is_the_line_of_the_bundle(void **state)
+{
+    (void)state;
+    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_bundle_result result;
+    make_history();
+    act(TL_LEAF_POLICY, "{\"classes\":[{\"class\":1,\"days\":30,\"name\":\"standard\"}],"
+                        "\"erasable\":[\"/metadata\"],\"policy\":2}");
+    memset(mk.set, 0, sizeof(*mk.set));
+    check_ok(tl_erasable_add(mk.set, TL_STR("/metadata"), NULL));
+    mk_events(&mk, 2);
+    struct tally_ledger *ledger = open_made();
+    check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
+    char *lines = read_text("openings.ndjson");
+    char *line = strchr(lines, '\n') + 1;
+    for (uint64_t seq = 0; seq < mk.seq; seq++) {
+        char *end = strchr(line, '\n');
+        char *opening = NULL;
+        *end = '\0';
+        check_ok(tally_opening_make(ledger, seq, &opening, NULL));
+        assert_string_equal(opening, line);
+        tally_free(opening);
+        line = end + 1;
+    }
+    assert_int_equal(*line, '\0');
+    char *none = NULL;
+    check_status(tally_opening_make(ledger, mk.seq, &none, NULL), TALLY_ENOTFOUND);
+    check_status(tally_opening_make(ledger, UINT64_MAX, &none, NULL), TALLY_ENOTFOUND);
+    assert_null(none);
+    tl_free(lines);
+    tally_close(ledger);
+    mk_release(&mk);
+}
+
+static void does_not_open_what_was_changed(void **state)
+{
+    (void)state;
+    char *none = NULL;
+    make_history();
+    mk.image.records[5].seed.len = 0;
+    struct tally_ledger *ledger = open_made();
+    check_status(tally_opening_make(ledger, 5, &none, NULL), TALLY_ECORRUPT);
+    assert_null(none);
+    tally_close(ledger);
+    mk_release(&mk);
+}
+
 /* Nothing but the leaf remembers why; a bundle that says otherwise is found out. */
 static void does_not_excuse_what_nothing_permits(void **state)
 {
@@ -607,6 +654,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(says_what_became_of_contents, set_up, check_rmdir),
+        cmocka_unit_test_setup_teardown(a_single_opening_is_the_line_of_the_bundle, set_up,
+                                        check_rmdir),
+        cmocka_unit_test_setup_teardown(does_not_open_what_was_changed, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(does_not_excuse_what_nothing_permits, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(hands_over_a_part, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(refuses_what_it_cannot_do, set_up, check_rmdir),

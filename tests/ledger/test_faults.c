@@ -85,6 +85,8 @@ static tally_status read_all_ways(struct tally_ledger *ledger)
     char *text = NULL;
     TL_TRY(tally_proof_make(ledger, 0, &text, NULL));
     tally_free(text);
+    TL_TRY(tally_opening_make(ledger, 1, &text, NULL));
+    tally_free(text);
     TL_TRY(tally_consistency_make(ledger, 1, &text, NULL));
     tally_free(text);
     TL_TRY(tally_checkpoint(ledger, 0, &text, NULL));
