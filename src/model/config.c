@@ -44,6 +44,8 @@ static bool is_list(const struct tl_config_key *key)
     case TL_CONFIG_PATTERNS:
     case TL_CONFIG_RULES:
     case TL_CONFIG_TARGETS:
+    case TL_CONFIG_LISTEN:
+    case TL_CONFIG_ORIGINS:
         return true;
     case TL_CONFIG_TEXT:
     case TL_CONFIG_PATH:
@@ -346,6 +348,15 @@ void tl_config_release(struct tl_config *config)
         tl_arena_release(&config->arena);
         *config = (struct tl_config){ .arena = { 0 } };
     }
+}
+
+const char *tl_config_where(const struct tl_config *config, const char *key)
+{
+    const struct tl_config_entry *entry = config->entries;
+    while (entry != NULL && strcmp(entry->name, key) != 0) {
+        entry = entry->next;
+    }
+    return entry == NULL ? "default" : entry->where;
 }
 
 void tl_config_each(const struct tl_config *config, tally_config_fn *fn, void *ctx)

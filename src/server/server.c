@@ -327,6 +327,12 @@ tally_status tl_server_start(struct tl_server **server_out, const struct tl_serv
         tl_free(server);
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
+    if (tl_mutex_init(&server->reloading) != TALLY_OK) {
+        tl_cond_release(&server->export_ended);
+        tl_mutex_release(&server->mu);
+        tl_free(server);
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
     server->options = *options;
     server->ledger = options->ledger;
     server->started_us = tl_clock->wall_us();
@@ -346,9 +352,11 @@ void tl_server_stop(struct tl_server *server)
         return;
     }
     tl_counter_set(&server->stopping, 1);
+    tl_mutex_lock(&server->reloading); /* nothing begins to listen anew from here on */
     if (server->http != NULL) {
         tl_http_refuse_new(server->http);
     }
+    tl_mutex_unlock(&server->reloading);
     tl_tail_stop(server->tail); /* streams end, so that their requests do */
     tl_http_stop(server->http);
     wait_for_exports(server);
@@ -363,15 +371,11 @@ void tl_server_stop(struct tl_server *server)
     tl_queue_release(&server->work);
     tl_tail_free(server->tail);
     tl_tokens_close(server->tokens);
+    tl_server_settings_free(server->now);
+    tl_mutex_release(&server->reloading);
     tl_cond_release(&server->export_ended);
     tl_mutex_release(&server->mu);
     tl_free(server);
-}
-
-tally_status tl_server_reload(struct tl_server *server, struct tally_error *err)
-{
-    TL_TRY(tl_tokens_reload(server->tokens, err));
-    return tl_http_reload(server->http, err);
 }
 
 const char *tl_server_address(const struct tl_server *server, size_t index)

@@ -22,10 +22,28 @@ struct tl_server_options {
     const char *tls_key_path;
     const char *token_path; /* the file of tokens; made when the first one is */
     bool allows_plain;      /* plain HTTP beyond loopback: a proxy does TLS */
+    const char *const
+        *viewer_origins; /* pages of others that may ask for views: "https://a.example" */
+    size_t viewer_origin_count;
+    bool has_public_tlog;                      /* tiles of the tree are for anybody */
+    const struct tl_server_settings *settings; /* of the start: what they say now is compared */
+    struct tally_scheduler *scheduler;         /* told of new schedules; NULL: none */
     void (*log)(void *ctx,
                 const char *line); /* a line about what happened; any thread; never NULL */
     void *log_ctx;
 };
+
+/* The settings of a ledger at one moment. Owned: tl_server_settings_free(). */
+struct tl_server_settings;
+
+/* Errors: as of tally_config_list() */
+tally_status tl_server_settings_read(struct tl_server_settings **settings_out,
+                                     const struct tally_options *location, struct tally_error *err);
+void tl_server_settings_free(struct tl_server_settings *settings); /* NULL is allowed */
+
+/* Gives `options` what `server.*` says where they are silent; texts are borrowed from `settings`. */
+void tl_server_settings_apply(const struct tl_server_settings *settings,
+                              struct tl_server_options *options);
 
 struct tl_server;
 
@@ -39,7 +57,9 @@ tally_status tl_server_start(struct tl_server **server_out, const struct tl_serv
 /* Refuses new requests, finishes those that were accepted, and frees everything. NULL is allowed. */
 void tl_server_stop(struct tl_server *server);
 
-/* Reads certificate, key and tokens again. The old ones stay if the new ones are wrong. */
+/* Reads settings, certificate, key and tokens again. All stays as it was if one is wrong. What cannot
+ * change while it runs stays as it is, and is named in the log and the answer of
+ * POST /v1/config/reload. Errors: TALLY_EINVAL with file, line and column; those of tally_config_adopt() */
 tally_status tl_server_reload(struct tl_server *server, struct tally_error *err);
 
 /* Where it listens, "http://127.0.0.1:8080"; NULL beyond the last. */

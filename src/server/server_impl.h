@@ -7,6 +7,7 @@
  *   ingest.c      the thread that appends what was posted, many requests at a time
  *   tail.c        the thread that feeds those who follow
  *   jobs.c        long work
+ *   reload.c      settings, certificate and tokens anew
  *   api_*.c       handlers
  *
  * A request is handed from the thread of its connection to one that works, and back: it has one
@@ -94,7 +95,9 @@ struct tl_server {
     pthread_t workers[TL_WORKERS];
     size_t worker_count;
     struct tl_counters counters;
-    struct tl_counter stopping; /* 1: new requests are refused */
+    struct tl_mutex reloading;
+    struct tl_server_settings *now; /* guarded by reloading; owned; NULL: those of the start */
+    struct tl_counter stopping;     /* 1: new requests are refused */
     int64_t started_us;
     struct tl_mutex mu;
     struct tl_cond export_ended;
@@ -170,6 +173,14 @@ void tl_api_verify(struct tl_request *request);
 void tl_api_verify_last(struct tl_request *request);
 void tl_api_purge(struct tl_request *request);
 void tl_api_erase(struct tl_request *request);
+
+/* reload.c */
+void tl_api_config_reload(struct tl_request *request);
+
+/* settings.c: calls `fn` with the name of each setting that is not the same in both. */
+typedef void tl_setting_fn(void *ctx, const char *name);
+void tl_server_settings_compare(const struct tl_server_settings *a,
+                                const struct tl_server_settings *b, tl_setting_fn *fn, void *ctx);
 
 /* api_read.c */
 void tl_api_find(struct tl_request *request);

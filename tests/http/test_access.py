@@ -56,6 +56,7 @@ TABLE = {
     "GET /v1/tokens": (ADMIN_WHOLE, "/v1/tokens", None, 200, False),
     "POST /v1/tokens": (ADMIN_WHOLE, "/v1/tokens", {"name": "n", "role": "reader"}, 201, False),
     "DELETE /v1/tokens/{id}": (ADMIN_WHOLE, "/v1/tokens/00000000", None, 404, False),
+    "POST /v1/config/reload": (ADMIN_WHOLE, "/v1/config/reload", None, 200, False),
     "GET /v1/whoami": (EACH, "/v1/whoami", None, 200, False),
     "GET /v1/status": (READ_WHOLE, "/v1/status", None, 200, False),
     "GET /v1/schedules": (READ_WHOLE, "/v1/schedules", None, 200, False),
