@@ -97,7 +97,7 @@ class Trust(HttpCase):
     def test_the_trust_file_is_that_of_the_command_line(self):
         before = self.get("/v1/trust").text
         self.assertEqual(before, self.tally("keys", "trust").out)
-        self.tally("keys", "rotate", "--yes")
+        self.tally("keys", "rotate", "--by", "ops", "--yes")
         after = self.get("/v1/trust").text
         self.assertEqual(after, self.tally("keys", "trust").out)
         self.assertEqual(len([line for line in after.splitlines() if line.startswith("log ")]), 2)
