@@ -155,8 +155,10 @@ function evidence(item, canonical, who, signal) {
   const served = h("div", { class: "stack" });
   const proofPath = `/v1/records/${item.seq}/proof`;
   into(result, async () => {
-    const [proof, trust] = await Promise.all([getText(proofPath, {}, signal), trustFile(signal)]);
-    return checkList(await checkRecord(item, proof, trust, canonical));
+    const [proof, trust, opening] = await Promise.all([getText(proofPath, {}, signal),
+        ifGiven("/v1/trust", signal),
+        item.event === undefined ? null : ifGiven(`/v1/records/${item.seq}/opening`, signal)]);
+    return checkList(await checkRecord(item, proof, trust, canonical, opening));
   });
   const tools = h("div", { class: "row" },
     button("Download the proof", async () =>
@@ -172,10 +174,10 @@ function evidence(item, canonical, who, signal) {
     ["Ledger", item.origin], ["Kind", item.kind], ["State", item.state]]));
 }
 
-// A token may not read it; then the check says that signatures were left out.
-async function trustFile(signal) {
+// A token may not read it; then the check says what was left out.
+async function ifGiven(path, signal) {
   try {
-    return await getText("/v1/trust", {}, signal);
+    return await getText(path, {}, signal);
   } catch (error) {
     if (error.name === "AbortError") {
       throw error;

@@ -1,10 +1,11 @@
 // How sure one can be of the ledger: checkpoint, verifications, anchors, epochs, gaps, keys.
 
 import { get, getText } from "./api.js";
+import { hex } from "./bytes.js";
 import { block, button, copyButton, facts, field, h, into, save, section, select, svg, table,
     text } from "./dom.js";
 import { checkList } from "./event.js";
-import { checkNewest, forget, hex, pin, remembered, signedAt } from "./proof.js";
+import { checkNewest, forget, pin, remembered, signedAt } from "./proof.js";
 import { outcomeBadge, recordLink } from "./record.js";
 import { ago, duration, when } from "./time.js";
 import { verdictBadge, verdictOf, verify } from "./verdict.js";

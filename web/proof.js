@@ -1,41 +1,17 @@
 // Checks evidence in the browser (docs/evidence.md): proof, checkpoint, signatures. Every check
 // says what it looked at, and one that could not be made is never reported as passed.
 
+import { Bad, encoder, hex, same, sha256, unbase64 } from "./bytes.js";
 import { keep, recall } from "./dom.js";
-
-const encoder = new TextEncoder();
+import { canonicalText, contentFault, parseOpening } from "./opening.js";
+import { micros } from "./time.js";
 
 export function canCheck() {
   return Boolean(globalThis.crypto?.subtle);
 }
 
-// What does not parse, or does not fit its own form.
-export class Bad extends Error {
-  title = "The evidence does not parse";
-
-  get detail() {
-    return this.message;
-  }
-}
-
 // ---- Parsing: one spelling of each value, everything used up
 // -------------------------------------
-
-function unbase64(text, length) {
-  let data;
-  try {
-    data = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  } catch {
-    throw new Bad("bad base64");
-  }
-  if (btoa(String.fromCharCode(...data.subarray(0, 0x8000))) !== text && data.length <= 0x8000) {
-    throw new Bad("base64 that is not canonical");
-  }
-  if (length !== undefined && data.length !== length) {
-    throw new Bad("base64 of another length");
-  }
-  return data;
-}
 
 function number(text) {
   if (!/^(0|[1-9][0-9]{0,15})$/.test(text) || !Number.isSafeInteger(Number(text))) {
@@ -123,28 +99,10 @@ function parseTrust(text) {
 
 // ---- Hashes ------------------------------------------------------------------------------------
 
-async function sha256(...parts) {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", whole));
-}
-
 const leafHash = (leaf) => sha256([0], leaf);
 const nodeHash = (left, right) => sha256([1], left, right);
 const half = (value) => Math.floor(value / 2);
 const odd = (value) => value % 2 === 1;
-
-export function hex(bytes) {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function same(left, right) {
-  return hex(left) === hex(right);
-}
 
 // RFC 9162, section 2.1.3.2; null if the path does not fit the position.
 async function rootOf(hash, index, size, path) {
@@ -351,12 +309,6 @@ function sizeCheck(checkpoint) {
 // ---- A record
 // ------------------------------------------------------------------------------------
 
-function micros(text) {
-  const [, whole, fraction = ""] = /^(.*?)(?:\.(\d+))?Z$/.exec(text) ?? [];
-  return whole === undefined ? -1n : BigInt(Date.parse(`${whole}Z`)) * 1000n +
-      BigInt(fraction.padEnd(6, "0").slice(0, 6));
-}
-
 async function leafIdOf(id) {
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) {
     return Uint8Array.from(id.replaceAll("-", "").match(/../g), (pair) => parseInt(pair, 16));
@@ -364,7 +316,34 @@ async function leafIdOf(id) {
   return (await sha256(encoder.encode(id))).slice(0, 16);
 }
 
-async function leafChecks(proof, record, canonical) {
+async function eventCheck(proof, leaf, record, canonical, opening) {
+  if (record.event === undefined) {
+    return check("Content", "none",
+        "Not checked: it is gone. Whether it may be is for a verification to tell.");
+  }
+  if (opening === null) {
+    return check("Content", "none", "Not checked: the server gave nothing to check it with.");
+  }
+  const fault = await contentFault(record, canonical, parseOpening(opening), proof.leaf,
+      leaf.commit);
+  return check("Content", fault === null ? "ok" : "bad", fault ??
+      "Put together from what the server opened of it, it is what is shown, and gives the "
+        + "commitment in the leaf.");
+}
+
+async function payloadCheck(leaf, record, canonical) {
+  if (canonical === null) {
+    return check("Content", "none", "Not compared: its bytes did not come.");
+  }
+  const sealed = same(await sha256([5], leaf.payload), leaf.commit);
+  const shown = same(encoder.encode(canonical), leaf.payload) &&
+      canonicalText(record.payload) === canonical && record.event === undefined &&
+      record.id === undefined && record.time === record.recorded_at;
+  return check("Content", sealed && shown ? "ok" : "bad",
+      "The payload shown, byte for byte the one in the leaf, and the leaf's commitment to it.");
+}
+
+async function leafChecks(proof, record, canonical, opening) {
   const leaf = parseLeaf(proof.leaf);
   const hash = hex(await leafHash(proof.leaf));
   const places = [proof.index, leaf.seq].every((seq) => seq === record.seq);
@@ -383,24 +362,18 @@ async function leafChecks(proof, record, canonical) {
         "Not checked: the content is gone, and its id with it.")
       : check("Id", same(await leafIdOf(id), leaf.id) ? "ok" : "bad",
           "The leaf's id, compared with the event's."));
-    checks.push(check("Content", "none",
-        "Not checked here: the leaf seals the content with salts that the server "
-          + "does not hand out. Have this record verified below, or export an evidence bundle."));
+    checks.push(await eventCheck(proof, leaf, record, canonical, opening));
   } else {
-    const sealed = same(await sha256([5], leaf.payload), leaf.commit);
-    const shown = canonical !== null && same(encoder.encode(canonical), leaf.payload);
-    checks.push(check("Content", sealed && shown ? "ok" : canonical === null ? "none" : "bad",
-      canonical === null ? "Not compared: its bytes did not come."
-          : "The payload shown, byte for byte the one in the leaf, "
-            + "and the leaf's commitment to it."));
+    checks.push(await payloadCheck(leaf, record, canonical));
   }
   return checks;
 }
 
 // Everything that can be said about a record in the browser. `served` is the server's trust file,
-// or null; the reader's own comes first. `canonical` is the text of its content. { verdict: "ok" |
-// "part" | "none" | "bad", headline, checks: [{ name, result, detail }] }
-export async function checkRecord(record, proofText, served, canonical) {
+// or null; the reader's own comes first. `canonical` is the text of its content, `opening` what the
+// server gave to check it with, or null. { verdict: "ok" | "part" | "none" | "bad", headline,
+// checks: [{ name, result, detail }] }
+export async function checkRecord(record, proofText, served, canonical, opening) {
   if (!canCheck()) {
     return { verdict: "none",
         headline: "Could not be checked: browsers compute hashes only over https or on localhost.",
@@ -412,7 +385,7 @@ export async function checkRecord(record, proofText, served, canonical) {
     const root = await rootOf(await leafHash(proof.leaf), proof.index, proof.checkpoint.size,
         proof.path);
     const included = root !== null && same(root, proof.checkpoint.root);
-    const checks = [...await leafChecks(proof, record, canonical),
+    const checks = [...await leafChecks(proof, record, canonical, opening),
       check("Origin", proof.checkpoint.origin === record.origin ? "ok" : "bad",
           "The checkpoint's, compared with the record's."),
       check("Inclusion", included ? "ok" : "bad",
@@ -426,7 +399,8 @@ export async function checkRecord(record, proofText, served, canonical) {
     if (!(error instanceof Bad)) {
       throw error;
     }
-    return { verdict: "bad", headline: `The proof does not parse: ${error.message}.`, checks: [] };
+    return { verdict: "bad", headline: `The evidence does not parse: ${error.message}.`,
+        checks: [] };
   }
 }
 

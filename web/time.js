@@ -28,6 +28,14 @@ export function timeText(value, fine = false) {
   return `${local.format(date)}${fraction} ${name}`;
 }
 
+// Microseconds since 1970, as a BigInt; -1 for what is no time in UTC.
+export function micros(text) {
+  const [, whole, fraction = ""] = /^(.*?)(?:\.(\d+))?Z$/.exec(text) ?? [];
+  const seconds = Date.parse(`${whole}Z`);
+  return Number.isNaN(seconds) ? -1n
+      : BigInt(seconds) * 1000n + BigInt(fraction.padEnd(6, "0").slice(0, 6));
+}
+
 // A <time> whose tooltip says how long ago it was.
 export function when(value, fine = false) {
   if (value === null || value === undefined || value === "") {

@@ -5,6 +5,7 @@
 #ifndef TALLY_BUNDLE_H
 #define TALLY_BUNDLE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <tally/error.h>
@@ -48,6 +49,16 @@ TALLY_API tally_status tally_bundle_write(struct tally_ledger *ledger, const cha
                                           const struct tally_bundle_options *options,
                                           struct tally_bundle_result *result_out,
                                           struct tally_error *err);
+
+/*
+ * Gives one tile of the tlog-tiles directory that `tlog_only` writes, as of the newest checkpoint, by its
+ * path there: "tile/0/x001/067", "tile/entries/000.p/12". One that is not full may be asked for with
+ * fewer hashes or leaves than there are. Owned: tally_free().
+ *
+ * Errors: TALLY_ENOTFOUND the tree has no such tile, or that is no path of one; TALLY_ECORRUPT
+ */
+TALLY_API tally_status tally_tlog_tile(struct tally_ledger *ledger, const char *path,
+                                       void **bytes_out, size_t *len_out, struct tally_error *err);
 
 TALLY_END_DECLS
 

@@ -50,6 +50,14 @@ TALLY_API tally_status tally_proof_check(const char *proof, size_t proof_len, co
 TALLY_API tally_status tally_consistency_make(struct tally_ledger *ledger, uint64_t old_size,
                                               char **proof_out, struct tally_error *err);
 
+/*
+ * What opens the commitment of record `seq` to somebody who has neither the ledger nor its seeds: its
+ * line of a bundle's openings.ndjson (docs/evidence.md, section 12), without the newline. Owned:
+ * tally_free(). TALLY_ENOTFOUND if there is no such record.
+ */
+TALLY_API tally_status tally_opening_make(struct tally_ledger *ledger, uint64_t seq,
+                                          char **line_out, struct tally_error *err);
+
 /* The trust file of the ledger's own keys, as text. Owned: tally_free(). */
 TALLY_API tally_status tally_trust_text(struct tally_ledger *ledger, char **text_out,
                                         struct tally_error *err);

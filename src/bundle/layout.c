@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/bytes.h"
 #include "base/parse.h"
 #include "tree/tree.h"
 
@@ -98,15 +98,40 @@ tally_status tl_bundle_tile_parse(struct tl_bundle_tile *out, const char *name)
     return TALLY_OK;
 }
 
-bool tl_bundle_tile_fits(const struct tl_bundle_tile *tile, uint64_t size)
+/* Nodes that the level of a tile has in a tree of `size` leaves. */
+static uint64_t count_hashes(const struct tl_bundle_tile *tile, uint64_t size)
 {
     uint32_t level = tile->level == TL_BUNDLE_ENTRIES ? 0 : tile->level;
-    if (level >= TL_TILE_LEVELS) {
-        return false;
-    }
-    uint64_t hashes = size >> (8 * level);
+    return level >= TL_TILE_LEVELS ? 0 : size >> (8 * level);
+}
+
+bool tl_bundle_tile_fits(const struct tl_bundle_tile *tile, uint64_t size)
+{
+    uint64_t hashes = count_hashes(tile, size);
     uint64_t full = hashes / TL_TILE_WIDTH;
     return tile->n < full
                ? tile->width == TL_TILE_WIDTH
                : tile->n == full && tile->width > 0 && tile->width == hashes % TL_TILE_WIDTH;
+}
+
+bool tl_bundle_tile_reaches(const struct tl_bundle_tile *tile, uint64_t size)
+{
+    uint64_t hashes = count_hashes(tile, size);
+    uint64_t full = hashes / TL_TILE_WIDTH;
+    return tile->width > 0 &&
+           (tile->n < full || (tile->n == full && tile->width <= hashes % TL_TILE_WIDTH));
+}
+
+tally_status tl_bundle_add_entry(struct tl_buf *entries, const uint8_t *leaf, size_t len,
+                                 struct tally_error *err)
+{
+    uint8_t head[2];
+    if (len > UINT16_MAX) {
+        return tl_fail(err, TALLY_ECORRUPT, "a leaf is too long; run 'tally verify'");
+    }
+    tl_put_be16(head, (uint16_t)len);
+    tl_buf_add(entries, head, sizeof(head));
+    tl_buf_add(entries, leaf, len);
+    tally_status status = tl_buf_status(entries);
+    return status == TALLY_OK ? status : tl_fail(err, status, "cannot allocate a tile of entries");
 }

@@ -5,7 +5,7 @@
 #ifndef TL_BUNDLE_LAYOUT_H
 #define TL_BUNDLE_LAYOUT_H
 
-#include "base/base.h"
+#include "base/buf.h"
 
 #define TL_BUNDLE_PATH_SIZE 4096u
 
@@ -34,5 +34,12 @@ tally_status tl_bundle_tile_parse(struct tl_bundle_tile *out, const char *name);
 
 /* Whether a tree of `size` leaves has this tile, of this width. */
 bool tl_bundle_tile_fits(const struct tl_bundle_tile *tile, uint64_t size);
+
+/* Whether it has this tile, of this width or more. */
+bool tl_bundle_tile_reaches(const struct tl_bundle_tile *tile, uint64_t size);
+
+/* Appends a leaf to a tile of entries. Errors: TALLY_ECORRUPT it is too long; TALLY_ENOMEM */
+tally_status tl_bundle_add_entry(struct tl_buf *entries, const uint8_t *leaf, size_t len,
+                                 struct tally_error *err);
 
 #endif /* TL_BUNDLE_LAYOUT_H */

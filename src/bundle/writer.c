@@ -210,17 +210,8 @@ static tally_status write_entries(struct tl_bundle_writer *writer, uint64_t size
 tally_status tl_bundle_write_leaf(struct tl_bundle_writer *writer, const uint8_t *leaf, size_t len,
                                   struct tally_error *err)
 {
-    uint8_t head[2];
     uint8_t hash[TL_HASH_LEN];
-    if (len > UINT16_MAX) {
-        return tl_fail(err, TALLY_ECORRUPT, "a leaf is too long; run 'tally verify'");
-    }
-    tl_put_be16(head, (uint16_t)len);
-    tl_buf_add(&writer->entries, head, sizeof(head));
-    tl_buf_add(&writer->entries, leaf, len);
-    if (tl_buf_status(&writer->entries) != TALLY_OK) {
-        return tl_fail(err, tl_buf_status(&writer->entries), "cannot allocate a tile of entries");
-    }
+    TL_TRY(tl_bundle_add_entry(&writer->entries, leaf, len, err));
     tl_tree_hash_leaf(hash, leaf, len);
     tl_frontier_add(&writer->frontier, hash);
     writer->err = err;

@@ -8,10 +8,10 @@
 #include "base/io.h"
 #include "bundle/handout.h"
 #include "bundle/writer.h"
-#include "evidence/opening.h"
 #include "evidence/tlogproof.h"
 #include "ledger/act.h"
 #include "ledger/nodes.h"
+#include "ledger/opening.h"
 #include "ledger/trust.h"
 #include "ledger/walk.h"
 
@@ -278,38 +278,6 @@ static tally_status apply(struct bundling *b, const struct tl_leaf *leaf,
     return status;
 }
 
-/* Why there is no content, as the verifier will judge it. What has no reason at all is "evicted",
- * which only a ledger in memory may do. */
-static enum tl_opening_state absent_state(const struct bundling *b, const struct tl_leaf *leaf)
-{
-    struct tl_excuse excuse = tl_excuse_of(&b->scope, leaf->seq, leaf->retain_until);
-    return excuse.counted  ? TL_OPENING_PURGED
-           : excuse.erased ? TL_OPENING_ERASED
-                           : TL_OPENING_EVICTED;
-}
-
-static tally_status fill_content(struct bundling *b, const struct tally_record *record)
-{
-    const struct tl_opening_source source = {
-        .event = { .text = record->event, .len = record->event_len },
-        .seed = record->opened == NULL && record->seed_len == TL_SEED_LEN ? record->seed : NULL,
-        .opened = record->opened,
-        .opened_len = record->opened_len,
-        .set = b->set,
-    };
-    struct tally_error why = TALLY_ERROR_INIT;
-    tally_status status = TALLY_ECORRUPT;
-    if (source.seed != NULL || source.opened != NULL) {
-        status = tl_opening_fill(b->opening, &source, b->withhold, b->split, &b->rest, &why);
-    }
-    if (status == TALLY_ECORRUPT) {
-        return tl_fail(b->err, status, "record %" PRIu64 " does not open; run 'tally verify'",
-                       record->seq);
-    }
-    b->result->contents++;
-    return status == TALLY_OK ? status : tl_fail_with(b->err, status, &why);
-}
-
 static tally_status write_line(struct bundling *b, const struct tl_leaf *leaf,
                                const struct tally_record *record)
 {
@@ -319,9 +287,10 @@ static tally_status write_line(struct bundling *b, const struct tl_leaf *leaf,
     if (leaf->kind != TL_LEAF_ENTRY) {
         b->opening->state = TL_OPENING_CONTROL;
     } else if (record->event == NULL) {
-        b->opening->state = absent_state(b, leaf);
+        b->opening->state = tl_opening_absent(&b->scope, leaf);
     } else {
-        TL_TRY(fill_content(b, record));
+        TL_TRY(tl_opening_of(b->opening, record, b->set, b->withhold, b->split, &b->rest, b->err));
+        b->result->contents++;
     }
     tl_opening_format(&b->writer->lines, b->opening);
     tl_buf_add_char(&b->writer->lines, '\n');

@@ -259,7 +259,7 @@ static tally_status check_scope(struct tl_request *request, uint64_t seq, struct
     return is_there ? TALLY_OK : tl_fail(err, TALLY_ENOTFOUND, "there is no such record");
 }
 
-static bool find_one(struct tl_request *request, bool by_id, struct tally_page **page_out)
+bool tl_api_one(struct tl_request *request, bool by_id, struct tally_page **page_out)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     struct tally_ledger *ledger = request->server->ledger;
@@ -289,7 +289,7 @@ static bool find_one(struct tl_request *request, bool by_id, struct tally_page *
     return status == TALLY_OK;
 }
 
-static void reply_gone(struct tl_request *request, const struct tally_item *item)
+void tl_api_gone(struct tl_request *request, const struct tally_item *item)
 {
     struct tl_js js;
     tl_reply_begin(request, 410, &js);
@@ -310,7 +310,7 @@ static void reply_gone(struct tl_request *request, const struct tally_item *item
 static void get(struct tl_request *request, bool by_id)
 {
     struct tally_page *page = NULL;
-    if (!find_one(request, by_id, &page)) {
+    if (!tl_api_one(request, by_id, &page)) {
         return;
     }
     const struct tally_item *item = &page->items[0];
@@ -320,7 +320,7 @@ static void get(struct tl_request *request, bool by_id)
         tl_reply_problem(request, "not_acceptable",
                          "a control record has no event: ask for application/json");
     } else if (wants_bytes && item->event == NULL) {
-        reply_gone(request, item);
+        tl_api_gone(request, item);
     } else if (wants_bytes) {
         tl_reply_text(request, 200, "application/vnd.tally.canonical", item->event,
                       item->event_len);
@@ -357,7 +357,7 @@ static void prove(struct tl_request *request, bool by_id)
     struct tally_page *page = NULL;
     struct tally_error err = TALLY_ERROR_INIT;
     char *text = NULL;
-    if (!find_one(request, by_id, &page)) {
+    if (!tl_api_one(request, by_id, &page)) {
         return;
     }
     uint64_t seq = page->items[0].seq;

@@ -33,7 +33,7 @@ const struct tl_problem tl_problems[] = {
     { "changed", 409, "Something changed meanwhile", "Look again, and decide again." },
     { "busy", 409, "Another act of this kind is at work", "Wait for it to end." },
     { "gone", 410, "The content was removed",
-      "Its place in the ledger and its hash are there: ask without the Accept header." },
+      "Its place in the ledger and its hash are there: ask for the record as JSON." },
     { "too_large", 413, "The body is too large", "Send less at once." },
     { "media_type", 415, "The body has a type that is not taken",
       "Send application/json or application/x-ndjson." },

@@ -38,6 +38,13 @@ const struct tl_route tl_routes[] = {
       .handle = tl_api_proof_id,
       .summary = "The inclusion proof of one record" },
     { .method = "GET",
+      .path = "/v1/events/{id}/opening",
+      .least = TL_ROLE_READER,
+      .records = "tally.read",
+      .params = "",
+      .handle = tl_api_opening_id,
+      .summary = "What opens the commitment to one record" },
+    { .method = "GET",
       .path = "/v1/records/{seq}",
       .least = TL_ROLE_READER,
       .records = "tally.read",
@@ -51,6 +58,13 @@ const struct tl_route tl_routes[] = {
       .params = "",
       .handle = tl_api_proof_seq,
       .summary = "The inclusion proof of one record" },
+    { .method = "GET",
+      .path = "/v1/records/{seq}/opening",
+      .least = TL_ROLE_READER,
+      .records = "tally.read",
+      .params = "",
+      .handle = tl_api_opening_seq,
+      .summary = "What opens the commitment to one record" },
     { .method = "GET",
       .path = "/v1/count",
       .least = TL_ROLE_READER,
@@ -108,6 +122,30 @@ const struct tl_route tl_routes[] = {
       .params = "",
       .handle = tl_api_trust,
       .summary = "The public keys" },
+    { .method = "GET",
+      .path = "/tlog/checkpoint",
+      .least = TL_ROLE_READER,
+      .is_whole = true,
+      .is_tlog = true,
+      .params = "",
+      .handle = tl_api_tlog_checkpoint,
+      .summary = "The newest checkpoint" },
+    { .method = "GET",
+      .path = "/tlog/checkpoints/{size}",
+      .least = TL_ROLE_READER,
+      .is_whole = true,
+      .is_tlog = true,
+      .params = "",
+      .handle = tl_api_tlog_checkpoint,
+      .summary = "A checkpoint that is kept" },
+    { .method = "GET",
+      .path = "/tlog/tile/{tile}",
+      .least = TL_ROLE_READER,
+      .is_whole = true,
+      .is_tlog = true,
+      .params = "",
+      .handle = tl_api_tlog_tile,
+      .summary = "A tile of the tree, or of its leaves" },
     { .method = "POST",
       .path = "/v1/verify",
       .least = TL_ROLE_AUDITOR,
@@ -316,13 +354,13 @@ const struct tl_route tl_routes[] = {
 };
 const size_t tl_route_count = TL_ARRAY_LEN(tl_routes);
 
-/* Compares part by part; what stands for {…} goes into `args`. */
+/* Compares part by part; what stands for {…} goes into `args`. A tile has parts of its own. */
 static bool fits(const char *pattern, const char *path, struct tl_str args[2])
 {
     size_t count = 0;
     while (*pattern != '\0' && *path != '\0') {
         if (*pattern == '{') {
-            size_t len = strcspn(path, "/");
+            size_t len = strcmp(pattern, "{tile}") == 0 ? strlen(path) : strcspn(path, "/");
             tl_assert(count < 2);
             args[count++] = (struct tl_str){ path, len };
             path += len;
@@ -476,7 +514,8 @@ bool tl_route_allows(struct tl_request *request)
 {
     const struct tl_route *route = request->route;
     const struct tl_identity *who = &request->who;
-    bool is_open = route->least == 0;
+    bool is_open =
+        route->least == 0 || (route->is_tlog && request->server->options.has_public_tlog);
     if (request->has_bad_token) {
         return refuse(request, "unauthenticated", "this token is not in force");
     }

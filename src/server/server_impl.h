@@ -36,6 +36,7 @@ struct tl_route {
     const char *path;   /* "/v1/events/{id}" */
     enum tl_role least; /* 0: anybody */
     bool is_whole;      /* about the ledger as a whole: not for tokens with tenants */
+    bool is_tlog;       /* for anybody, if server.public_tlog says so */
     enum tl_lane lane;
     const char
         *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
@@ -211,6 +212,18 @@ void tl_api_proof_seq(struct tl_request *request);
 void tl_api_checkpoint(struct tl_request *request);
 void tl_api_consistency(struct tl_request *request);
 void tl_api_trust(struct tl_request *request);
+
+/* The record that the path names by id or position, if its tenants allow it. False: the reply is a
+ * problem. */
+bool tl_api_one(struct tl_request *request, bool by_id, struct tally_page **page_out);
+/* The reply for a record whose content was removed. */
+void tl_api_gone(struct tl_request *request, const struct tally_item *item);
+
+/* api_evidence.c */
+void tl_api_opening_id(struct tl_request *request);
+void tl_api_opening_seq(struct tl_request *request);
+void tl_api_tlog_checkpoint(struct tl_request *request);
+void tl_api_tlog_tile(struct tl_request *request);
 
 /* The conditions of a request's parameters, with those of its tenants. In the arena; NULL: the reply
  * is a problem. `from` an object {field: value or values} if it is not NULL, else the parameters. */

@@ -78,6 +78,35 @@ static bool fits(uint32_t level, uint64_t n, uint32_t width, uint64_t size)
     return tl_bundle_tile_fits(&tile, size);
 }
 
+static bool reaches(uint32_t level, uint64_t n, uint32_t width, uint64_t size)
+{
+    struct tl_bundle_tile tile = { .level = level, .n = n, .width = width };
+    return tl_bundle_tile_reaches(&tile, size);
+}
+
+static void knows_how_far_a_tile_reaches(void **state)
+{
+    (void)state;
+    assert_true(reaches(0, 2, 190, 702));
+    assert_true(reaches(0, 2, 1, 702));
+    assert_false(reaches(0, 2, 191, 702));
+    assert_false(reaches(0, 2, 256, 702));
+    assert_false(reaches(0, 2, 0, 702));
+    assert_true(reaches(0, 1, 190, 702));
+    assert_true(reaches(0, 1, 256, 702));
+    assert_false(reaches(0, 3, 1, 702));
+    assert_false(reaches(0, UINT64_MAX, 1, 702));
+    assert_true(reaches(1, 0, 1, 702));
+    assert_false(reaches(1, 0, 3, 702));
+    assert_false(reaches(2, 0, 1, 702));
+    assert_true(reaches(TL_BUNDLE_ENTRIES, 2, 7, 702));
+    assert_false(reaches(TL_BUNDLE_ENTRIES, 3, 7, 702));
+    assert_false(reaches(8, 0, 1, UINT64_MAX));
+    assert_false(reaches(9, 0, 1, UINT64_MAX));
+    assert_true(reaches(7, 0, 1, UINT64_MAX));
+    assert_false(reaches(0, 0, 1, 0));
+}
+
 static void knows_the_tiles_of_a_tree(void **state)
 {
     (void)state;
@@ -116,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_tiles_and_reads_the_names),
         cmocka_unit_test(refuses_other_spellings),
+        cmocka_unit_test(knows_how_far_a_tile_reaches),
         cmocka_unit_test(knows_the_tiles_of_a_tree),
         cmocka_unit_test(says_when_a_path_is_too_long),
     };

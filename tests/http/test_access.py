@@ -27,8 +27,10 @@ TABLE = {
     "GET /v1/events": (READ, "/v1/events", None, 200, False),
     "GET /v1/events/{id}": (READ, "/v1/events/a1", None, 200, False),
     "GET /v1/events/{id}/proof": (READ, "/v1/events/a1/proof", None, 200, False),
+    "GET /v1/events/{id}/opening": (READ, "/v1/events/a1/opening", None, 200, False),
     "GET /v1/records/{seq}": (READ, "/v1/records/SEQ", None, 200, False),
     "GET /v1/records/{seq}/proof": (READ, "/v1/records/SEQ/proof", None, 200, False),
+    "GET /v1/records/{seq}/opening": (READ, "/v1/records/SEQ/opening", None, 200, False),
     "GET /v1/count": (READ, "/v1/count", None, 200, False),
     "GET /v1/stats": (READ, "/v1/stats?by=action", None, 200, False),
     "GET /v1/tail": (READ, "/v1/tail", None, 200, False),
@@ -37,6 +39,9 @@ TABLE = {
     "GET /v1/checkpoint": (READ_WHOLE, "/v1/checkpoint", None, 200, False),
     "GET /v1/consistency": (READ_WHOLE, "/v1/consistency?from=1", None, 200, False),
     "GET /v1/trust": (READ_WHOLE, "/v1/trust", None, 200, False),
+    "GET /tlog/checkpoint": (READ_WHOLE, "/tlog/checkpoint", None, 200, False),
+    "GET /tlog/checkpoints/{size}": (READ_WHOLE, "/tlog/checkpoints/1", None, 200, False),
+    "GET /tlog/tile/{tile}": (READ_WHOLE, "/tlog/tile/entries/000.p/1", None, 200, False),
     "POST /v1/verify": (AUDIT_WHOLE, "/v1/verify", {}, 202, False),
     "GET /v1/verify/last": (AUDIT_WHOLE, "/v1/verify/last", None, 200, False),
     "GET /v1/jobs": (AUDIT_WHOLE, "/v1/jobs", None, 200, False),
@@ -222,14 +227,16 @@ class Tenants(Access):
         nothing = self.unknown("/v1/events/none")
         for id in ["o1-" + MARK, "o3-" + MARK, "nobody"]:
             seq = self.seqs[id]
-            for path in [f"/v1/events/{id}", f"/v1/events/{id}/proof", f"/v1/records/{seq}",
-                         f"/v1/records/{seq}/proof"]:
+            for path in [f"/v1/events/{id}", f"/v1/events/{id}/proof", f"/v1/events/{id}/opening",
+                         f"/v1/records/{seq}", f"/v1/records/{seq}/proof",
+                         f"/v1/records/{seq}/opening"]:
                 self.assertEqual(self.unknown(path), nothing, path)
                 self.get(path, "reader")
             bytes_ = self.call("GET", f"/v1/events/{id}", "reader@acme", want=404,
                                headers={"Accept": "application/vnd.tally.canonical"})
             self.assertNotIn(MARK.encode(), bytes_.body.replace(id.encode(), b""))
-        for path in ["/v1/records/0", "/v1/records/999999", "/v1/records/-1"]:
+        for path in ["/v1/records/0", "/v1/records/0/opening", "/v1/records/999999",
+                     "/v1/records/-1"]:
             self.unknown(path)
         self.get("/v1/events/a1", "reader@third", want=404)
 

@@ -1,4 +1,5 @@
 /* Every allocation and every file operation of a ledger fails once: nothing is lost or made up. */
+#include <tally/bundle.h>
 #include <tally/tally.h>
 
 #include <errno.h>
@@ -85,6 +86,13 @@ static tally_status read_all_ways(struct tally_ledger *ledger)
     char *text = NULL;
     TL_TRY(tally_proof_make(ledger, 0, &text, NULL));
     tally_free(text);
+    TL_TRY(tally_opening_make(ledger, 1, &text, NULL));
+    tally_free(text);
+    void *tile = NULL;
+    TL_TRY(tally_tlog_tile(ledger, "tile/0/000.p/2", &tile, &len, NULL));
+    tally_free(tile);
+    TL_TRY(tally_tlog_tile(ledger, "tile/entries/000.p/2", &tile, &len, NULL));
+    tally_free(tile);
     TL_TRY(tally_consistency_make(ledger, 1, &text, NULL));
     tally_free(text);
     TL_TRY(tally_checkpoint(ledger, 0, &text, NULL));
