@@ -12,16 +12,20 @@
 #include "server/server.h"
 
 #define LISTEN_DEFAULT "127.0.0.1:8080"
+#define UNIX           "unix:"
 #define ADDRESSES_MAX  8u
+#define ADDRESS_SIZE   128u
 #define WAIT_MS        500
 
 static const struct tl_opt opts[] = {
     { "listen", 0, "ADDRESS",
       "127.0.0.1:8080, [::1]:0, unix:/path; may be given again; " LISTEN_DEFAULT },
+    { "unix", 0, "PATH", "the same as --listen " UNIX "PATH" },
     { "tls-cert", 0, "FILE", "the certificate and its chain, PEM" },
     { "tls-key", 0, "FILE", "its key, PEM" },
     { "plain", 0, NULL, "plain HTTP beyond loopback as well: a proxy in front does TLS" },
-    { "tokens", 0, "FILE", "where tokens are kept; tokens.json in the ledger" },
+    { "tokens", 0, "FILE",
+      "where tokens are kept; else as server.tokens says, tokens.json in the ledger" },
     { 0 },
 };
 
@@ -141,15 +145,34 @@ static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_optio
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
 
-static size_t read_addresses(const struct tl_args *args, const char *listen[ADDRESSES_MAX])
+/* What flags say; borrowed by the options of a server. */
+struct addresses {
+    const char *listen[ADDRESSES_MAX];
+    char paths[ADDRESSES_MAX][ADDRESS_SIZE];
+    size_t count;
+};
+
+static enum tl_exit read_addresses(const struct tl_cli *cli, const struct tl_args *args,
+                                   struct addresses *out)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < args->given_count && count < ADDRESSES_MAX; i++) {
-        if (strcmp(args->given[i].opt->name, "listen") == 0) {
-            listen[count++] = args->given[i].value;
+    for (size_t i = 0; i < args->given_count; i++) {
+        const char *name = args->given[i].opt->name;
+        const char *value = args->given[i].value;
+        bool is_unix = strcmp(name, "unix") == 0;
+        if (!is_unix && strcmp(name, "listen") != 0) {
+            continue;
         }
+        if (out->count == ADDRESSES_MAX) {
+            return tl_cli_usage(cli, "there may be %u addresses to listen at", ADDRESSES_MAX);
+        }
+        if (is_unix && strlen(value) >= ADDRESS_SIZE - sizeof(UNIX)) {
+            return tl_cli_usage(cli, "the path of a socket is too long: '%s'", value);
+        }
+        (void)snprintf(out->paths[out->count], ADDRESS_SIZE, UNIX "%s", is_unix ? value : "");
+        out->listen[out->count] = is_unix ? out->paths[out->count] : value;
+        out->count++;
     }
-    return count;
+    return TL_EXIT_OK;
 }
 
 /* Connections are descriptors, and the usual limit is low for the sake of select(2) alone. */
@@ -162,14 +185,51 @@ static void raise_file_limit(void)
     }
 }
 
+static void free_settings(struct tl_server_settings **settings)
+{
+    tl_server_settings_free(*settings);
+}
+
+/* Flags are there already, and go before settings. */
+static enum tl_exit configure_and_serve(struct tl_cli *cli, struct tl_server_options *options)
+{
+    static const char *const listen_default[] = { LISTEN_DEFAULT };
+    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
+    TL_CLEANUP(free_settings) struct tl_server_settings *settings = NULL;
+    struct tally_options location = tl_cli_options(cli);
+    struct tally_error err = TALLY_ERROR_INIT;
+    enum tl_exit exit_status = tl_cli_open_unattended(cli, &ledger);
+    if (exit_status != TL_EXIT_OK) {
+        return exit_status;
+    }
+    if (tl_server_settings_read(&settings, &location, &err) != TALLY_OK) {
+        return tl_cli_fail_ledger(cli, &err);
+    }
+    options->ledger = ledger;
+    options->location = &location;
+    tl_server_settings_apply(settings, options);
+    if (options->listen_count + options->socket_count == 0) {
+        options->listen = listen_default;
+        options->listen_count = TL_ARRAY_LEN(listen_default);
+    }
+    raise_file_limit();
+    return serve(cli, options);
+}
+
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
-    const char *listen[ADDRESSES_MAX];
+    struct addresses addresses = { .count = 0 };
     int sockets[ADDRESSES_MAX];
-    char tokens[4096];
+    enum tl_exit exit_status = read_addresses(cli, args, &addresses);
+    if (exit_status != TL_EXIT_OK) {
+        return exit_status;
+    }
+    if (cli->spool[0] != '\0') {
+        return tl_cli_usage(cli, "a server needs the ledger itself, not the address of one");
+    }
     struct tl_server_options options = {
-        .listen = listen,
-        .listen_count = read_addresses(args, listen),
+        .listen = addresses.listen,
+        .listen_count = addresses.count,
         .sockets = sockets,
         .socket_count = tl_service_sockets(sockets, ADDRESSES_MAX),
         .tls_cert_path = tl_args_value(args, "tls-cert"),
@@ -178,29 +238,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         .token_path = tl_args_value(args, "tokens"),
         .log = log_line,
     };
-    if (options.listen_count + options.socket_count == 0) {
-        listen[options.listen_count++] = LISTEN_DEFAULT;
-    }
-    if (options.token_path == NULL) {
-        if (snprintf(tokens, sizeof(tokens), "%s/tokens.json", cli->ledger) >=
-            (int)sizeof(tokens)) {
-            return tl_cli_usage(cli, "the path of the ledger is too long");
-        }
-        options.token_path = tokens;
-    }
-    if (cli->spool[0] != '\0') {
-        return tl_cli_usage(cli, "a server needs the ledger itself, not the address of one");
-    }
-    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
-    enum tl_exit exit_status = tl_cli_open_unattended(cli, &ledger);
-    if (exit_status != TL_EXIT_OK) {
-        return exit_status;
-    }
-    struct tally_options location = tl_cli_options(cli);
-    options.ledger = ledger;
-    options.location = &location;
-    raise_file_limit();
-    return serve(cli, &options);
+    return configure_and_serve(cli, &options);
 }
 
 const struct tl_cmd tl_cmd_serve = {
@@ -215,7 +253,7 @@ const struct tl_cmd tl_cmd_serve = {
         "front\n"
         "does TLS. docs/http-api.md has the interface.\n",
     .examples = "tally serve\n"
-                "tally serve --listen 127.0.0.1:0 --listen unix:/run/tally.sock\n"
+                "tally serve --listen 127.0.0.1:0 --unix /run/tally.sock\n"
                 "tally serve --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem\n",
     .opts = opts,
     .run = run,

@@ -7,15 +7,12 @@
 #include "codec/time.h"
 #include "server/server.h"
 
-#define TOKEN_FILE "tokens.json"
-#define PATH_SIZE  4096u
-
 static const struct tl_opt opts[] = {
     { "role", 0, "writer|reader|auditor|admin", "create: what it may do; required" },
     { "tenant", 0, "TENANT", "create: for the events of this tenant alone; may be given again" },
     { "expires", 0, "TIME", "create: when it ends; else never" },
     { "by", 0, "WHO", "who asks for it, for the record; else the user's name" },
-    { "file", 0, "FILE", "where tokens are kept; else " TOKEN_FILE " in the ledger" },
+    { "file", 0, "FILE", "where tokens are kept; else as server.tokens says" },
     { "yes", 0, NULL, "revoke: do not ask" },
     { 0 },
 };
@@ -25,7 +22,8 @@ struct work {
     struct tl_cli *cli;
     const struct tl_args *args;
     struct tally_ledger *ledger;
-    char path[PATH_SIZE];
+    struct tl_server_settings *settings; /* owned */
+    const char *path;                    /* of the tokens */
 };
 
 static bool as_json(const struct tl_cli *cli)
@@ -274,17 +272,20 @@ static enum tl_exit list(struct work *work)
 
 static enum tl_exit find_file(struct work *work)
 {
-    const char *file = tl_args_value(work->args, "file");
-    int len = file != NULL
-                  ? snprintf(work->path, sizeof(work->path), "%s", file)
-                  : snprintf(work->path, sizeof(work->path), "%s/" TOKEN_FILE, work->cli->ledger);
-    return (size_t)len < sizeof(work->path)
-               ? TL_EXIT_OK
-               : tl_cli_usage(work->cli, "the path of the tokens is too long");
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_options location = tl_cli_options(work->cli);
+    struct tl_server_options options = { .token_path = tl_args_value(work->args, "file") };
+    if (tl_server_settings_read(&work->settings, &location, &err) != TALLY_OK) {
+        return tl_cli_fail_ledger(work->cli, &err);
+    }
+    tl_server_settings_apply(work->settings, &options);
+    work->path = options.token_path;
+    return TL_EXIT_OK;
 }
 
 static void release_work(struct work *work)
 {
+    tl_server_settings_free(work->settings);
     tl_ledger_closep(&work->ledger);
 }
 
@@ -302,10 +303,10 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
                                     creates ? "a name" : "the id of a token");
     }
     TL_CLEANUP(release_work) struct work work = { .cli = cli, .args = args };
-    enum tl_exit exit_status = find_file(&work);
+    enum tl_exit exit_status = lists || creates ? tl_cli_open(cli, creates, &work.ledger)
+                                                : tl_cli_open_unattended(cli, &work.ledger);
     if (exit_status == TL_EXIT_OK) {
-        exit_status = lists || creates ? tl_cli_open(cli, creates, &work.ledger)
-                                       : tl_cli_open_unattended(cli, &work.ledger);
+        exit_status = find_file(&work);
     }
     if (exit_status != TL_EXIT_OK) {
         return exit_status;

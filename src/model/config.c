@@ -44,6 +44,8 @@ static bool is_list(const struct tl_config_key *key)
     case TL_CONFIG_PATTERNS:
     case TL_CONFIG_RULES:
     case TL_CONFIG_TARGETS:
+    case TL_CONFIG_LISTEN:
+    case TL_CONFIG_ORIGINS:
         return true;
     case TL_CONFIG_TEXT:
     case TL_CONFIG_PATH:

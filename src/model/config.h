@@ -16,6 +16,20 @@
 
 struct tl_config_entry;
 
+/* What `tally serve` goes by. It takes it as text, from tally_config_list(). */
+struct tl_config_server {
+    const struct tl_str *listen; /* "127.0.0.1:8080"; none for the default */
+    size_t listen_count;
+    const struct tl_str *viewer_origins;
+    size_t viewer_origin_count;
+    struct tl_str unix_path; /* these four: absolute, or relative to the ledger; "" for none */
+    struct tl_str tls_cert;
+    struct tl_str tls_key;
+    struct tl_str tokens;
+    bool plain;
+    bool public_tlog;
+};
+
 /* Immutable after it was read; strings live in its arena. */
 struct tl_config {
     struct tl_arena arena;
@@ -54,6 +68,7 @@ struct tl_config {
     struct tl_str remote_ca_file; /* these two: absolute, or relative to remote.spool; "" */
     struct tl_str remote_token_file;
     uint32_t remote_timeout_s;
+    struct tl_config_server server;
     struct tl_str anchor_schedule; /* cron expressions, or "off" */
     struct tl_str backup_schedule;
     struct tl_str retention_schedule;

@@ -9,6 +9,8 @@ enum tl_config_kind {
     TL_CONFIG_TEXT,     /* a tl_str, not empty */
     TL_CONFIG_PATH,     /* a tl_str; empty for none */
     TL_CONFIG_TARGETS,  /* anchor_targets */
+    TL_CONFIG_LISTEN,   /* server.listen */
+    TL_CONFIG_ORIGINS,  /* server.viewer_origins */
     TL_CONFIG_SIZE,     /* a size_t: 65536, 64KiB, 1MiB */
     TL_CONFIG_CHOICE,   /* a bool: the second of two words */
     TL_CONFIG_SECONDS,  /* a uint32_t: 3600, 90s, 1h */

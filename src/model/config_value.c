@@ -7,6 +7,9 @@
 #define POINTERS_MAX  64u
 #define POINTER_BYTES 255u
 #define TARGETS_MAX   16u
+#define LISTEN_MAX    8u
+#define ORIGINS_MAX   16u
+#define ORIGIN_BYTES  255u
 
 struct unit {
     const char *name;
@@ -206,6 +209,50 @@ static tally_status apply_targets(struct tl_config *config, const struct tl_conf
     return TALLY_OK;
 }
 
+static tally_status apply_listen(struct tl_config *config, const struct tl_config_entry *entry,
+                                 struct tally_error *err)
+{
+    bool is_good = entry->count <= LISTEN_MAX;
+    for (size_t i = 0; i < entry->count && is_good; i++) {
+        is_good = memchr(entry->values[i].text, ':', entry->values[i].len) != NULL;
+    }
+    if (!is_good) {
+        return bad(entry, err, "at most 8 addresses such as '127.0.0.1:8080' or 'unix:/PATH'");
+    }
+    config->server.listen = entry->values;
+    config->server.listen_count = entry->count;
+    return TALLY_OK;
+}
+
+/* "https://admin.example:8443": a scheme, a host and perhaps a port, as browsers send it. */
+static bool is_origin(struct tl_str text)
+{
+    static const struct tl_str schemes[] = { { "https://", 8 }, { "http://", 7 } };
+    for (size_t i = 0; i < TL_ARRAY_LEN(schemes); i++) {
+        size_t len = schemes[i].len;
+        if (tl_str_starts(text, schemes[i])) {
+            return text.len > len && text.len <= ORIGIN_BYTES &&
+                   memchr(text.text + len, '/', text.len - len) == NULL;
+        }
+    }
+    return false;
+}
+
+static tally_status apply_origins(struct tl_config *config, const struct tl_config_entry *entry,
+                                  struct tally_error *err)
+{
+    bool is_good = entry->count <= ORIGINS_MAX;
+    for (size_t i = 0; i < entry->count && is_good; i++) {
+        is_good = is_origin(entry->values[i]);
+    }
+    if (!is_good) {
+        return bad(entry, err, "at most 16 origins such as 'https://HOST' or 'https://HOST:PORT'");
+    }
+    config->server.viewer_origins = entry->values;
+    config->server.viewer_origin_count = entry->count;
+    return TALLY_OK;
+}
+
 static tally_status apply_number(void *to, const struct tl_config_entry *entry,
                                  const struct unit *units, size_t count, struct tally_error *err)
 {
@@ -250,6 +297,10 @@ tally_status tl_config_apply(struct tl_config *config, const struct tl_config_en
         return TALLY_OK;
     case TL_CONFIG_TARGETS:
         return apply_targets(config, entry, err);
+    case TL_CONFIG_LISTEN:
+        return apply_listen(config, entry, err);
+    case TL_CONFIG_ORIGINS:
+        return apply_origins(config, entry, err);
     case TL_CONFIG_SIZE:
         return apply_number(to, entry, size_units, TL_ARRAY_LEN(size_units), err);
     case TL_CONFIG_SECONDS:

@@ -22,10 +22,26 @@ struct tl_server_options {
     const char *tls_key_path;
     const char *token_path; /* the file of tokens; made when the first one is */
     bool allows_plain;      /* plain HTTP beyond loopback: a proxy does TLS */
+    const char *const
+        *viewer_origins; /* pages of others that may ask for views: "https://a.example" */
+    size_t viewer_origin_count;
+    bool has_public_tlog; /* tiles of the tree are for anybody */
     void (*log)(void *ctx,
                 const char *line); /* a line about what happened; any thread; never NULL */
     void *log_ctx;
 };
+
+/* The settings of a ledger at one moment. Owned: tl_server_settings_free(). */
+struct tl_server_settings;
+
+/* Errors: as of tally_config_list() */
+tally_status tl_server_settings_read(struct tl_server_settings **settings_out,
+                                     const struct tally_options *location, struct tally_error *err);
+void tl_server_settings_free(struct tl_server_settings *settings); /* NULL is allowed */
+
+/* Gives `options` what `server.*` says where they are silent; texts are borrowed from `settings`. */
+void tl_server_settings_apply(const struct tl_server_settings *settings,
+                              struct tl_server_options *options);
 
 struct tl_server;
 

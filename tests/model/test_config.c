@@ -70,7 +70,11 @@ static void reads_a_file_and_then_the_settings(void **state)
                                "  by_source: {svc.a: 0}\n"
                                "  by_tenant: {acme: 7}\n"
                                "epoch.seconds: 1h\n"
-                               "verify.max_age_s: 2d\n";
+                               "verify.max_age_s: 2d\n"
+                               "server:\n"
+                               "  listen: [\"127.0.0.1:8420\", \"unix:/run/tally.sock\"]\n"
+                               "  public_tlog: yes\n"
+                               "  viewer_origins: https://admin.example:8443\n";
     const struct tally_setting settings[] = { { "retention.by_action.user.*", "20", "flag" },
                                               { "erasable", "/reason, /metadata/email", "flag" },
                                               { "store", "jsonl:x", "TALLY_STORE" },
@@ -97,6 +101,12 @@ static void reads_a_file_and_then_the_settings(void **state)
     assert_int_equal(config.retention.by_tenant[0].days, 7);
     assert_int_equal(config.epoch_seconds, 3600);
     assert_int_equal(config.max_age_s, 172800);
+    assert_int_equal(config.server.listen_count, 2);
+    assert_true(tl_str_is(config.server.listen[1], "unix:/run/tally.sock"));
+    assert_int_equal(config.server.viewer_origin_count, 1);
+    assert_true(tl_str_is(config.server.viewer_origins[0], "https://admin.example:8443"));
+    assert_true(config.server.public_tlog);
+    assert_false(config.server.plain);
     tl_config_release(&config);
 }
 
@@ -156,6 +166,14 @@ static void refuses_wrong_settings_and_says_where(void **state)
         { "policy.redact.patterns", "[\"(\"]" },
         { "policy.redact.keys", "a,\xFF" },
         { "policy.text_bytes", "2MiB" },
+        { "server.listen", "8080" },
+        { "server.listen", "a:1,b:1,c:1,d:1,e:1,f:1,g:1,h:1,i:1" },
+        { "server.plain", "true" },
+        { "server.tokens", "" },
+        { "server.viewer_origins", "admin.example" },
+        { "server.viewer_origins", "https://" },
+        { "server.viewer_origins", "https://admin.example/" },
+        { "server.viewer_origins", "https://admin.example,*" },
         { "", "x" },
     };
     for (size_t i = 0; i < TL_ARRAY_LEN(bad); i++) {
