@@ -167,7 +167,9 @@ void tl_server_settings_apply(const struct tl_server_settings *settings,
         options->token_path = settings->token_path;
     }
     options->allows_plain |= strcmp(value_of(settings, "server.plain"), "yes") == 0;
-    options->viewer_origins = settings->origins;
-    options->viewer_origin_count = settings->origin_count;
+    if (options->viewer_origin_count == 0) {
+        options->viewer_origins = settings->origins;
+        options->viewer_origin_count = settings->origin_count;
+    }
     options->has_public_tlog = strcmp(value_of(settings, "server.public_tlog"), "yes") == 0;
 }
