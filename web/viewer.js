@@ -92,7 +92,7 @@ class TallyViewer extends HTMLElement {
         setTimeout(() => this.dispatchEvent(new CustomEvent("tally-expired",
             { bubbles: true, composed: true })));
         return h("p", { class: "ended", role: "alert" },
-            "This view has ended. The page around it may bring it back; else reload that.");
+            "This view has ended. Reload the page to see it again.");
       }
     });
   }

@@ -85,6 +85,7 @@ table { width: 100%; border-collapse: collapse; }
 th { padding: 0.45em 0.75em 0.45em 0; text-align: start; font-size: 0.82em; font-weight: 600; color: var(--second); border-bottom: 1px solid var(--strong-line); white-space: nowrap; }
 td { min-width: 4.5em; padding: 0.5em 0.75em 0.5em 0; vertical-align: top; border-bottom: 1px solid var(--line); }
 tbody tr:last-child td { border-bottom: 0; }
+td time { white-space: nowrap; }
 tbody tr:hover, tbody tr:focus-within { background: var(--accent-soft); }
 .results .cell { max-height: 4.6em; overflow: hidden; }
 .facts { display: grid; gap: 0.35em; }
