@@ -93,13 +93,20 @@ export function withQuery(path, query) {
 }
 
 // One request; throws a Problem unless the answer is 2xx. 401 also ends the session.
-export async function request(method, path, { query, body, headers = {}, signal } = {}) {
+export function request(method, path, options = {}) {
+  const ended = () => dispatchEvent(new CustomEvent("signed-out"));
+  return send({ server: "", token, ended }, method, path, options);
+}
+
+// The same to a server of any address ("": that of this page); `ended` is called after a 401.
+export async function send({ server, token, ended = () => {} }, method, path,
+    { query, body, headers = {}, signal } = {}) {
   if (!/^[\x21-\x7e]+$/.test(token)) { // what no header can carry is no token either
     throw new Problem(401, { title: "That is not a token", code: "unauthenticated" });
   }
   let answer;
   try {
-    answer = await fetch(withQuery(path, query), {
+    answer = await fetch(server + withQuery(path, query), {
       method,
       signal,
       cache: "no-store",
@@ -119,7 +126,11 @@ export async function request(method, path, { query, body, headers = {}, signal 
     throw new Problem(0, { title: "The server did not answer", code: "unreachable" });
   }
   if (!answer.ok) {
-    throw await problemOf(answer);
+    const problem = await problemOf(answer);
+    if (answer.status === 401) {
+      ended();
+    }
+    throw problem;
   }
   return answer;
 }
@@ -134,9 +145,6 @@ async function problemOf(answer) {
   const wait = answer.headers.get("Retry-After");
   members.retryAfter = /^\d+$/.test(wait ?? "") ? Number(wait) : null;
   members.instance = members.instance ?? answer.headers.get("X-Request-Id") ?? "";
-  if (answer.status === 401) {
-    dispatchEvent(new CustomEvent("signed-out"));
-  }
   return new Problem(answer.status, members);
 }
 

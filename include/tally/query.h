@@ -56,11 +56,16 @@ struct tally_query {
     enum tally_order order;
     int ascending; /* 0: newest first */
     enum tally_count_mode count;
+    const struct tally_condition
+        *within; /* NULL: none; what is found fits these as well, as if they
+                                             were asked for alone. Of a local ledger */
+    size_t within_count;
 };
 
-#define TALLY_QUERY_INIT                                                                      \
-    {                                                                                         \
-        sizeof(struct tally_query), NULL, 0, 0, 0, NULL, TALLY_ORDER_SEQ, 0, TALLY_COUNT_NONE \
+#define TALLY_QUERY_INIT                                                                       \
+    {                                                                                          \
+        sizeof(struct tally_query), NULL, 0, 0, 0, NULL, TALLY_ORDER_SEQ, 0, TALLY_COUNT_NONE, \
+            NULL, 0                                                                            \
     }
 
 /* One record as reading interfaces show it. Borrowed from its page. */

@@ -15,6 +15,7 @@
 #define UNIX           "unix:"
 #define ADDRESSES_MAX  8u
 #define ADDRESS_SIZE   128u
+#define ORIGINS_MAX    16u
 #define WAIT_MS        500
 
 static const struct tl_opt opts[] = {
@@ -28,6 +29,8 @@ static const struct tl_opt opts[] = {
     { "no-sandbox", 0, NULL, "without the filter of system calls" },
     { "tokens", 0, "FILE",
       "where tokens are kept; else as server.tokens says, tokens.json in the ledger" },
+    { "viewer-origin", 0, "ORIGIN",
+      "pages of https://app.example may embed the viewer; may be given again" },
     { 0 },
 };
 
@@ -250,12 +253,32 @@ static tally_status configure(const struct tl_cli *cli, const struct tl_args *ar
     return give_up_rights(cli, args, options, err);
 }
 
+static enum tl_exit read_origins(const struct tl_cli *cli, const struct tl_args *args,
+                                 const char *origins[ORIGINS_MAX], size_t *count_out)
+{
+    for (size_t i = 0; i < args->given_count; i++) {
+        if (strcmp(args->given[i].opt->name, "viewer-origin") != 0) {
+            continue;
+        }
+        if (*count_out == ORIGINS_MAX) {
+            return tl_cli_usage(cli, "there may be %u origins of viewers", ORIGINS_MAX);
+        }
+        origins[(*count_out)++] = args->given[i].value;
+    }
+    return TL_EXIT_OK;
+}
+
 static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 {
+    const char *origins[ORIGINS_MAX];
+    size_t origin_count = 0;
     struct addresses addresses = { .count = 0 };
     struct addresses left = { .count = 0 };
     int sockets[ADDRESSES_MAX];
     enum tl_exit exit_status = read_addresses(cli, args, &addresses);
+    if (exit_status == TL_EXIT_OK) {
+        exit_status = read_origins(cli, args, origins, &origin_count);
+    }
     if (exit_status != TL_EXIT_OK) {
         return exit_status;
     }
@@ -273,6 +296,8 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         .tls_key_path = tl_args_value(args, "tls-key"),
         .allows_plain = tl_args_has(args, "plain"),
         .token_path = tl_args_value(args, "tokens"),
+        .viewer_origins = origins,
+        .viewer_origin_count = origin_count,
         .log = log_line,
     };
     struct tally_error err = TALLY_ERROR_INIT;

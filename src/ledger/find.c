@@ -93,16 +93,25 @@ void tl_page_finish(struct tl_page *page)
     page->public.complete = 1;
 }
 
+static void add_conditions(struct tl_sha256 *hash, const struct tally_condition *conditions,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        tl_sha256_add(hash, conditions[i].field, strlen(conditions[i].field) + 1);
+        tl_sha256_add(hash, conditions[i].value, strlen(conditions[i].value) + 1);
+    }
+}
+
 /* What a cursor is good for: these very conditions and this order. */
 static uint32_t query_digest(const struct tally_query *query)
 {
     struct tl_sha256 hash;
     uint8_t digest[TL_SHA256_LEN];
     tl_sha256_init(&hash);
-    for (size_t i = 0; i < query->condition_count; i++) {
-        const struct tally_condition *condition = &query->conditions[i];
-        tl_sha256_add(&hash, condition->field, strlen(condition->field) + 1);
-        tl_sha256_add(&hash, condition->value, strlen(condition->value) + 1);
+    add_conditions(&hash, query->conditions, query->condition_count);
+    if (query->within != NULL) {
+        tl_sha256_add(&hash, "", 1); /* no field: what follows is another filter */
+        add_conditions(&hash, query->within, query->within_count);
     }
     const uint8_t order[2] = { query->order == TALLY_ORDER_OCCURRED, query->ascending != 0 };
     tl_sha256_add(&hash, order, sizeof(order));

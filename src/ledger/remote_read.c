@@ -96,6 +96,18 @@ static void begin_path(struct tl_buf *path, char memory[TL_HTTP_URL_MAX], const 
     }
 }
 
+/* The same for a search. TALLY_ENOTSUP: it is within another one, which no server takes. */
+static tally_status begin_search(struct tl_buf *path, char memory[TL_HTTP_URL_MAX],
+                                 const char *start, const struct tally_query *query,
+                                 struct tally_error *err)
+{
+    if (query->within != NULL) {
+        return tl_fail(err, TALLY_ENOTSUP, "a search within another is not for a remote ledger");
+    }
+    begin_path(path, memory, start, query);
+    return TALLY_OK;
+}
+
 static const struct tl_json *member(const struct tl_json *object, const char *name,
                                     enum tl_json_type type)
 {
@@ -221,7 +233,7 @@ tally_status tl_remote_find(const struct tally_ledger *ledger, const struct tall
     char memory[TL_HTTP_URL_MAX];
     struct tl_buf path;
     uint32_t limit = query->limit == 0 ? TL_PAGE_RECORDS_DEFAULT : query->limit;
-    begin_path(&path, memory, "/v1/events", query);
+    TL_TRY(begin_search(&path, memory, "/v1/events", query, err));
     add_number(&path, "limit", limit);
     if (query->offset > 0) {
         add_number(&path, "offset", query->offset);
@@ -278,7 +290,7 @@ tally_status tl_remote_count(const struct tally_ledger *ledger, const struct tal
 {
     char memory[TL_HTTP_URL_MAX];
     struct tl_buf path;
-    begin_path(&path, memory, "/v1/count", query);
+    TL_TRY(begin_search(&path, memory, "/v1/count", query, err));
     add_parameter(&path, "exact", query->count == TALLY_COUNT_EXACT ? "true" : "false");
     TL_CLEANUP(reply_release) struct reply reply = { 0 };
     TL_TRY(ask(ledger, &path, &reply, err));
@@ -310,7 +322,7 @@ tally_status tl_remote_stats(const struct tally_ledger *ledger, const struct tal
 {
     char memory[TL_HTTP_URL_MAX];
     struct tl_buf path;
-    begin_path(&path, memory, "/v1/stats", query);
+    TL_TRY(begin_search(&path, memory, "/v1/stats", query, err));
     add_parameter(&path, "by", summary->by);
     if (summary->bucket == TALLY_BUCKET_HOUR) {
         add_parameter(&path, "bucket", "hour");

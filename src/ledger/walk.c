@@ -16,8 +16,20 @@ tally_status tl_walk_filter(struct tl_filter **filter_out, const struct tally_le
     if (query->struct_size != sizeof(*query)) {
         return tl_fail(err, TALLY_EINVAL, "struct tally_query has an unknown size");
     }
-    return tl_filter_new(filter_out, query->conditions, query->condition_count, tl_clock->wall_us(),
-                         ledger->config.text_members, ledger->config.text_member_count, err);
+    TL_CLEANUP(tl_filter_freep) struct tl_filter *filter = NULL;
+    int64_t now_us = tl_clock->wall_us();
+    const struct tl_str *members = ledger->config.text_members;
+    size_t member_count = ledger->config.text_member_count;
+    TL_TRY(tl_filter_new(&filter, query->conditions, query->condition_count, now_us, members,
+                         member_count, err));
+    if (query->within != NULL) {
+        struct tl_filter *within = NULL;
+        TL_TRY(tl_filter_new(&within, query->within, query->within_count, now_us, members,
+                             member_count, err));
+        TL_TRY(tl_filter_narrow(filter, within, err));
+    }
+    *filter_out = TL_TAKE(filter);
+    return TALLY_OK;
 }
 
 void tl_walk_end(struct tl_walk **walk_ptr)

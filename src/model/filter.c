@@ -126,7 +126,8 @@ bool tl_filter_matches(const struct tl_filter *filter, const struct tl_record_fa
 {
     return fits_ranges(filter, facts, view) && fits_kind(filter, facts, view) &&
            is_wanted(filter, TL_FIELD_STATE, facts->state) &&
-           (view == NULL ? !asks_content(filter) : fits_content(filter, view));
+           (view == NULL ? !asks_content(filter) : fits_content(filter, view)) &&
+           (filter->also == NULL || tl_filter_matches(filter->also, facts, view));
 }
 
 void tl_filter_ranges(const struct tl_filter *filter, struct tl_filter_ranges *out)
@@ -148,6 +149,9 @@ bool tl_filter_is_exact(const struct tl_filter *filter)
 const struct tl_str *tl_filter_ids(const struct tl_filter *filter, size_t *count_out)
 {
     const struct tl_filter_values *ids = &filter->fields[TL_FIELD_ID];
+    if (!filter->given[TL_FIELD_ID] && filter->also != NULL) {
+        return tl_filter_ids(filter->also, count_out);
+    }
     *count_out = ids->absent ? 0 : ids->count;
     return ids->texts;
 }

@@ -35,6 +35,11 @@ tally_status tl_filter_new(struct tl_filter **filter_out, const struct tally_con
                            size_t text_member_count, struct tally_error *err);
 void tl_filter_free(struct tl_filter *filter);
 
+/* From now on records must fit `also` as well, which it takes, even on failure; once for a filter.
+ * Errors: TALLY_ENOMEM */
+tally_status tl_filter_narrow(struct tl_filter *filter, struct tl_filter *also,
+                              struct tally_error *err);
+
 /* Whether a record fits all conditions. `view` is NULL for records without content. */
 bool tl_filter_matches(const struct tl_filter *filter, const struct tl_record_facts *facts,
                        const struct tl_event_view *view);

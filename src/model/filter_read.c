@@ -315,9 +315,51 @@ tally_status tl_filter_new(struct tl_filter **filter_out, const struct tally_con
     return TALLY_OK;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static void narrow_ranges(struct tl_filter_ranges *ranges, const struct tl_filter_ranges *other)
+{
+    *ranges = (struct tl_filter_ranges){
+        .seq_first = ranges->seq_first > other->seq_first ? ranges->seq_first : other->seq_first,
+        .seq_end = ranges->seq_end < other->seq_end ? ranges->seq_end : other->seq_end,
+        .occurred_from = later(ranges->occurred_from, other->occurred_from),
+        .occurred_to = earlier(ranges->occurred_to, other->occurred_to),
+        .recorded_from = later(ranges->recorded_from, other->recorded_from),
+        .recorded_to = earlier(ranges->recorded_to, other->recorded_to),
+    };
+}
+
+tally_status tl_filter_narrow(struct tl_filter *filter, struct tl_filter *also,
+                              struct tally_error *err)
+{
+    tl_assert(filter->also == NULL && also->also == NULL);
+    filter->also = also;
+    size_t count = filter->group_count + also->group_count;
+    struct tl_filter_group *groups = tl_arena_alloc(&filter->arena, (count + 1) * sizeof(*groups));
+    if (groups == NULL) {
+        return no_memory(err);
+    }
+    memcpy(groups, filter->groups, filter->group_count * sizeof(*groups));
+    memcpy(groups + filter->group_count, also->groups, also->group_count * sizeof(*groups));
+    filter->groups = groups;
+    filter->group_count = count;
+    filter->exact = filter->exact && also->exact;
+    narrow_ranges(&filter->ranges, &also->ranges);
+    return TALLY_OK;
+}
+
 void tl_filter_free(struct tl_filter *filter)
 {
     if (filter != NULL) {
+        tl_filter_free(filter->also);
         tl_arena_release(&filter->arena);
         tl_free(filter);
     }

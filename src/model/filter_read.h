@@ -31,6 +31,7 @@ struct tl_filter {
     struct tl_filter_group *groups;
     size_t group_count;
     bool exact;
+    struct tl_filter *also; /* owned; NULL: none. Ranges, groups and exact are of both */
 };
 
 /* Whether own events are among what is asked for. */

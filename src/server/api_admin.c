@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "server/server_impl.h"
+#include "server/viewer_link.h"
 
 void tl_api_tokens(struct tl_request *request)
 {
@@ -117,12 +118,15 @@ void tl_api_whoami(struct tl_request *request)
     tl_js_open(&js, NULL, '{');
     tl_js_text(&js, "id", who->id);
     tl_js_text(&js, "name", who->name);
-    tl_js_text(&js, "role", tl_role_name(who->role));
+    tl_js_text(&js, "role", who->link != NULL ? "viewer" : tl_role_name(who->role));
     tl_js_open(&js, "tenants", '[');
     for (size_t i = 0; i < who->tenant_count; i++) {
         tl_js_text(&js, NULL, who->tenants[i]);
     }
     tl_js_close(&js, ']');
+    if (who->link != NULL) {
+        tl_js_time(&js, "expires_at", who->link->expires_us);
+    }
     tl_js_close(&js, '}');
     tl_reply_end(request, &js);
 }

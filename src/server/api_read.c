@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/parse.h"
 #include "server/server_impl.h"
+#include "server/viewer_link.h"
 
 #define CONDITIONS_MAX (TL_PARAMS_MAX + TL_TENANTS_MAX + 2)
 #define PAGE_BYTES     ((size_t)8 << 20)
@@ -16,8 +17,10 @@ static bool add_condition(struct tl_request *request, struct tally_condition *co
                           size_t *count, const char *field, const char *value)
 {
     /* What a token may see is not for the one who asks to say. */
-    if (request->who.tenant_count > 0 && strcmp(field, "kind") == 0) {
-        tl_reply_problem(request, "forbidden", "'kind' is not for a token with tenants");
+    bool is_limited = request->who.tenant_count > 0 || request->who.link != NULL;
+    if (is_limited && strcmp(field, "kind") == 0) {
+        tl_reply_problem(request, "forbidden",
+                         "'kind' is not for a token with tenants, nor a link");
         return false;
     }
     if (*count == CONDITIONS_MAX - TL_TENANTS_MAX) {
@@ -53,6 +56,28 @@ static bool add_from_object(struct tl_request *request, const struct tl_json *fr
             }
         }
     }
+    return true;
+}
+
+bool tl_api_filter(struct tl_request *request, const struct tl_json *from, size_t max,
+                   const struct tally_condition **conditions_out, size_t *count_out)
+{
+    struct tally_condition *conditions =
+        tl_arena_alloc(&request->arena, CONDITIONS_MAX * sizeof(*conditions));
+    size_t count = 0;
+    if (conditions == NULL) {
+        tl_reply_problem(request, "internal", "out of memory");
+        return false;
+    }
+    if (from != NULL && !add_from_object(request, from, conditions, &count)) {
+        return false;
+    }
+    if (count > max) {
+        tl_reply_problem(request, "bad_value", "the filter has more than %zu conditions", max);
+        return false;
+    }
+    *conditions_out = conditions;
+    *count_out = count;
     return true;
 }
 
@@ -107,6 +132,14 @@ static bool limit_to_tenants(const struct tl_identity *who, struct tally_conditi
     return asked == 0 || kept > 0;
 }
 
+static void limit_to_link(const struct tl_identity *who, struct tally_query *query)
+{
+    if (who->link != NULL) {
+        query->within = who->link->conditions;
+        query->within_count = who->link->condition_count;
+    }
+}
+
 bool tl_api_conditions(struct tl_request *request, const struct tl_json *from,
                        struct tally_query *query_out)
 {
@@ -127,6 +160,7 @@ bool tl_api_conditions(struct tl_request *request, const struct tl_json *from,
     }
     query_out->conditions = conditions;
     query_out->condition_count = count;
+    limit_to_link(&request->who, query_out);
     return true;
 }
 
@@ -232,10 +266,11 @@ void tl_api_find(struct tl_request *request)
     tally_page_free(page);
 }
 
-/* Whether the tenants of the token allow it: asked of the search, which knows where a tenant is. */
+/* Whether the tenants of the token and the filter of the link allow it: asked of the search, which
+ * knows where a tenant is. */
 static tally_status check_scope(struct tl_request *request, uint64_t seq, struct tally_error *err)
 {
-    if (request->who.tenant_count == 0) {
+    if (request->who.tenant_count == 0 && request->who.link == NULL) {
         return TALLY_OK;
     }
     struct tally_condition conditions[TL_TENANTS_MAX + 2];
@@ -253,6 +288,7 @@ static tally_status check_scope(struct tl_request *request, uint64_t seq, struct
     struct tally_page *page = NULL;
     query.conditions = conditions;
     query.condition_count = count;
+    limit_to_link(&request->who, &query);
     TL_TRY(tally_find(request->server->ledger, &query, &page, err));
     bool is_there = page->count == 1;
     tally_page_free(page);

@@ -8,6 +8,20 @@ static const char policy[] =
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'";
 
+/* The component that others embed, with what it is made of, and the page that they may frame. */
+static const char *const embedded[] = { "viewer.js", "viewer_style.js", "api.js", "diff.js",
+                                        "dom.js",    "record.js",       "time.js" };
+
+static bool is_embedded(const char *name)
+{
+    for (size_t i = 0; i < TL_ARRAY_LEN(embedded); i++) {
+        if (strcmp(embedded[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *type_of(const char *name)
 {
     static const char *const types[][2] = {
@@ -40,8 +54,15 @@ void tl_api_ui(struct tl_request *request)
             request->reply.content_type = type_of(name);
             request->reply.fixed =
                 (struct tl_str){ (const char *)tl_assets[i].bytes, tl_assets[i].len };
-            tl_reply_header(request, "Content-Security-Policy", "%s", policy);
+            bool is_viewer = strcmp(name, "viewer.html") == 0;
+            tl_reply_header_text(request, "Content-Security-Policy",
+                                 is_viewer ? request->server->viewer_policy : policy);
             tl_reply_header(request, "Referrer-Policy", "no-referrer");
+            if (is_embedded(name)) {
+                tl_cors_add_file(request);
+            } else if (!is_viewer) {
+                tl_reply_header(request, "Cross-Origin-Resource-Policy", "same-origin");
+            }
             return;
         }
     }

@@ -197,6 +197,8 @@ static void read_head(struct tl_request *request, struct MHD_Connection *connect
     request->accept = header(connection, "Accept");
     request->idempotency_key = header(connection, "Idempotency-Key");
     request->last_event_id = header(connection, "Last-Event-ID");
+    request->origin = header(connection, "Origin");
+    request->preflight = header(connection, "Access-Control-Request-Method");
 }
 
 /* What can be said before the body is read. */
@@ -308,6 +310,7 @@ static struct MHD_Response *make_response(struct tl_request *request)
 static enum MHD_Result send_reply(struct tl_request *request)
 {
     const struct tl_reply *reply = &request->reply;
+    tl_cors_add(request);
     struct MHD_Response *response = make_response(request);
     if (response == NULL) {
         return MHD_NO;
@@ -323,8 +326,9 @@ static enum MHD_Result send_reply(struct tl_request *request)
                MHD_YES;
     }
     for (size_t i = 0; i < reply->header_count && good; i++) {
-        good = MHD_add_response_header(response, reply->headers[i].name, reply->headers[i].value) ==
-               MHD_YES;
+        const struct tl_reply_header *one = &reply->headers[i];
+        const char *value = one->text != NULL ? one->text : one->value;
+        good = MHD_add_response_header(response, one->name, value) == MHD_YES;
     }
     if (good && (reply->status == 400 || reply->status == 431 || reply->status == 503)) {
         good = MHD_add_response_header(response, "Connection", "close") == MHD_YES;

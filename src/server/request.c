@@ -94,15 +94,26 @@ void tl_reply_release(struct tl_reply *reply)
     tl_buf_release(&reply->body);
 }
 
-void tl_reply_header(struct tl_request *request, const char *name, const char *fmt, ...)
+static struct tl_reply_header *add_header(struct tl_request *request, const char *name)
 {
     tl_assert(request->reply.header_count < TL_REPLY_HEADERS);
     struct tl_reply_header *header = &request->reply.headers[request->reply.header_count++];
+    header->name = name;
+    return header;
+}
+
+void tl_reply_header(struct tl_request *request, const char *name, const char *fmt, ...)
+{
+    struct tl_reply_header *header = add_header(request, name);
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(header->value, sizeof(header->value), fmt, args);
     va_end(args);
-    header->name = name;
+}
+
+void tl_reply_header_text(struct tl_request *request, const char *name, const char *text)
+{
+    add_header(request, name)->text = text;
 }
 
 char *tl_request_copy(struct tl_request *request, struct tl_str text)

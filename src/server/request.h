@@ -26,6 +26,7 @@ struct tl_param {
 
 struct tl_reply_header {
     const char *name; /* static */
+    const char *text; /* outlives the server; NULL: the value */
     char value[200];
 };
 
@@ -59,6 +60,7 @@ struct tl_request {
     size_t param_count;
     struct tl_buf body;
     const char *content_type, *accept, *idempotency_key, *last_event_id; /* NULL: none */
+    const char *origin, *preflight; /* of what page, and for which method it asks; NULL: none */
     char id[TL_REQUEST_ID_SIZE];
     char peer[64]; /* the address, for events */
     struct tl_identity who;
@@ -91,6 +93,9 @@ void tl_reply_file(struct tl_request *request, const char *content_type, const c
                    uint64_t len);
 void tl_reply_header(struct tl_request *request, const char *name, const char *fmt, ...)
     TL_PRINTF(3, 4);
+
+/* The same with a text of any length, which outlives the server. */
+void tl_reply_header_text(struct tl_request *request, const char *name, const char *text);
 
 /* Whether its Content-Type is `type`, with whatever parameters. */
 bool tl_request_is_type(const struct tl_request *request, const char *type);

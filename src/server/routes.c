@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "server/server_impl.h"
+#include "server/viewer_link.h"
 
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
@@ -19,6 +20,7 @@ const struct tl_route tl_routes[] = {
     { .method = "GET",
       .path = "/v1/events",
       .least = TL_ROLE_READER,
+      .is_for_links = true,
       .records = "tally.read",
       .params = "*" PAGE,
       .handle = tl_api_find,
@@ -26,6 +28,7 @@ const struct tl_route tl_routes[] = {
     { .method = "GET",
       .path = "/v1/events/{id}",
       .least = TL_ROLE_READER,
+      .is_for_links = true,
       .records = "tally.read",
       .params = "",
       .handle = tl_api_get,
@@ -33,6 +36,7 @@ const struct tl_route tl_routes[] = {
     { .method = "GET",
       .path = "/v1/events/{id}/proof",
       .least = TL_ROLE_READER,
+      .is_for_links = true,
       .records = "tally.read",
       .params = "",
       .handle = tl_api_proof_id,
@@ -47,6 +51,7 @@ const struct tl_route tl_routes[] = {
     { .method = "GET",
       .path = "/v1/records/{seq}",
       .least = TL_ROLE_READER,
+      .is_for_links = true,
       .records = "tally.read",
       .params = "",
       .handle = tl_api_record,
@@ -54,6 +59,7 @@ const struct tl_route tl_routes[] = {
     { .method = "GET",
       .path = "/v1/records/{seq}/proof",
       .least = TL_ROLE_READER,
+      .is_for_links = true,
       .records = "tally.read",
       .params = "",
       .handle = tl_api_proof_seq,
@@ -68,6 +74,7 @@ const struct tl_route tl_routes[] = {
     { .method = "GET",
       .path = "/v1/count",
       .least = TL_ROLE_READER,
+      .is_for_links = true,
       .records = "tally.read",
       .params = "*,exact,",
       .handle = tl_api_count,
@@ -275,9 +282,17 @@ const struct tl_route tl_routes[] = {
       .params = "",
       .handle = tl_api_config_reload,
       .summary = "Read the configuration again" },
+    { .method = "POST",
+      .path = "/v1/viewer-links",
+      .least = TL_ROLE_READER,
+      .body_max = 64 * KIB,
+      .params = "",
+      .handle = tl_api_viewer_link_add,
+      .summary = "Make a link for viewers" },
     { .method = "GET",
       .path = "/v1/whoami",
       .least = TL_ROLE_WRITER,
+      .is_for_links = true,
       .lane = TL_LANE_INLINE,
       .params = "",
       .handle = tl_api_whoami,
@@ -418,6 +433,9 @@ bool tl_route_find(struct tl_request *request)
             continue;
         }
         has_path = true;
+        if (tl_cors_preflight(request, &tl_routes[i])) {
+            return false;
+        }
         if (strcmp(tl_routes[i].method, request->method) == 0) {
             request->route = &tl_routes[i];
             return take_args(request, args);
@@ -448,6 +466,19 @@ static bool refuse(struct tl_request *request, const char *code, const char *why
     tl_counter_add(&request->server->counters.refused, 1);
     tl_server_record_refusal(request);
     return false;
+}
+
+/* A browser says of what page it asks, unless that is one of this server. */
+static bool may_link(struct tl_request *request)
+{
+    const char *origin = request->who.link->origin;
+    if (!request->route->is_for_links) {
+        return refuse(request, "forbidden", "a viewer link is for looking at events alone");
+    }
+    if (request->origin != NULL && origin[0] != '\0' && strcmp(request->origin, origin) != 0) {
+        return refuse(request, "forbidden", "this link is for the page of another origin");
+    }
+    return true;
 }
 
 bool tl_route_names(const struct tl_route *route, struct tl_str name)
@@ -528,6 +559,9 @@ bool tl_route_allows(struct tl_request *request)
     if (!is_open && route->is_whole && who->tenant_count > 0) {
         return refuse(request, "forbidden",
                       "this is about the ledger as a whole: not for a token with tenants");
+    }
+    if (!is_open && who->link != NULL && !may_link(request)) {
+        return false;
     }
     return check_params(request);
 }

@@ -340,6 +340,7 @@ static tally_status start(struct tl_server *server, struct tally_error *err)
     struct tally_activity activity = TALLY_ACTIVITY_INIT;
     TL_TRY(tally_activity_read(server->options.location, &activity, err));
     (void)snprintf(server->origin, sizeof(server->origin), "%s", activity.origin);
+    TL_TRY(tl_cors_start(server, err));
     TL_TRY(tl_tokens_open(&server->tokens, server->options.token_path, err));
     if (tl_queue_init(&server->work) != TALLY_OK) {
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
@@ -420,6 +421,7 @@ void tl_server_stop(struct tl_server *server)
     tl_mutex_release(&server->reloading);
     tl_cond_release(&server->export_ended);
     tl_mutex_release(&server->mu);
+    tl_free(server->viewer_policy);
     tl_free(server);
 }
 

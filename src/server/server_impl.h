@@ -4,6 +4,7 @@
  *   http_mhd.c    the adapter: connections, framing, bodies; the only one that knows libmicrohttpd
  *   server.c      start, stop, the threads that work
  *   routes.c      the table of paths, and who may call them
+ *   cors.c        what pages of other servers may ask for
  *   ingest.c      the thread that appends what was posted, many requests at a time
  *   tail.c        the thread that feeds those who follow
  *   jobs.c        long work
@@ -37,6 +38,7 @@ struct tl_route {
     enum tl_role least; /* 0: anybody */
     bool is_whole;      /* about the ledger as a whole: not for tokens with tenants */
     bool is_tlog;       /* for anybody, if server.public_tlog says so */
+    bool is_for_links;  /* viewer links may ask for it, and pages of others with them */
     enum tl_lane lane;
     const char
         *records; /* the act that is recorded before it is answered; NULL: none, or by itself */
@@ -94,6 +96,7 @@ struct tl_server {
     struct tl_server_options options;
     struct tally_ledger *ledger;
     char origin[208];
+    char *viewer_policy; /* owned: for the page that others may embed */
     struct tl_tokens *tokens;
     struct tl_http *http;
     struct tl_jobs *jobs;
@@ -163,6 +166,16 @@ uint64_t tl_http_connections(struct tl_http *http);
 /* Decodes %XX in place. False: half an escape, or a NUL. */
 bool tl_http_decode(char *text);
 
+/* cors.c: checks the origins of the options, and sets server->viewer_policy. TALLY_EINVAL, ENOMEM */
+tally_status tl_cors_start(struct tl_server *server, struct tally_error *err);
+/* Answers whether a page may ask for a route of this path, if it is that what is asked. */
+bool tl_cors_preflight(struct tl_request *request, const struct tl_route *route);
+/* Lets the page that asked see the reply, if it came with a viewer link, or with nothing in force. */
+void tl_cors_add(struct tl_request *request);
+/* The same for a file that is for anybody. */
+void tl_cors_add_file(struct tl_request *request);
+bool tl_cors_has_origin(const struct tl_server *server, const char *origin);
+
 /* ingest.c */
 tally_status tl_ingest_start(struct tl_ingest **ingest_out, struct tl_server *server,
                              struct tally_error *err);
@@ -229,6 +242,9 @@ void tl_api_tlog_tile(struct tl_request *request);
  * is a problem. `from` an object {field: value or values} if it is not NULL, else the parameters. */
 bool tl_api_conditions(struct tl_request *request, const struct tl_json *from,
                        struct tally_query *query_out);
+/* As they stand in an object, at most `max`, with no tenants added. False: the reply is a problem. */
+bool tl_api_filter(struct tl_request *request, const struct tl_json *from, size_t max,
+                   const struct tally_condition **conditions_out, size_t *count_out);
 /* Whether it can be answered: a search that makes no sense is refused before a stream begins. */
 bool tl_api_try(struct tl_request *request, const struct tally_query *query);
 
@@ -246,6 +262,9 @@ void tl_api_act_failed(struct tl_request *request, char *act, const struct tally
 /* The same as JSON; `instance` is the id of a request, or NULL. */
 void tl_show_act_problem(struct tl_js *js, const char *key, const char *instance, const char *act,
                          const struct tally_error *err);
+
+/* api_viewer.c */
+void tl_api_viewer_link_add(struct tl_request *request);
 
 /* api_admin.c */
 void tl_api_tokens(struct tl_request *request);

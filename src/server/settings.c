@@ -195,7 +195,9 @@ void tl_server_settings_apply(const struct tl_server_settings *settings,
     options->settings = settings;
     options->rate_per_address = read_number(settings, "server.rate_per_address");
     options->rate_per_token = read_number(settings, "server.rate_per_token");
-    options->viewer_origins = settings->origins;
-    options->viewer_origin_count = settings->origin_count;
+    if (options->viewer_origin_count == 0) {
+        options->viewer_origins = settings->origins;
+        options->viewer_origin_count = settings->origin_count;
+    }
     options->has_public_tlog = strcmp(value_of(settings, "server.public_tlog"), "yes") == 0;
 }

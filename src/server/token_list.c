@@ -42,6 +42,7 @@ void tl_token_list_release(struct tl_token_list *list)
         tl_token_release(&list->tokens[i]);
     }
     tl_free(list->tokens);
+    explicit_bzero(list->link_key, sizeof(list->link_key));
     *list = (struct tl_token_list){ 0 };
 }
 
@@ -200,15 +201,28 @@ static tally_status read_tokens(struct tl_token_list *list, const struct tl_json
     return TALLY_OK;
 }
 
+static tally_status read_link_key(struct tl_token_list *list, const struct tl_json *key)
+{
+    if (key == NULL) {
+        return TALLY_OK;
+    }
+    list->has_link_key =
+        key->type == TL_JSON_STRING && tl_hex_decode(list->link_key, sizeof(list->link_key),
+                                                     key->text.text, key->text.len) == TALLY_OK;
+    return list->has_link_key ? TALLY_OK : TALLY_ECORRUPT;
+}
+
 static tally_status read_root(struct tl_token_list *list, const struct tl_json *root)
 {
     const struct tl_json *version = tl_json_member(root, "version");
     const struct tl_json *array = tl_json_member(root, "tokens");
-    if (root->count != TL_TOKENS_FILE_MEMBERS || version == NULL || array == NULL ||
+    const struct tl_json *key = tl_json_member(root, "viewer_key");
+    if (root->count != TL_TOKENS_FILE_MEMBERS + (key != NULL) || version == NULL || array == NULL ||
         version->type != TL_JSON_NUMBER || !tl_str_is(version->text, TL_TOKENS_VERSION) ||
         array->type != TL_JSON_ARRAY) {
         return TALLY_ECORRUPT;
     }
+    TL_TRY(read_link_key(list, key));
     return read_tokens(list, array);
 }
 
@@ -261,6 +275,9 @@ void tl_token_list_write(struct tl_buf *out, const struct tl_token_list *list)
     struct tl_js js = { .buf = *out, .comma = false };
     tl_js_open(&js, NULL, '{');
     tl_js_raw(&js, "version", TL_STR(TL_TOKENS_VERSION));
+    if (list->has_link_key) {
+        tl_js_hex(&js, "viewer_key", list->link_key, sizeof(list->link_key));
+    }
     tl_js_open(&js, "tokens", '[');
     for (size_t i = 0; i < list->count; i++) {
         tl_js_open(&js, NULL, '{');

@@ -9,7 +9,7 @@
 #define TL_TOKENS_MAX          1000u
 #define TL_TOKENS_BYTES_MAX    ((size_t)16 << 20)
 #define TL_TOKENS_ARENA_MAX    ((size_t)64 << 20)
-#define TL_TOKENS_FILE_MEMBERS 2u
+#define TL_TOKENS_FILE_MEMBERS 2u /* and the key of viewer links, once there were some */
 #define TL_TOKEN_FILE_MEMBERS  8u
 #define TL_TOKENS_VERSION      "1"
 
@@ -30,6 +30,8 @@ struct tl_token {
 struct tl_token_list {
     struct tl_token *tokens;
     size_t count;
+    bool has_link_key;
+    uint8_t link_key[TL_LINK_KEY_LEN]; /* secret */
 };
 
 void tl_token_release(struct tl_token *token);

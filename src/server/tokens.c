@@ -14,6 +14,7 @@
 #include "base/thread.h"
 #include "codec/base64.h"
 #include "server/token_list.h"
+#include "server/viewer_link.h"
 
 #define PREFIX        "tally_"
 #define LOCK_SUFFIX   ".lock"
@@ -48,10 +49,11 @@ struct tl_tokens {
     bool was_used; /* since they were saved */
 };
 
-/* A change of the file: one more, one less, or none. */
+/* A change of the file: one more, one less, a key for links, or none. */
 struct change {
     const struct tl_token_request *request;
     const char *revoked_id;
+    bool makes_link_key;
     char text[TL_TOKEN_TEXT_SIZE]; /* of the one that was added */
     char id[TL_TOKEN_ID_SIZE];
 };
@@ -59,6 +61,7 @@ struct change {
 void tl_identity_release(struct tl_identity *who)
 {
     tl_free(who->tenants);
+    tl_viewer_link_free(who->link);
     *who = (struct tl_identity){ 0 };
 }
 
@@ -68,6 +71,9 @@ void tl_identity_text(const struct tl_identity *who, char out[TL_WHO_SIZE])
         (void)snprintf(out, TL_WHO_SIZE, "anonymous");
     } else if (who->id[0] == '\0') { /* the other end of a Unix socket */
         (void)snprintf(out, TL_WHO_SIZE, "%s", who->name);
+    } else if (who->link != NULL) {
+        (void)snprintf(out, TL_WHO_SIZE, "viewer:%s of token:%s (%s)", who->id, who->link->by,
+                       who->name);
     } else {
         (void)snprintf(out, TL_WHO_SIZE, "token:%s (%s)", who->id, who->name);
     }
@@ -263,6 +269,10 @@ static tally_status apply(struct tl_token_list *list, struct change *change,
     if (change->request != NULL) {
         return add_to(list, change, err);
     }
+    if (change->makes_link_key && !list->has_link_key) {
+        tl_random_bytes(list->link_key, sizeof(list->link_key));
+        list->has_link_key = true;
+    }
     return change->revoked_id == NULL ? TALLY_OK : remove_from(list, change->revoked_id, err);
 }
 
@@ -426,21 +436,115 @@ static tally_status look_up(struct tl_tokens *tokens, const char *id,
     return status;
 }
 
-tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
-                             struct tl_identity *who_out)
+static tally_status check_token(struct tl_tokens *tokens, const char *text,
+                                struct tl_identity *who_out)
 {
     char id[TL_TOKEN_ID_SIZE];
     uint8_t hash[TL_SHA256_LEN];
-    look_after(tokens);
     id_in(text, id);
     tl_sha256(hash, text, strnlen(text, TEXT_READ_MAX));
-    tally_status status = look_up(tokens, id, hash, who_out);
+    return look_up(tokens, id, hash, who_out);
+}
+
+static bool has_tenant(const struct tl_token *token, const char *tenant)
+{
+    for (size_t i = 0; i < token->tenant_count; i++) {
+        if (strcmp(token->tenants[i], tenant) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether what a link allows is still within what its token may see. */
+static bool allows(const struct tl_token *token, const struct tl_viewer_link *link)
+{
+    if (token->role < TL_ROLE_READER || (token->tenant_count > 0 && link->tenant_count == 0)) {
+        return false;
+    }
+    for (size_t i = 0; i < link->tenant_count && token->tenant_count > 0; i++) {
+        if (!has_tenant(token, link->tenants[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* As identity_of(); takes the link. */
+static tally_status identity_of_link(const struct tl_token *token, struct tl_viewer_link **link,
+                                     struct tl_identity *who_out)
+{
+    struct tl_viewer_link *from = *link;
+    struct tl_identity who = { .role = TL_ROLE_READER, .tenant_count = from->tenant_count };
+    who.tenants = tl_alloc_array(from->tenant_count, sizeof(*who.tenants));
+    if (who.tenants == NULL) {
+        return TALLY_ENOMEM;
+    }
+    for (size_t i = 0; i < from->tenant_count; i++) {
+        tl_str_copy(who.tenants[i], TL_TENANT_SIZE, tl_str_of(from->tenants[i]));
+    }
+    memcpy(who.id, from->id, sizeof(who.id));
+    memcpy(who.name, token->name, sizeof(who.name));
+    who.link = TL_TAKE(*link);
+    *who_out = who;
+    return TALLY_OK;
+}
+
+static bool copy_link_key(struct tl_tokens *tokens, uint8_t key_out[TL_LINK_KEY_LEN])
+{
+    tl_mutex_lock(&tokens->mu);
+    bool has_key = tokens->list.has_link_key;
+    memcpy(key_out, tokens->list.link_key, TL_LINK_KEY_LEN);
+    tl_mutex_unlock(&tokens->mu);
+    return has_key;
+}
+
+static tally_status check_link(struct tl_tokens *tokens, const char *text,
+                               struct tl_identity *who_out)
+{
+    TL_CLEANUP(tl_viewer_link_freep) struct tl_viewer_link *link = NULL;
+    uint8_t key[TL_LINK_KEY_LEN];
+    tally_status status =
+        copy_link_key(tokens, key) ? tl_viewer_link_open(&link, text, key) : TALLY_ENOTFOUND;
+    explicit_bzero(key, sizeof(key));
+    TL_TRY(status);
+    int64_t now = tl_clock->wall_us();
+    tl_mutex_lock(&tokens->mu);
+    const struct tl_token *token = tl_token_list_find(&tokens->list, link->by);
+    status = TALLY_ENOTFOUND;
+    if (token != NULL && now < link->expires_us && is_in_force(token, now) && allows(token, link)) {
+        status = identity_of_link(token, &link, who_out);
+    }
+    tl_mutex_unlock(&tokens->mu);
+    return status;
+}
+
+tally_status tl_tokens_check(struct tl_tokens *tokens, const char *text,
+                             struct tl_identity *who_out)
+{
+    bool is_link = strncmp(text, TL_LINK_PREFIX, sizeof(TL_LINK_PREFIX) - 1) == 0;
+    tally_status (*check)(struct tl_tokens *, const char *, struct tl_identity *) =
+        is_link ? check_link : check_token;
+    look_after(tokens);
+    tally_status status = check(tokens, text, who_out);
     /* It may have been made a moment ago, by somebody else. */
     if (status == TALLY_ENOTFOUND && has_changed(tokens) &&
         reload(tokens, true, NULL) == TALLY_OK) {
-        status = look_up(tokens, id, hash, who_out);
+        status = check(tokens, text, who_out);
     }
     return status;
+}
+
+tally_status tl_tokens_link_key(struct tl_tokens *tokens, uint8_t key_out[TL_LINK_KEY_LEN],
+                                struct tally_error *err)
+{
+    struct change change = { .makes_link_key = true };
+    if (!copy_link_key(tokens, key_out)) {
+        TL_TRY(change_file(tokens, &change, true, err));
+        bool has_key = copy_link_key(tokens, key_out);
+        tl_assert(has_key);
+    }
+    return TALLY_OK;
 }
 
 bool tl_tokens_is_in_force(struct tl_tokens *tokens, const char *id)

@@ -62,6 +62,7 @@ TABLE = {
     "POST /v1/tokens": (ADMIN_WHOLE, "/v1/tokens", {"name": "n", "role": "reader"}, 201, False),
     "DELETE /v1/tokens/{id}": (ADMIN_WHOLE, "/v1/tokens/00000000", None, 404, False),
     "POST /v1/config/reload": (ADMIN_WHOLE, "/v1/config/reload", None, 200, False),
+    "POST /v1/viewer-links": (READ, "/v1/viewer-links", {"tenants": [ACME]}, 201, False),
     "GET /v1/whoami": (EACH, "/v1/whoami", None, 200, False),
     "GET /v1/status": (READ_WHOLE, "/v1/status", None, 200, False),
     "GET /v1/schedules": (READ_WHOLE, "/v1/schedules", None, 200, False),
@@ -75,6 +76,9 @@ TABLE = {
     "GET /": (EACH, "/", None, 302, True),
     "GET /ui/{file}": (EACH, "/ui/index.html", None, 200, True),
 }
+# What a viewer link may ask for, besides what needs no token.
+FOR_LINKS = {"GET /v1/events", "GET /v1/events/{id}", "GET /v1/events/{id}/proof", "GET /v1/count",
+             "GET /v1/records/{seq}", "GET /v1/records/{seq}/proof", "GET /v1/whoami"}
 
 
 class Access(HttpCase):
@@ -164,6 +168,9 @@ class Matrix(Access):
         bad = {"expired": self.expired(), "revoked": self.revoked(), "wrong": "tally_" + "0" * 52,
                "short": "x"}
         seq = str(self.seqs["a1"])
+        for caller in ("reader", "reader@acme"):
+            made = self.post("/v1/viewer-links", {"tenants": [ACME]}, caller, want=201)
+            self.tokens["link of " + caller] = made.json["token"]
         callers = ROLES + [role + "@acme" for role in ROLES]
         wrong = []
         refused = 0
@@ -171,6 +178,8 @@ class Matrix(Access):
             method = name.split()[0]
             path = path.replace("SEQ", seq)
             wants = {caller: int(want) or good for caller, want in zip(callers, row.split())}
+            for caller in ("link of reader", "link of reader@acme"):
+                wants[caller] = good if is_open or name in FOR_LINKS else 403
             wants[None] = good if is_open else 401
             wants.update(dict.fromkeys(bad, 401))
             for caller, want in wants.items():

@@ -103,6 +103,7 @@ class OpenApi(HttpCase):
                 ("GET", "/v1/tokens", None, None),
                 ("POST", "/v1/tokens", {"name": "n", "role": "reader"}, None),
                 ("DELETE", "/v1/tokens/" + self.tokens["writer"][6:14], None, "/v1/tokens/{id}"),
+                ("POST", "/v1/viewer-links", {"all_tenants": True, "filter": {"action": "a"}}, None),
                 ("GET", "/v1/whoami", None, None), ("GET", "/v1/status", None, None),
                 ("GET", "/v1/schedules", None, None), ("GET", "/v1/keys", None, None),
                 ("GET", "/healthz", None, None), ("GET", "/readyz", None, None),

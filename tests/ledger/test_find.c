@@ -79,6 +79,7 @@ struct rows {
 };
 static struct rows found;
 static struct rows expected;
+static struct rows first_found;
 
 static void walk(struct tally_ledger *from, struct tally_query query, struct rows *rows)
 {
@@ -194,6 +195,15 @@ static void check_count(struct tally_query query, uint64_t want)
     assert_int_equal(count, want);
 }
 
+static void check_refused(const struct tally_query *query, const char *code)
+{
+    struct tally_page *page = NULL;
+    struct tally_error error = TALLY_ERROR_INIT;
+    check_status(tally_find(ledger, query, &page, &error), TALLY_EREFUSED);
+    assert_string_equal(error.code, code);
+    assert_null(page);
+}
+
 static void each_filter_finds_what_has_the_value(void **state)
 {
     (void)state;
@@ -253,6 +263,58 @@ static void conditions_are_anded_and_values_ored(void **state)
     walk(ledger, query_of(both, 3), &found);
     check_same("and, or");
     check_count(query_of(both, 3), expected.count);
+}
+
+/* Each of the first half is ANDed with each of the second, also where both name one field. */
+static void a_search_within_another_finds_what_both_do(void **state)
+{
+    (void)state;
+    static const struct tally_condition asked[] = {
+        { "actor_id", "u1" }, { "action", "user.*" }, { "action", "tally.*" }, { "kind", "all" },
+        { "id", "event/7" },  { "seq_from", "0" },    { "from", "-7d" },
+    };
+    static const struct tally_condition within[] = {
+        { "actor_id", "u1" }, { "actor_id", "u2" },  { "action", "user.login" },
+        { "id", "event/7" },  { "severity", "low" }, { "seq_to", "9" },
+    };
+    for (size_t i = 0; i < TL_ARRAY_LEN(asked) * TL_ARRAY_LEN(within); i++) {
+        struct tally_query query = query_of(&asked[i / TL_ARRAY_LEN(within)], 1);
+        walk(ledger, query, &found);
+        first_found = found;
+        walk(ledger, query_of(&within[i % TL_ARRAY_LEN(within)], 1), &found);
+        expected.count = 0;
+        for (size_t n = 0, m = 0; n < first_found.count && m < found.count;) {
+            if (first_found.seq[n] == found.seq[m]) {
+                expected.seq[expected.count++] = first_found.seq[n];
+            }
+            bool is_behind = first_found.seq[n] <= found.seq[m];
+            n += is_behind ? 1 : 0;
+            m += is_behind ? 0 : 1;
+        }
+        query.within = &within[i % TL_ARRAY_LEN(within)];
+        query.within_count = 1;
+        walk(ledger, query, &found);
+        check_same(query.within->field);
+        check_count(query, expected.count);
+    }
+}
+
+/* Within a search that names nothing there are events alone, and none of the ledger's own. */
+static void a_search_within_an_empty_one_finds_events_alone(void **state)
+{
+    (void)state;
+    const struct tally_condition all = { "kind", "all" };
+    struct tally_query query = query_of(&all, 1);
+    query.within = &all;
+    query.within_count = 0;
+    check_count(query, EVENTS);
+    query.limit = 1;
+    struct tally_page *page = NULL;
+    check_ok(tally_find(ledger, &query, &page, NULL));
+    struct tally_query outside = query_of(&all, 1);
+    outside.cursor = page->next;
+    check_refused(&outside, "bad_cursor");
+    tally_page_free(page);
 }
 
 static void prefixes_ranges_and_aliases_work(void **state)
@@ -330,15 +392,6 @@ static void an_offset_skips_so_many(void **state)
             assert_int_equal(found.seq[0], expected.seq[offset]);
         }
     }
-}
-
-static void check_refused(const struct tally_query *query, const char *code)
-{
-    struct tally_page *page = NULL;
-    struct tally_error error = TALLY_ERROR_INIT;
-    check_status(tally_find(ledger, query, &page, &error), TALLY_EREFUSED);
-    assert_string_equal(error.code, code);
-    assert_null(page);
 }
 
 static void what_cannot_be_meant_is_refused(void **state)
@@ -658,6 +711,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(each_filter_finds_what_has_the_value),
         CASE(conditions_are_anded_and_values_ored),
+        CASE(a_search_within_another_finds_what_both_do),
+        CASE(a_search_within_an_empty_one_finds_events_alone),
         CASE(prefixes_ranges_and_aliases_work),
         CASE(pages_of_every_order_are_the_scan_in_that_order),
         CASE(an_offset_skips_so_many),

@@ -506,7 +506,14 @@ static void lists_no_term_twice(void **state)
 static tally_status make_filter_and_terms(const void *ctx)
 {
     struct tl_filter *filter = NULL;
+    struct tl_filter *also = NULL;
     tally_status status = new_filter(&filter, ctx, NULL);
+    if (status == TALLY_OK) {
+        status = new_filter(&also, "severity=low", NULL);
+    }
+    if (status == TALLY_OK) {
+        status = tl_filter_narrow(filter, also, NULL);
+    }
     if (status == TALLY_OK) {
         struct tl_event_view view;
         struct tl_buf terms;

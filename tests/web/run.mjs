@@ -1,6 +1,6 @@
 // Walks through the web page as a newcomer, an attacker, a screen reader and somebody with a phone
-// would. usage: node run.mjs --url URL --token ADMIN_TOKEN [--shots DIR] [--only WORDS] Prints TAP.
-// The ledger behind URL is the one that web.py makes.
+// would. usage: node run.mjs --url URL --token ADMIN_TOKEN --host-port PORT [--shots DIR]
+// [--only WORDS] Prints TAP. Pages of http://localhost:PORT may embed the viewer. The ledger behind URL is the one that web.py makes.
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -11,9 +11,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
+import { addViewerTests } from "./viewer.mjs";
 
 const { values: options } = parseArgs({ options: {
-  url: { type: "string" }, token: { type: "string" },
+  url: { type: "string" }, token: { type: "string" }, "host-port": { type: "string" },
       shots: { type: "string", default: "build/screenshots" }, only: { type: "string" } } });
 const base = options.url.replace(/\/$/, "");
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -1132,6 +1133,9 @@ test("screenshots of every view are taken", async () => {
     }
   }
 });
+
+addViewerTests({ test, base, port: Number(options["host-port"]), call, axe, shots: options.shots,
+  context: (more) => browser.newContext({ viewport: DESKTOP, acceptDownloads: true, ...more }) });
 
 // ---- Run ---------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import pathlib
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -155,10 +156,16 @@ def missing():
     return None
 
 
-def serve(tally, ledger):
-    """The server as a process, its URL, and the first admin token."""
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def serve(tally, ledger, host):
+    """The server as a process, its URL, and the first admin token. Pages of `host` may embed it."""
     process = subprocess.Popen(
-        [tally, "-C", str(ledger), "serve", "--listen", "127.0.0.1:0"],
+        [tally, "-C", str(ledger), "serve", "--listen", "127.0.0.1:0", "--viewer-origin", host],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -189,7 +196,8 @@ def main():
         ledger = pathlib.Path(folder) / "audit"
         tally = os.path.abspath(options.tally)
         make_ledger(tally, ledger)
-        process, url, token = serve(tally, ledger)
+        port = free_port()
+        process, url, token = serve(tally, ledger, f"http://localhost:{port}")
         try:
             if options.keep:
                 print(f"{url}/ui/#token={token}", flush=True)
@@ -203,6 +211,8 @@ def main():
                     url,
                     "--token",
                     token,
+                    "--host-port",
+                    str(port),
                     "--shots",
                     options.shots,
                     *only,
