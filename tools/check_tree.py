@@ -51,6 +51,7 @@ HOMES = {
     "curl/": "src/project/",
     "git2.h": "src/project/",
     "microhttpd.h": "src/server/",
+    "seccomp.h": "src/server/sandbox.c",
     "cmocka.h": "tests/support/check.h",
     "jansson.h": "tests/",
     "dlfcn.h": "tests/embed/",
@@ -67,7 +68,7 @@ uchar wchar wctype""".split())
 
 SYSTEM_HEADERS = set("""dirent endian fcntl fnmatch ftw getopt grp langinfo libgen netdb poll pthread pwd
 regex sched semaphore spawn strings syslog termios unistd arpa/inet linux/futex net/if netinet/in
-netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl sys/mman sys/random sys/resource sys/select
+netinet/tcp sys/epoll sys/eventfd sys/file sys/ioctl sys/mman sys/personality sys/prctl sys/ptrace sys/random sys/resource sys/select
 sys/signalfd sys/socket sys/stat sys/statvfs sys/syscall sys/time sys/timerfd sys/timex sys/types sys/uio
 sys/un sys/wait""".split())
 

@@ -33,6 +33,17 @@ TALLY_API tally_status tally_config_list(const struct tally_options *options, ta
                                          void *ctx, struct tally_error *err);
 
 /*
+ * Puts in force what the configuration of `ledger`, open for writing, says now of retention and of what
+ * is erasable: as a POLICY record, if that is something else. Everything else is read when a ledger is
+ * opened. Returns when it is in force, whichever process is the sequencer.
+ *
+ * Errors: TALLY_EINVAL the configuration, with file, line and column, or the ledger is open for reading;
+ *         TALLY_ENOTSUP it is in memory or remote, or a policy needs a second person here;
+ *         TALLY_EBUSY no process can record now; TALLY_EIO, TALLY_ENOMEM
+ */
+TALLY_API tally_status tally_config_adopt(struct tally_ledger *ledger, struct tally_error *err);
+
+/*
  * Gives the key that an environment variable sets: "TALLY_RETENTION_DEFAULT_DAYS" sets
  * "retention.default_days". TALLY_ENOTFOUND if it sets none, TALLY_ELIMIT if `size` is too small.
  */

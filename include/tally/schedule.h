@@ -59,6 +59,10 @@ struct tally_scheduler;
  */
 TALLY_API tally_status tally_scheduler_start(struct tally_scheduler **scheduler_out,
                                              struct tally_ledger *ledger, struct tally_error *err);
+/* What is scheduled from now on is what the configuration says now. On failure all stays as it was.
+ * Errors: TALLY_EINVAL the configuration, with file, line and column; TALLY_EIO, TALLY_ENOMEM */
+TALLY_API tally_status tally_scheduler_reload(struct tally_scheduler *scheduler,
+                                              struct tally_error *err);
 /* Waits for the job at hand to come to a safe place. NULL is allowed. */
 TALLY_API void tally_scheduler_stop(struct tally_scheduler *scheduler);
 

@@ -25,6 +25,8 @@ static const struct tl_opt opts[] = {
     { "tls-cert", 0, "FILE", "the certificate and its chain, PEM" },
     { "tls-key", 0, "FILE", "its key, PEM" },
     { "plain", 0, NULL, "plain HTTP beyond loopback as well: a proxy in front does TLS" },
+    { "user", 0, "NAME", "go on as this user, once root has taken the ports" },
+    { "no-sandbox", 0, NULL, "without the filter of system calls" },
     { "tokens", 0, "FILE",
       "where tokens are kept; else as server.tokens says, tokens.json in the ledger" },
     { "viewer-origin", 0, "ORIGIN",
@@ -102,9 +104,7 @@ static void wait_for_signals(const struct tl_cli *cli, struct tl_server *server)
             struct tally_error err = TALLY_ERROR_INIT;
             wants_reload = 0;
             tl_service_notify("RELOADING=1");
-            if (tl_server_reload(server, &err) == TALLY_OK) {
-                log_line(NULL, "reloaded");
-            } else {
+            if (tl_server_reload(server, &err) != TALLY_OK) {
                 tl_cli_warn(cli, "not reloaded, all stays as it was: %s", err.message);
             }
             tl_service_notify("READY=1");
@@ -119,32 +119,28 @@ static void print_addresses(const struct tl_server *server)
     }
 }
 
-static enum tl_exit serve(const struct tl_cli *cli, const struct tl_server_options *options)
+static enum tl_exit serve(const struct tl_cli *cli, struct tl_server_options *options)
 {
     struct tally_error err = TALLY_ERROR_INIT;
     struct tl_server *server = NULL;
-    struct tally_scheduler *scheduler = NULL;
     const struct sigaction action = { .sa_handler = note_reload };
     tl_stop_install(); /* first: who sees the address may send a signal */
     (void)sigaction(SIGHUP, &action, NULL);
-    if (tally_scheduler_start(&scheduler, options->ledger, &err) != TALLY_OK ||
+    if (tally_scheduler_start(&options->scheduler, options->ledger, &err) != TALLY_OK ||
         tl_server_start(&server, options, &err) != TALLY_OK) {
-        tally_scheduler_stop(scheduler);
+        tally_scheduler_stop(options->scheduler);
         return tl_cli_fail(cli, &err);
     }
     print_addresses(server);
     tally_status status = show_first_token(cli, options, tl_server_address(server, 0), &err);
     (void)fflush(stdout);
     if (status == TALLY_OK) {
-        status = tl_server_reload(server, &err); /* the first token is there */
-    }
-    if (status == TALLY_OK) {
         tl_service_notify("READY=1");
         wait_for_signals(cli, server);
         tl_service_notify("STOPPING=1");
     }
     tl_server_stop(server);
-    tally_scheduler_stop(scheduler);
+    tally_scheduler_stop(options->scheduler);
     return status == TALLY_OK ? TL_EXIT_OK : tl_cli_fail(cli, &err);
 }
 
@@ -193,30 +189,69 @@ static void free_settings(struct tl_server_settings **settings)
     tl_server_settings_free(*settings);
 }
 
+/* Those that are TCP: a Unix socket is to be the user's own. */
+static tally_status bind_first(struct tl_server_options *options, struct addresses *left,
+                               int sockets[ADDRESSES_MAX], struct tally_error *err)
+{
+    struct tl_server_options all = *options;
+    left->count = 0;
+    for (size_t i = 0; i < all.listen_count; i++) {
+        if (strncmp(all.listen[i], UNIX, strlen(UNIX)) == 0) {
+            left->listen[left->count++] = all.listen[i];
+            continue;
+        }
+        if (options->socket_count == ADDRESSES_MAX) {
+            return tl_fail(err, TALLY_EINVAL, "there may be %u addresses", ADDRESSES_MAX);
+        }
+        TL_TRY(tl_server_bind(&sockets[options->socket_count], &all, all.listen[i], err));
+        options->socket_count++;
+    }
+    options->listen = left->listen;
+    options->listen_count = left->count;
+    return TALLY_OK;
+}
+
+/* Before there is a thread, and before anything is read from anybody. */
+static tally_status give_up_rights(const struct tl_cli *cli, const struct tl_args *args,
+                                   struct tl_server_options *options, struct tally_error *err)
+{
+    struct tally_error why = TALLY_ERROR_INIT;
+    const char *user = tl_args_value(args, "user");
+    if (user != NULL) {
+        TL_TRY(tl_user_become(user, err));
+    } else if (geteuid() == 0) {
+        tl_cli_note(cli, "this runs as root: '--user NAME' gives that up");
+    }
+    options->sandbox = tl_sandbox_name();
+    if (tl_args_has(args, "no-sandbox")) {
+        options->sandbox = "none";
+    } else if (tl_sandbox_enter(&why) != TALLY_OK) {
+        options->sandbox = "none";
+        tl_cli_note(cli, "this runs without a sandbox: %s", why.message);
+    }
+    if (cli->verbose) {
+        tl_cli_note(cli, "sandbox: %s", options->sandbox);
+    }
+    return TALLY_OK;
+}
+
 /* Flags are there already, and go before settings. */
-static enum tl_exit configure_and_serve(struct tl_cli *cli, struct tl_server_options *options)
+static tally_status configure(const struct tl_cli *cli, const struct tl_args *args,
+                              struct tl_server_options *options, struct addresses *addresses,
+                              int sockets[ADDRESSES_MAX], struct tl_server_settings **settings_out,
+                              struct tally_error *err)
 {
     static const char *const listen_default[] = { LISTEN_DEFAULT };
-    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
-    TL_CLEANUP(free_settings) struct tl_server_settings *settings = NULL;
-    struct tally_options location = tl_cli_options(cli);
-    struct tally_error err = TALLY_ERROR_INIT;
-    enum tl_exit exit_status = tl_cli_open_unattended(cli, &ledger);
-    if (exit_status != TL_EXIT_OK) {
-        return exit_status;
-    }
-    if (tl_server_settings_read(&settings, &location, &err) != TALLY_OK) {
-        return tl_cli_fail_ledger(cli, &err);
-    }
-    options->ledger = ledger;
-    options->location = &location;
-    tl_server_settings_apply(settings, options);
+    TL_TRY(tl_server_settings_read(settings_out, options->location, err));
+    tl_server_settings_apply(*settings_out, options);
     if (options->listen_count + options->socket_count == 0) {
         options->listen = listen_default;
         options->listen_count = TL_ARRAY_LEN(listen_default);
     }
-    raise_file_limit();
-    return serve(cli, options);
+    if (tl_args_has(args, "user")) {
+        TL_TRY(bind_first(options, addresses, sockets, err));
+    }
+    return give_up_rights(cli, args, options, err);
 }
 
 static enum tl_exit read_origins(const struct tl_cli *cli, const struct tl_args *args,
@@ -239,6 +274,7 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     const char *origins[ORIGINS_MAX];
     size_t origin_count = 0;
     struct addresses addresses = { .count = 0 };
+    struct addresses left = { .count = 0 };
     int sockets[ADDRESSES_MAX];
     enum tl_exit exit_status = read_addresses(cli, args, &addresses);
     if (exit_status == TL_EXIT_OK) {
@@ -250,7 +286,9 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (cli->spool[0] != '\0') {
         return tl_cli_usage(cli, "a server needs the ledger itself, not the address of one");
     }
+    struct tally_options location = tl_cli_options(cli);
     struct tl_server_options options = {
+        .location = &location,
         .listen = addresses.listen,
         .listen_count = addresses.count,
         .sockets = sockets,
@@ -263,7 +301,19 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
         .viewer_origin_count = origin_count,
         .log = log_line,
     };
-    return configure_and_serve(cli, &options);
+    struct tally_error err = TALLY_ERROR_INIT;
+    TL_CLEANUP(free_settings) struct tl_server_settings *settings = NULL;
+    TL_CLEANUP(tl_ledger_closep) struct tally_ledger *ledger = NULL;
+    raise_file_limit();
+    if (configure(cli, args, &options, &left, sockets, &settings, &err) != TALLY_OK) {
+        return settings == NULL ? tl_cli_fail_ledger(cli, &err) : tl_cli_fail(cli, &err);
+    }
+    exit_status = tl_cli_open_unattended(cli, &ledger);
+    if (exit_status != TL_EXIT_OK) {
+        return exit_status;
+    }
+    options.ledger = ledger;
+    return serve(cli, &options);
 }
 
 const struct tl_cmd tl_cmd_serve = {
@@ -271,9 +321,9 @@ const struct tl_cmd tl_cmd_serve = {
     .summary = "put the ledger behind HTTP, with a web page",
     .arguments = "",
     .about =
-        "Answers until SIGTERM or SIGINT, then finishes what it accepted. SIGHUP reads "
-        "certificate\n"
-        "and tokens again. Runs what is scheduled. The first start prints an admin token, once;\n"
+        "Answers until SIGTERM or SIGINT, then finishes what it accepted. SIGHUP reads settings,\n"
+        "certificate and tokens again. Runs what is scheduled. The first start prints an admin "
+        "token, once;\n"
         "'tally token' makes others. Plain HTTP is for this machine alone, unless a proxy in "
         "front\n"
         "does TLS. docs/http-api.md has the interface.\n",

@@ -122,6 +122,9 @@ tally_status tl_act_write(struct tl_buf *json, const struct tally_ledger *ledger
     tl_buf_add_text(json, "},\"targets\":[{\"type\":\"ledger\",\"id\":");
     tl_json_write_string(json, tl_str_of(origin));
     tl_buf_add_text(json, "}],\"severity\":\"low\",\"source\":{\"service\":\"tally\"}");
+    if (strcmp(action, "tally.refused") == 0) { /* all others are recorded as done */
+        tl_buf_add_text(json, ",\"outcome\":\"failure\"");
+    }
     if (metadata != NULL) {
         tl_buf_add_text(json, ",\"metadata\":");
         tl_buf_add_text(json, metadata);

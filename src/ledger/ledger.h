@@ -271,6 +271,9 @@ tally_status tl_create_sequencer(struct tl_sequencer **sequencer_out, const stru
                                  const char *origin, struct tally_init_result *result,
                                  struct tally_error *err);
 
+/* scheduler.c: whether the schedules can be read. TALLY_EINVAL with the place; TALLY_ENOMEM */
+tally_status tl_schedule_check(const struct tl_config *config, struct tally_error *err);
+
 /* verify.c: tally_verify_at(), where paths and configuration are known. */
 tally_status tl_verify_files(const struct tl_paths *paths, const struct tl_config *config,
                              const struct tally_verify_options *options,

@@ -25,7 +25,10 @@ struct tally_scheduler {
     int64_t seen_us;                      /* likewise; the time, when it was last looked at */
     struct tl_mutex mu;
     struct tl_cond wake;
-    bool stop; /* guarded by mu */
+    /* guarded by mu */
+    bool stop;
+    bool is_replanned; /* `replanned` is to take the place of `planned` */
+    struct planned replanned[TL_JOB_COUNT];
 };
 
 static struct tl_str when_of(const struct tl_config *config, enum tl_job job)
@@ -47,9 +50,23 @@ static void plan_release(struct planned *planned)
     }
 }
 
+static void plan_move(struct planned *to, struct planned *from)
+{
+    for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
+        to[i] = from[i];
+        from[i] = (struct planned){ 0 };
+    }
+}
+
 static tally_status plan_read(struct planned *planned, const struct tl_config *config,
                               struct tally_error *err)
 {
+    static const char *const keys[TL_JOB_COUNT] = {
+        [TL_JOB_ANCHOR] = "anchor.schedule",
+        [TL_JOB_BACKUP] = "backup.schedule",
+        [TL_JOB_PURGE] = "retention.schedule",
+        [TL_JOB_VERIFY] = "verify.schedule",
+    };
     for (unsigned i = 0; i < TL_JOB_COUNT; i++) {
         char text[600];
         tl_str_copy(text, sizeof(text), when_of(config, (enum tl_job)i));
@@ -61,8 +78,8 @@ static tally_status plan_read(struct planned *planned, const struct tl_config *c
         if (status != TALLY_OK) {
             plan_release(planned);
             return tl_fail(err, status == TALLY_ENOTFOUND ? TALLY_EINVAL : status,
-                           "the schedule of '%s' (%.60s): %.120s", tl_job_name((enum tl_job)i),
-                           text, why.message);
+                           "%.100s: '%s' (%.60s): %.120s", tl_config_where(config, keys[i]),
+                           keys[i], text, why.message);
         }
     }
     return TALLY_OK;
@@ -173,14 +190,28 @@ static void plan_if_needed(struct tally_scheduler *scheduler, bool is_new)
     scheduler->seen_us = now;
 }
 
+static bool take_replanned(struct tally_scheduler *scheduler)
+{
+    tl_mutex_lock(&scheduler->mu);
+    bool is_new = scheduler->is_replanned;
+    if (is_new) {
+        plan_release(scheduler->planned);
+        plan_move(scheduler->planned, scheduler->replanned);
+        scheduler->is_replanned = false;
+    }
+    tl_mutex_unlock(&scheduler->mu);
+    return is_new;
+}
+
 static void *run_scheduler(void *ctx)
 {
     struct tally_scheduler *scheduler = ctx;
     bool in_office = false;
     while (!must_stop(scheduler)) {
         bool may_run = is_sequencer(scheduler->ledger);
+        bool is_replanned = take_replanned(scheduler);
         if (may_run) {
-            plan_if_needed(scheduler, !in_office);
+            plan_if_needed(scheduler, !in_office || is_replanned);
         }
         in_office = may_run;
         for (unsigned i = 0; in_office && i < TL_JOB_COUNT && !must_stop(scheduler); i++) {
@@ -198,6 +229,7 @@ static void *run_scheduler(void *ctx)
 static void scheduler_free(struct tally_scheduler *scheduler)
 {
     plan_release(scheduler->planned);
+    plan_release(scheduler->replanned);
     tl_mutex_release(&scheduler->mu);
     tl_cond_release(&scheduler->wake);
     tl_free(scheduler);
@@ -233,6 +265,30 @@ tally_status tally_scheduler_start(struct tally_scheduler **scheduler_out,
         return status;
     }
     *scheduler_out = scheduler;
+    return TALLY_OK;
+}
+
+tally_status tally_scheduler_reload(struct tally_scheduler *scheduler, struct tally_error *err)
+{
+    struct planned planned[TL_JOB_COUNT] = { { 0 } };
+    TL_CLEANUP(tl_config_freep) struct tl_config *config = NULL;
+    TL_TRY(tl_refuse_inherited(scheduler->ledger, err));
+    TL_TRY(tl_config_reread(scheduler->ledger, NULL, 0, &config, err));
+    TL_TRY(plan_read(planned, config, err));
+    tl_mutex_lock(&scheduler->mu);
+    plan_release(scheduler->replanned);
+    plan_move(scheduler->replanned, planned);
+    scheduler->is_replanned = true;
+    tl_cond_broadcast(&scheduler->wake);
+    tl_mutex_unlock(&scheduler->mu);
+    return TALLY_OK;
+}
+
+tally_status tl_schedule_check(const struct tl_config *config, struct tally_error *err)
+{
+    struct planned planned[TL_JOB_COUNT] = { { 0 } };
+    TL_TRY(plan_read(planned, config, err));
+    plan_release(planned);
     return TALLY_OK;
 }
 

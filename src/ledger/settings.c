@@ -1,6 +1,8 @@
-/* tally_config_list(), tally_reindex(). */
+/* tally_config_list(), tally_config_adopt(), tally_reindex(). */
 #include "base/io.h"
+#include "ledger/act.h"
 #include "ledger/ledger.h"
+#include "ledger/remote.h"
 
 /* What calls on a ledger that is not open need. Large: allocate. */
 struct site {
@@ -76,8 +78,20 @@ tally_status tally_config_list(const struct tally_options *options, tally_config
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate a policy");
     }
     TL_TRY(tl_policy_from_config(policy, &site->config, 1, err)); /* are the pointers good? */
+    TL_TRY(tl_schedule_check(&site->config, err));
     tl_config_each(&site->config, fn, ctx);
     return TALLY_OK;
+}
+
+tally_status tally_config_adopt(struct tally_ledger *ledger, struct tally_error *err)
+{
+    TL_TRY(tl_remote_refuse(ledger, err));
+    if (ledger->paths.memory) {
+        return tl_fail(err, TALLY_ENOTSUP, "the policy of a ledger in memory does not change");
+    }
+    const struct tl_control control = { .kind = TL_LEAF_POLICY };
+    uint64_t seq = TALLY_SEQ_NONE;
+    return tl_act_seal(ledger, &control, TALLY_SEQ_NONE, &seq, err);
 }
 
 tally_status tally_config_variable_key(const char *variable, char *key_out, size_t size)

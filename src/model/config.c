@@ -50,6 +50,7 @@ static bool is_list(const struct tl_config_key *key)
     case TL_CONFIG_TEXT:
     case TL_CONFIG_PATH:
     case TL_CONFIG_SIZE:
+    case TL_CONFIG_NUMBER:
     case TL_CONFIG_CHOICE:
     case TL_CONFIG_SECONDS:
     case TL_CONFIG_MS:
@@ -348,6 +349,15 @@ void tl_config_release(struct tl_config *config)
         tl_arena_release(&config->arena);
         *config = (struct tl_config){ .arena = { 0 } };
     }
+}
+
+const char *tl_config_where(const struct tl_config *config, const char *key)
+{
+    const struct tl_config_entry *entry = config->entries;
+    while (entry != NULL && strcmp(entry->name, key) != 0) {
+        entry = entry->next;
+    }
+    return entry == NULL ? "default" : entry->where;
 }
 
 void tl_config_each(const struct tl_config *config, tally_config_fn *fn, void *ctx)

@@ -26,6 +26,8 @@ struct tl_config_server {
     struct tl_str tls_cert;
     struct tl_str tls_key;
     struct tl_str tokens;
+    size_t rate_per_address; /* a second; 0: no limit */
+    size_t rate_per_token;
     bool plain;
     bool public_tlog;
 };
@@ -93,6 +95,9 @@ void tl_config_release(struct tl_config *config);
 
 /* Calls `fn` for every key in order of name, with its effective value and where it came from. */
 void tl_config_each(const struct tl_config *config, tally_config_fn *fn, void *ctx);
+
+/* Where the value of a key came from, for messages: "tally.yaml:3:18". */
+const char *tl_config_where(const struct tl_config *config, const char *key);
 
 /*
  * Gives the key that an environment variable sets, from its name without TALLY_:

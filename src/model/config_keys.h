@@ -12,6 +12,7 @@ enum tl_config_kind {
     TL_CONFIG_LISTEN,   /* server.listen */
     TL_CONFIG_ORIGINS,  /* server.viewer_origins */
     TL_CONFIG_SIZE,     /* a size_t: 65536, 64KiB, 1MiB */
+    TL_CONFIG_NUMBER,   /* a size_t: 50 */
     TL_CONFIG_CHOICE,   /* a bool: the second of two words */
     TL_CONFIG_SECONDS,  /* a uint32_t: 3600, 90s, 1h */
     TL_CONFIG_MS,       /* a uint32_t: 20, 20ms, 1s */

@@ -19,6 +19,7 @@ struct unit {
 static const struct unit size_units[] = {
     { "", 1 }, { "B", 1 }, { "KiB", 1024 }, { "MiB", 1048576 }
 };
+static const struct unit no_units[] = { { "", 1 } };
 static const struct unit second_units[] = { { "", 1 },     { "s", 1 },     { "m", 60 },
                                             { "h", 3600 }, { "d", 86400 }, { "w", 604800 } };
 static const struct unit ms_units[] = { { "", 1 }, { "ms", 1 }, { "s", 1000 }, { "m", 60000 } };
@@ -257,13 +258,16 @@ static tally_status apply_number(void *to, const struct tl_config_entry *entry,
                                  const struct unit *units, size_t count, struct tally_error *err)
 {
     uint64_t value = 0;
+    enum tl_config_kind kind = entry->key->kind;
     if (read_number(entry, units, count, &value) != TALLY_OK) {
-        return tl_fail(err, TALLY_EINVAL,
-                       "%s: '%s' is to be a number from %lld to %lld, or with %s", entry->where,
-                       entry->name, (long long)entry->key->min, (long long)entry->key->max,
-                       units == size_units ? "KiB or MiB" : "a unit such as 's' or 'm'");
+        return tl_fail(err, TALLY_EINVAL, "%s: '%s' is to be a number from %lld to %lld%s",
+                       entry->where, entry->name, (long long)entry->key->min,
+                       (long long)entry->key->max,
+                       kind == TL_CONFIG_NUMBER ? ""
+                       : kind == TL_CONFIG_SIZE ? ", or with KiB or MiB"
+                                                : ", or with a unit such as 's' or 'm'");
     }
-    if (entry->key->kind == TL_CONFIG_SIZE) {
+    if (kind == TL_CONFIG_SIZE || kind == TL_CONFIG_NUMBER) {
         *(size_t *)to = value;
     } else {
         *(uint32_t *)to = (uint32_t)value;
@@ -303,6 +307,8 @@ tally_status tl_config_apply(struct tl_config *config, const struct tl_config_en
         return apply_origins(config, entry, err);
     case TL_CONFIG_SIZE:
         return apply_number(to, entry, size_units, TL_ARRAY_LEN(size_units), err);
+    case TL_CONFIG_NUMBER:
+        return apply_number(to, entry, no_units, TL_ARRAY_LEN(no_units), err);
     case TL_CONFIG_SECONDS:
         return apply_number(to, entry, second_units, TL_ARRAY_LEN(second_units), err);
     case TL_CONFIG_MS:

@@ -394,6 +394,7 @@ static tally_status read_entry(struct reading *r, const struct tl_config_entry *
     case TL_CONFIG_TEXT:
     case TL_CONFIG_PATH:
     case TL_CONFIG_TARGETS:
+    case TL_CONFIG_NUMBER:
     case TL_CONFIG_LISTEN:
     case TL_CONFIG_ORIGINS:
     case TL_CONFIG_CHOICE:

@@ -22,6 +22,7 @@ void tl_api_status(struct tl_request *request)
     tl_js_open(&js, "server", '{');
     tl_js_text(&js, "version", TALLY_VERSION);
     tl_js_time(&js, "started_at", server->started_us);
+    tl_js_text(&js, "sandbox", server->options.sandbox);
     tl_js_u64(&js, "requests", tl_counter_get(&server->counters.requests));
     tl_js_u64(&js, "jobs", tl_jobs_running(server->jobs));
     tl_js_close(&js, '}');

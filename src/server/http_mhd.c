@@ -1,14 +1,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -45,11 +43,9 @@ static const char priorities[] =
 struct connection {
     struct connection *before, *after;
     int fd;
-    uint32_t uid; /* of the other end of a Unix socket */
-    bool has_uid;
+    struct tl_peer peer;
     bool is_reading;  /* header or body are not there yet */
     int64_t until_us; /* for what is to come; with a body, more for every KiB that has come */
-    char peer[64];
 };
 
 /* libmicrohttpd closes the descriptor that it listens at when it cannot start: it gets one of its own
@@ -120,7 +116,7 @@ static void name_request(struct tl_request *request, const char *given, unsigned
 /* ---- who it is -------------------------------------------------------------------------------- */
 
 static void identify(struct tl_request *request, struct MHD_Connection *connection,
-                     const struct connection *socket)
+                     const struct tl_peer *peer)
 {
     const char *text = header(connection, "Authorization");
     if (text != NULL) {
@@ -130,9 +126,9 @@ static void identify(struct tl_request *request, struct MHD_Connection *connecti
             request->who = (struct tl_identity){ 0 };
             request->has_bad_token = true;
         }
-    } else if (socket->has_uid && (socket->uid == 0 || socket->uid == (uint32_t)geteuid())) {
+    } else if (peer->has_uid && (peer->uid == 0 || peer->uid == (uint32_t)geteuid())) {
         request->who.role = TL_ROLE_ADMIN;
-        (void)snprintf(request->who.name, sizeof(request->who.name), "uid %u", socket->uid);
+        (void)snprintf(request->who.name, sizeof(request->who.name), "uid %u", peer->uid);
     }
 }
 
@@ -203,7 +199,7 @@ static struct tl_request *new_request(struct tl_http *http, struct MHD_Connectio
     request->server = http->server;
     request->connection = connection;
     request->began_us = tl_clock->steady_us();
-    (void)snprintf(request->peer, sizeof(request->peer), "%s", socket->peer);
+    (void)snprintf(request->peer, sizeof(request->peer), "%s", socket->peer.name);
     tl_arena_init(&request->arena, (size_t)64 << 20);
     tl_buf_init(&request->reply.body, SIZE_MAX / 8);
     return request;
@@ -242,8 +238,9 @@ static void begin(struct tl_request *request, struct MHD_Connection *connection,
     if (request->reply.status != 0) {
         return;
     }
-    identify(request, connection, socket);
-    if (!tl_route_allows(request)) {
+    identify(request, connection, &socket->peer);
+    if (!tl_route_has_room(request, socket->peer.is_unix ? NULL : &socket->peer.place) ||
+        !tl_route_allows(request)) {
         return;
     }
     const char *length = header(connection, "Content-Length");
@@ -442,29 +439,6 @@ static void completed(void *ctx, struct MHD_Connection *connection, void **state
 
 /* ---- connections ------------------------------------------------------------------------------ */
 
-static void name_peer(struct connection *connection)
-{
-    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
-    socklen_t len = sizeof(address);
-    struct ucred credentials;
-    socklen_t credentials_len = sizeof(credentials);
-    if (getpeername(connection->fd, (struct sockaddr *)&address, &len) != 0) {
-        return;
-    }
-    if (address.ss_family == AF_UNIX) {
-        if (getsockopt(connection->fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_len) ==
-            0) {
-            connection->has_uid = true;
-            connection->uid = credentials.uid;
-        }
-        return;
-    }
-    if (getnameinfo((struct sockaddr *)&address, len, connection->peer, sizeof(connection->peer),
-                    NULL, 0, NI_NUMERICHOST) != 0) {
-        connection->peer[0] = '\0';
-    }
-}
-
 static void open_connection(struct tl_http *http, struct MHD_Connection *mhd, void **context)
 {
     const union MHD_ConnectionInfo *info =
@@ -476,7 +450,7 @@ static void open_connection(struct tl_http *http, struct MHD_Connection *mhd, vo
     connection->fd = info->connect_fd;
     connection->is_reading = true;
     connection->until_us = tl_clock->steady_us() + HEADER_US;
-    name_peer(connection);
+    tl_socket_peer(connection->fd, &connection->peer);
     tl_mutex_lock(&http->mu);
     connection->after = http->first;
     if (http->first != NULL) {
@@ -642,11 +616,11 @@ static tally_status listen_all(struct tl_http *http, struct tally_error *err)
         struct tl_socket *socket = &http->listeners[http->count].socket;
         socket->fd = -1;
         http->count++;
-        if (i < options->listen_count) {
-            TL_TRY(tl_socket_listen(socket, options, options->listen[i], err));
+        if (i < options->socket_count) {
+            TL_TRY(tl_socket_take(socket, options, options->sockets[i], err));
         } else {
-            TL_TRY(
-                tl_socket_take(socket, options, options->sockets[i - options->listen_count], err));
+            const char *address = options->listen[i - options->socket_count];
+            TL_TRY(tl_socket_listen(socket, options, address, err));
         }
     }
     return TALLY_OK;

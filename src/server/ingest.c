@@ -37,14 +37,6 @@ struct tl_ingest {
     struct writer writers[WRITERS];
 };
 
-static bool is_type(const struct tl_request *request, const char *type)
-{
-    const char *given = request->content_type;
-    size_t len = strlen(type);
-    return given != NULL && strncasecmp(given, type, len) == 0 &&
-           (given[len] == '\0' || given[len] == ';' || given[len] == ' ');
-}
-
 static bool too_many(struct tl_request *request)
 {
     tl_reply_problem(request, "too_large", "one request takes at most %u events", EVENTS_MAX);
@@ -113,11 +105,11 @@ static bool split_array(struct tl_request *request, struct tl_str *pieces, size_
 static bool split(struct tl_request *request, struct tl_str *pieces, size_t *count, bool *is_many)
 {
     struct tl_str text = tl_buf_str(&request->body);
-    if (is_type(request, "application/x-ndjson")) {
+    if (tl_request_is_type(request, "application/x-ndjson")) {
         *is_many = true;
         return split_lines(request, pieces, count);
     }
-    if (!is_type(request, "application/json")) {
+    if (!tl_request_is_type(request, "application/json")) {
         tl_reply_problem(request, "media_type",
                          "events come as application/json or application/x-ndjson");
         return false;
@@ -552,7 +544,7 @@ static void *run_many(void *ctx)
 static bool has_many(const struct tl_request *request)
 {
     return request->body.len > 0 &&
-           (request->body.data[0] == '[' || is_type(request, "application/x-ndjson"));
+           (request->body.data[0] == '[' || tl_request_is_type(request, "application/x-ndjson"));
 }
 
 void tl_ingest_put(struct tl_ingest *ingest, struct tl_request *request)

@@ -100,6 +100,14 @@ char *tl_request_copy(struct tl_request *request, struct tl_str text)
     return copy;
 }
 
+bool tl_request_is_type(const struct tl_request *request, const char *type)
+{
+    const char *given = request->content_type;
+    size_t len = strlen(type);
+    return given != NULL && strncasecmp(given, type, len) == 0 &&
+           (given[len] == '\0' || given[len] == ';' || given[len] == ' ');
+}
+
 static bool is_among(struct tl_str name, const char *const *names)
 {
     for (size_t i = 0; names[i] != NULL; i++) {
@@ -117,6 +125,10 @@ bool tl_request_object(struct tl_request *request, const char *const *names,
         .bytes_max = 1 << 20, .depth_max = 8, .members_max = 100, .elements_max = 10000
     };
     struct tally_error err = TALLY_ERROR_INIT;
+    if (request->body.len > 0 && !tl_request_is_type(request, "application/json")) {
+        tl_reply_problem(request, "media_type", "the body is to be application/json");
+        return false;
+    }
     struct tl_str body = request->body.len == 0 ? TL_STR("{}") : tl_buf_str(&request->body);
     if (tl_json_read(&request->arena, body.text, body.len, &limits, root_out, &err) != TALLY_OK) {
         tl_reply_error(request, &err);

@@ -87,7 +87,10 @@ void tl_reply_header(struct tl_request *request, const char *name, const char *f
 /* The same with a text of any length, which outlives the server. */
 void tl_reply_header_text(struct tl_request *request, const char *name, const char *text);
 
-/* Reads the body as one JSON object whose members are all among `names` (NULL at the end). An empty
+/* Whether its Content-Type is `type`, with whatever parameters. */
+bool tl_request_is_type(const struct tl_request *request, const char *type);
+
+/* Reads the body, application/json, as one JSON object whose members are all among `names` (NULL at the end). An empty
  * body is an empty object. On failure the reply is a problem already. */
 bool tl_request_object(struct tl_request *request, const char *const *names,
                        const struct tl_json **root_out);

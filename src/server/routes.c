@@ -228,6 +228,14 @@ const struct tl_route tl_routes[] = {
       .params = "",
       .handle = tl_api_viewer_link_add,
       .summary = "Make a link for viewers" },
+    { .method = "POST",
+      .path = "/v1/config/reload",
+      .least = TL_ROLE_ADMIN,
+      .is_whole = true,
+      .body_max = KIB,
+      .params = "",
+      .handle = tl_api_config_reload,
+      .summary = "Read the configuration again" },
     { .method = "GET",
       .path = "/v1/whoami",
       .least = TL_ROLE_WRITER,
@@ -345,6 +353,24 @@ static bool take_args(struct tl_request *request, const struct tl_str args[2])
     return true;
 }
 
+/* The methods of a path, as RFC 9110 wants them with 405. */
+static void add_allow(struct tl_request *request)
+{
+    char text[64];
+    struct tl_buf methods;
+    tl_buf_init_fixed(&methods, text, sizeof(text));
+    for (size_t i = 0; i < tl_route_count; i++) {
+        struct tl_str args[2] = { { 0 } };
+        if (fits(tl_routes[i].path, request->path, args)) {
+            tl_buf_add_text(&methods, methods.len == 0 ? "" : ", ");
+            tl_buf_add_text(&methods, tl_routes[i].method);
+            tl_buf_add_text(&methods, strcmp(tl_routes[i].method, "GET") == 0 ? ", HEAD" : "");
+        }
+    }
+    tl_assert(tl_buf_status(&methods) == TALLY_OK);
+    tl_reply_header(request, "Allow", "%.*s", (int)methods.len, text);
+}
+
 bool tl_route_find(struct tl_request *request)
 {
     bool has_path = false;
@@ -362,9 +388,12 @@ bool tl_route_find(struct tl_request *request)
             return take_args(request, args);
         }
     }
-    tl_reply_problem(request, has_path ? "method" : "not_found",
-                     has_path ? "this path does not take the method"
-                              : "there is nothing at this path");
+    if (has_path) {
+        tl_reply_problem(request, "method", "this path does not take the method");
+        add_allow(request);
+    } else {
+        tl_reply_problem(request, "not_found", "there is nothing at this path");
+    }
     return false;
 }
 
@@ -413,6 +442,33 @@ static bool is_known(const struct tl_route *route, struct tl_str name)
     word[name.len + 1] = ',';
     word[name.len + 2] = '\0';
     return strstr(route->params, word) != NULL;
+}
+
+/* What is for anybody, and there at once: the page, healthz. It costs no more than to refuse it. */
+static bool is_free(const struct tl_request *request)
+{
+    return request->route->least == 0 && request->route->lane == TL_LANE_INLINE &&
+           !request->has_bad_token;
+}
+
+bool tl_route_has_room(struct tl_request *request, const struct tl_rate_key *place)
+{
+    struct tl_server *server = request->server;
+    const struct tl_identity *who = &request->who;
+    if (who->role != 0) {
+        struct tl_rate_key key = { { 0 } };
+        _Static_assert(sizeof(who->id) <= sizeof(key.bytes), "an id is a key");
+        memcpy(key.bytes, who->id, sizeof(who->id));
+        if (who->id[0] != '\0' && !tl_rate_allows(&server->token_rate, &key)) {
+            tl_reply_problem(request, "rate", "this token makes too many requests");
+            return false;
+        }
+    } else if (place != NULL && !is_free(request) &&
+               !tl_rate_allows(&server->address_rate, place)) {
+        tl_reply_problem(request, "rate", "too many requests from there without a token in force");
+        return false;
+    }
+    return true;
 }
 
 bool tl_route_allows(struct tl_request *request)

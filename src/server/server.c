@@ -296,8 +296,22 @@ static tally_status start_workers(struct tl_server *server)
     return TALLY_OK;
 }
 
+static tally_status init_rates(struct tl_server *server, struct tally_error *err)
+{
+    tally_status status = tl_rate_init(&server->address_rate, server->options.rate_per_address);
+    if (status == TALLY_OK) {
+        status = tl_rate_init(&server->token_rate, server->options.rate_per_token);
+        if (status != TALLY_OK) {
+            tl_rate_release(&server->address_rate);
+        }
+    }
+    server->has_rates = status == TALLY_OK;
+    return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "out of memory");
+}
+
 static tally_status start(struct tl_server *server, struct tally_error *err)
 {
+    TL_TRY(init_rates(server, err));
     struct tally_activity activity = TALLY_ACTIVITY_INIT;
     TL_TRY(tally_activity_read(server->options.location, &activity, err));
     (void)snprintf(server->origin, sizeof(server->origin), "%s", activity.origin);
@@ -328,6 +342,12 @@ tally_status tl_server_start(struct tl_server **server_out, const struct tl_serv
         tl_free(server);
         return tl_fail(err, TALLY_ENOMEM, "out of memory");
     }
+    if (tl_mutex_init(&server->reloading) != TALLY_OK) {
+        tl_cond_release(&server->export_ended);
+        tl_mutex_release(&server->mu);
+        tl_free(server);
+        return tl_fail(err, TALLY_ENOMEM, "out of memory");
+    }
     server->options = *options;
     server->ledger = options->ledger;
     server->started_us = tl_clock->wall_us();
@@ -347,9 +367,11 @@ void tl_server_stop(struct tl_server *server)
         return;
     }
     tl_counter_set(&server->stopping, 1);
+    tl_mutex_lock(&server->reloading); /* nothing begins to listen anew from here on */
     if (server->http != NULL) {
         tl_http_refuse_new(server->http);
     }
+    tl_mutex_unlock(&server->reloading);
     tl_tail_stop(server->tail); /* streams end, so that their requests do */
     tl_http_stop(server->http);
     wait_for_exports(server);
@@ -364,16 +386,16 @@ void tl_server_stop(struct tl_server *server)
     tl_queue_release(&server->work);
     tl_tail_free(server->tail);
     tl_tokens_close(server->tokens);
+    tl_server_settings_free(server->now);
+    if (server->has_rates) {
+        tl_rate_release(&server->token_rate);
+        tl_rate_release(&server->address_rate);
+    }
+    tl_mutex_release(&server->reloading);
     tl_cond_release(&server->export_ended);
     tl_mutex_release(&server->mu);
     tl_free(server->viewer_policy);
     tl_free(server);
-}
-
-tally_status tl_server_reload(struct tl_server *server, struct tally_error *err)
-{
-    TL_TRY(tl_tokens_reload(server->tokens, err));
-    return tl_http_reload(server->http, err);
 }
 
 const char *tl_server_address(const struct tl_server *server, size_t index)

@@ -25,7 +25,12 @@ struct tl_server_options {
     const char *const
         *viewer_origins; /* pages of others that may ask for views: "https://a.example" */
     size_t viewer_origin_count;
-    bool has_public_tlog; /* tiles of the tree are for anybody */
+    uint64_t rate_per_address; /* requests a second without a token in force; 0: no limit */
+    uint64_t rate_per_token;
+    bool has_public_tlog;                      /* tiles of the tree are for anybody */
+    const struct tl_server_settings *settings; /* of the start: what they say now is compared */
+    const char *sandbox;                       /* what it runs in: "none" */
+    struct tally_scheduler *scheduler;         /* told of new schedules; NULL: none */
     void (*log)(void *ctx,
                 const char *line); /* a line about what happened; any thread; never NULL */
     void *log_ctx;
@@ -43,6 +48,23 @@ void tl_server_settings_free(struct tl_server_settings *settings); /* NULL is al
 void tl_server_settings_apply(const struct tl_server_settings *settings,
                               struct tl_server_options *options);
 
+/*
+ * From here on this process, for good, may not do what a server never needs: docs/security.md. Call it
+ * before there are threads: those that are there already stay as they are. Errors: TALLY_ENOTSUP it is
+ * not built in; TALLY_EIO the kernel refuses
+ */
+tally_status tl_sandbox_enter(struct tally_error *err);
+const char *tl_sandbox_name(void); /* what is built in: "seccomp" or "none" */
+
+/* Goes on as another user, for good, with the groups of that user. Before there are threads, too.
+ * Errors: TALLY_EINVAL there is none, or this is not root; TALLY_EIO */
+tally_status tl_user_become(const char *name, struct tally_error *err);
+
+/* Listens at one address of `options`, for a process that may not do so later: *fd_out is for `sockets`.
+ * Errors as of tl_server_start() */
+tally_status tl_server_bind(int *fd_out, const struct tl_server_options *options,
+                            const char *address, struct tally_error *err);
+
 struct tl_server;
 
 /*
@@ -55,7 +77,9 @@ tally_status tl_server_start(struct tl_server **server_out, const struct tl_serv
 /* Refuses new requests, finishes those that were accepted, and frees everything. NULL is allowed. */
 void tl_server_stop(struct tl_server *server);
 
-/* Reads certificate, key and tokens again. The old ones stay if the new ones are wrong. */
+/* Reads settings, certificate, key and tokens again. All stays as it was if one is wrong. What cannot
+ * change while it runs stays as it is, and is named in the log and the answer of
+ * POST /v1/config/reload. Errors: TALLY_EINVAL with file, line and column; those of tally_config_adopt() */
 tally_status tl_server_reload(struct tl_server *server, struct tally_error *err);
 
 /* Where it listens, "http://127.0.0.1:8080"; NULL beyond the last. */

@@ -8,6 +8,7 @@
  *   ingest.c      the thread that appends what was posted, many requests at a time
  *   tail.c        the thread that feeds those who follow
  *   jobs.c        long work
+ *   reload.c      settings, certificate and tokens anew
  *   api_*.c       handlers
  *
  * A request is handed from the thread of its connection to one that works, and back: it has one
@@ -19,6 +20,7 @@
 #include "base/counter.h"
 #include "base/thread.h"
 #include "server/problem.h"
+#include "server/rate.h"
 #include "server/request.h"
 #include "show/show.h"
 
@@ -50,6 +52,9 @@ extern const size_t tl_route_count;
 
 /* Finds the route, and sets request->route and args. A problem is the reply if there is none. */
 bool tl_route_find(struct tl_request *request);
+/* Whether it is not one of too many, of the same token or, without one in force, from the same place
+ * (NULL: this machine); else a problem is the reply. */
+bool tl_route_has_room(struct tl_request *request, const struct tl_rate_key *place);
 /* Whether the role of `who` allows it; else a problem is the reply. */
 bool tl_route_allows(struct tl_request *request);
 
@@ -97,12 +102,17 @@ struct tl_server {
     pthread_t workers[TL_WORKERS];
     size_t worker_count;
     struct tl_counters counters;
-    struct tl_counter stopping; /* 1: new requests are refused */
+    struct tl_mutex reloading;
+    struct tl_server_settings *now; /* guarded by reloading; owned; NULL: those of the start */
+    struct tl_counter stopping;     /* 1: new requests are refused */
     int64_t started_us;
     struct tl_mutex mu;
     struct tl_cond export_ended;
     size_t exports;          /* guarded by mu, as is the rest */
     struct tl_pace refusals; /* that are recorded */
+    bool has_rates;
+    struct tl_rate address_rate; /* of requests without a token in force */
+    struct tl_rate token_rate;
 };
 
 tally_status tl_queue_init(struct tl_queue *queue);
@@ -183,6 +193,14 @@ void tl_api_verify(struct tl_request *request);
 void tl_api_verify_last(struct tl_request *request);
 void tl_api_purge(struct tl_request *request);
 void tl_api_erase(struct tl_request *request);
+
+/* reload.c */
+void tl_api_config_reload(struct tl_request *request);
+
+/* settings.c: calls `fn` with the name of each setting that is not the same in both. */
+typedef void tl_setting_fn(void *ctx, const char *name);
+void tl_server_settings_compare(const struct tl_server_settings *a,
+                                const struct tl_server_settings *b, tl_setting_fn *fn, void *ctx);
 
 /* api_read.c */
 void tl_api_find(struct tl_request *request);

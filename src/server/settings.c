@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/parse.h"
 #include "base/str.h"
-#include "server/server.h"
+#include "server/server_impl.h"
 
 #define BYTES_MAX ((size_t)16 << 20)
 #define LIST_MAX  16u
@@ -62,6 +63,15 @@ static const char *value_of(const struct tl_server_settings *settings, const cha
         }
     }
     return "";
+}
+
+/* The configuration has seen to it that it is one. */
+static uint64_t read_number(const struct tl_server_settings *settings, const char *key)
+{
+    const char *text = value_of(settings, key);
+    uint64_t number = 0;
+    (void)tl_parse_u64(text, strlen(text), UINT64_MAX, &number);
+    return number;
 }
 
 /* The items of a list; the configuration has seen to it that there are at most LIST_MAX. */
@@ -152,6 +162,21 @@ void tl_server_settings_free(struct tl_server_settings *settings)
     }
 }
 
+void tl_server_settings_compare(const struct tl_server_settings *a,
+                                const struct tl_server_settings *b, tl_setting_fn *fn, void *ctx)
+{
+    const struct setting *x = a->first;
+    const struct setting *y = b->first;
+    while (x != NULL || y != NULL) {
+        int order = x == NULL ? 1 : y == NULL ? -1 : strcmp(x->key, y->key);
+        if (order != 0 || strcmp(x->value, y->value) != 0) {
+            fn(ctx, order <= 0 ? x->key : y->key);
+        }
+        x = order <= 0 ? x->next : x;
+        y = order >= 0 ? y->next : y;
+    }
+}
+
 void tl_server_settings_apply(const struct tl_server_settings *settings,
                               struct tl_server_options *options)
 {
@@ -167,6 +192,9 @@ void tl_server_settings_apply(const struct tl_server_settings *settings,
         options->token_path = settings->token_path;
     }
     options->allows_plain |= strcmp(value_of(settings, "server.plain"), "yes") == 0;
+    options->settings = settings;
+    options->rate_per_address = read_number(settings, "server.rate_per_address");
+    options->rate_per_token = read_number(settings, "server.rate_per_token");
     if (options->viewer_origin_count == 0) {
         options->viewer_origins = settings->origins;
         options->viewer_origin_count = settings->origin_count;

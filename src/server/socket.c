@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,46 @@
 #include "base/str.h"
 
 #define BACKLOG 1024
+
+/* Whoever has an IPv6 address has the 2^64 beside it. */
+static void place_of(const struct sockaddr_storage *address, struct tl_rate_key *out)
+{
+    static const uint8_t mapped[12] = { [10] = 0xFF, [11] = 0xFF };
+    if (address->ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof(v4));
+        memcpy(out->bytes, mapped, sizeof(mapped));
+        memcpy(out->bytes + sizeof(mapped), &v4.sin_addr, sizeof(v4.sin_addr));
+    } else if (address->ss_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof(v6));
+        bool is_v4 = memcmp(&v6.sin6_addr, mapped, sizeof(mapped)) == 0;
+        memcpy(out->bytes, &v6.sin6_addr, is_v4 ? 16 : 8);
+    }
+}
+
+void tl_socket_peer(int fd, struct tl_peer *out)
+{
+    struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+    socklen_t len = sizeof(address);
+    struct ucred credentials;
+    socklen_t credentials_len = sizeof(credentials);
+    *out = (struct tl_peer){ .uid = 0 };
+    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0) {
+        return;
+    }
+    if (address.ss_family == AF_UNIX) {
+        out->is_unix = true;
+        out->has_uid = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &credentials_len) == 0;
+        out->uid = out->has_uid ? credentials.uid : 0;
+        return;
+    }
+    place_of(&address, &out->place);
+    if (getnameinfo((struct sockaddr *)&address, len, out->name, sizeof(out->name), NULL, 0,
+                    NI_NUMERICHOST) != 0) {
+        out->name[0] = '\0';
+    }
+}
 
 static tally_status listen_unix(struct tl_socket *out, const char *path, struct tally_error *err)
 {
@@ -155,4 +196,17 @@ void tl_socket_close(struct tl_socket *socket, bool was_served)
         (void)close(socket->fd);
     }
     socket->fd = -1;
+}
+
+tally_status tl_server_bind(int *fd_out, const struct tl_server_options *options,
+                            const char *address, struct tally_error *err)
+{
+    struct tl_socket socket = { .fd = -1 };
+    tally_status status = tl_socket_listen(&socket, options, address, err);
+    if (status == TALLY_OK) {
+        *fd_out = socket.fd;
+    } else {
+        tl_socket_close(&socket, false);
+    }
+    return status;
 }

@@ -3,6 +3,7 @@
 #define TL_SERVER_SOCKET_H
 
 #include "base/base.h"
+#include "server/rate.h"
 #include "server/server.h"
 
 struct tl_socket {
@@ -11,6 +12,18 @@ struct tl_socket {
     char address[160]; /* "http://127.0.0.1:8080" */
     char path[108];    /* of a Unix socket that is ours to remove */
 };
+
+/* The other end of a connection. */
+struct tl_peer {
+    char name[64];            /* its address; "" of a Unix socket */
+    struct tl_rate_key place; /* an IPv4 address, or the first half of an IPv6 one */
+    bool is_unix;
+    bool has_uid;
+    uint32_t uid;
+};
+
+/* What cannot be found out stays zero. */
+void tl_socket_peer(int fd, struct tl_peer *out);
 
 /*
  * Listens at `text`: "127.0.0.1:8080", "[::1]:0", "unix:/path". On failure a descriptor may be there:

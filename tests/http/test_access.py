@@ -55,6 +55,7 @@ TABLE = {
     "POST /v1/tokens": (ADMIN_WHOLE, "/v1/tokens", {"name": "n", "role": "reader"}, 201, False),
     "DELETE /v1/tokens/{id}": (ADMIN_WHOLE, "/v1/tokens/00000000", None, 404, False),
     "POST /v1/viewer-links": (READ, "/v1/viewer-links", {"tenants": [ACME]}, 201, False),
+    "POST /v1/config/reload": (ADMIN_WHOLE, "/v1/config/reload", None, 200, False),
     "GET /v1/whoami": (EACH, "/v1/whoami", None, 200, False),
     "GET /v1/status": (READ_WHOLE, "/v1/status", None, 200, False),
     "GET /v1/schedules": (READ_WHOLE, "/v1/schedules", None, 200, False),
@@ -74,7 +75,9 @@ FOR_LINKS = {"GET /v1/events", "GET /v1/events/{id}", "GET /v1/events/{id}/proof
 
 
 class Access(HttpCase):
-    """Two tenants, and an event of nobody's."""
+    """Two tenants, and an event of nobody's. Refusals come as fast as they can."""
+
+    options = ("--set", "server.rate_per_address=0")
 
     def setUp(self):
         super().setUp()
@@ -198,12 +201,16 @@ class Matrix(Access):
                 if f"{method} {name}" not in TABLE:
                     reply = self.call(method, path, want=405)
                     self.assertEqual(reply.code, "method", f"{method} {path}")
+                    self.assertEqual(
+                        sorted(reply.headers["allow"].split(", ")),
+                        sorted({word for key in TABLE if key.split()[1] == name for word in
+                                (["GET", "HEAD"] if key.startswith("GET ") else [key.split()[0]])}))
 
     def test_a_refusal_names_who_and_the_path(self):
         self.get("/v1/tokens", "reader@acme", want=403)
         self.get("/v1/status", None, want=401)
         self.assertEqual(self.recorded("tally.refused", 2), 2)
-        items = self.get("/v1/events?action=tally.refused&limit=2").json["items"]
+        items = self.get("/v1/events?action=tally.refused&outcome=failure&limit=2").json["items"]
         nobody, reader = (item["event"] for item in items)
         self.assertEqual(reader["metadata"]["path"], "/v1/tokens")
         self.assertIn(self.tokens["reader@acme"][6:14], reader["actor"]["id"])

@@ -146,6 +146,7 @@ class OpenApi(HttpCase):
                 ("GET", "/v1/stats?by=action&by_day=true", None, None),
                 ("GET", "/v1/stats?by=day", None, None), ("GET", "/v1/checkpoint", None, None),
                 ("GET", "/v1/consistency?from=1", None, None), ("GET", "/v1/trust", None, None),
+                ("POST", "/v1/config/reload", None, None),
                 ("GET", "/v1/verify/last", None, None), ("GET", "/v1/jobs", None, None),
                 ("GET", f"/v1/jobs/{done.json['id']}", None, "/v1/jobs/{id}"),
                 ("DELETE", "/v1/jobs/j99", None, "/v1/jobs/{id}"),

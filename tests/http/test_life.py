@@ -37,7 +37,8 @@ class Life(HttpCase):
         return [item["event"] for item in self.get(f"/v1/events?action={action}").json["items"]]
 
     def refuse(self, path, body, code, method="POST"):
-        reply = self.call(method, path, body=body, want=None)
+        reply = self.call(method, path, body=body, want=None,
+                          headers={"Content-Type": "application/json"})
         self.assertEqual((reply.status // 100, reply.code, body), (4, code, body), (path, reply.text))
 
     def prepare(self, *lines):
@@ -49,6 +50,16 @@ class Life(HttpCase):
 
 
 class Verify(Life):
+    def test_bodies_of_acts_are_json(self):
+        for kind in (None, "text/plain", "application/x-ndjson", "application/jsonx"):
+            headers = {} if kind is None else {"Content-Type": kind}
+            for path in ("/v1/verify", "/v1/purges", "/v1/holds", "/v1/erasures", "/v1/tokens",
+                         "/v1/retention/test", "/v1/config/reload"):
+                self.assertEqual(self.post(path, b"{}", want=415, headers=headers).code, "media_type")
+        for kind in ("application/json", "Application/JSON; charset=utf-8"):
+            self.post("/v1/config/reload", b"{}", headers={"Content-Type": kind})
+        self.post("/v1/config/reload", b"", headers={"Content-Type": "text/plain"})
+
     def test_a_verification_is_a_job_with_a_report(self):
         report = self.result("/v1/verify", {}, "auditor")
         self.assertEqual((report["verdict"], report["findings"]), ("VERIFIED", []))
@@ -444,7 +455,7 @@ class Standing(Life):
         self.assertEqual(set(status) - set(shown), {"server"})
         self.assertEqual(set(shown) - set(status), set())
         self.assertEqual((status["health"], status["origin"]), (shown["health"], shown["origin"]))
-        self.assertEqual(set(status["server"]), {"version", "started_at", "requests", "jobs"})
+        self.assertEqual(set(status["server"]), {"version", "started_at", "sandbox", "requests", "jobs"})
         self.assertGreaterEqual(status["server"]["requests"], 4)
         self.assertEqual(status["server"]["jobs"], 0)
 

@@ -265,6 +265,30 @@ static void others_may_not_set(void **state)
     tally_close(other);
 }
 
+static void a_change_of_the_file_is_put_in_force(void **state)
+{
+    (void)state;
+    struct tally_error err = TALLY_ERROR_INIT;
+    reopen();
+    uint64_t before = site_count_kind(ledger, "policy", NULL, 0);
+    check_ok(tally_config_adopt(ledger, NULL));
+    assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), before);
+    write_config("retention.by_tenant.acme: 7\n");
+    check_ok(tally_config_adopt(ledger, NULL));
+    assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), before + 1);
+    write_config("retention.by_tenant.acme: many\n");
+    check_status(tally_config_adopt(ledger, &err), TALLY_EINVAL);
+    assert_non_null(strstr(err.message, "tally.yaml:1:27"));
+    assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), before + 1);
+    struct tally_ledger *other = purging_memory();
+    check_status(tally_config_adopt(other, NULL), TALLY_ENOTSUP);
+    tally_close(other);
+    write_config("");
+    other = site_open_read(&purging_site);
+    check_status(tally_config_adopt(other, NULL), TALLY_EINVAL);
+    tally_close(other);
+}
+
 static void a_secret_file_stays_secret(void **state)
 {
     (void)state;
@@ -312,6 +336,7 @@ int main(void)
         CASE(what_was_set_is_sealed_and_recorded),
         CASE(wrong_settings_leave_the_file_alone),
         CASE(others_may_not_set),
+        CASE(a_change_of_the_file_is_put_in_force),
         CASE(a_secret_file_stays_secret),
         CASE(memory_may_be_short),
     };

@@ -245,6 +245,39 @@ static void a_forked_child_stops_nothing(void **state)
     tally_close(ledger);
 }
 
+static void write_config(const char *text)
+{
+    char path[SITE_PATH_SIZE];
+    check_path(path, sizeof(path), site.dir, "tally.yaml");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void goes_on_with_what_is_configured_now(void **state)
+{
+    (void)state;
+    write_config("verify.schedule: off\nretention.schedule: off\nanchor.schedule: off\n");
+    site.setting_count = 0;
+    struct tally_ledger *ledger = site_open(&site);
+    struct tally_scheduler *scheduler = NULL;
+    struct tally_error err = TALLY_ERROR_INIT;
+    check_ok(tally_scheduler_start(&scheduler, ledger, NULL));
+    write_config("verify.schedule: '* * * *'\nretention.schedule: off\nanchor.schedule: off\n");
+    check_status(tally_scheduler_reload(scheduler, &err), TALLY_EINVAL);
+    assert_non_null(strstr(err.message, "tally.yaml:1:18: 'verify.schedule'"));
+    write_config("verify.schedule: '* * * * *'\nretention.schedule: off\nanchor.schedule: off\n");
+    check_ok(tally_scheduler_reload(scheduler, NULL));
+    check_ok(tally_scheduler_reload(scheduler, NULL)); /* before the first was taken, perhaps */
+    (void)usleep(1100000);
+    atomic_store(&ahead_us, 2 * MINUTE_US);
+    wait_for_runs("verify", 1);
+    assert_int_equal(look("purge").job.runs, 0);
+    tally_scheduler_stop(scheduler);
+    tally_close(ledger);
+}
+
 static void refuses_what_cannot_be_scheduled(void **state)
 {
     (void)state;
@@ -285,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_verification_that_was_stopped_has_no_verdict, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_forked_child_stops_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(goes_on_with_what_is_configured_now, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_cannot_be_scheduled, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
