@@ -56,9 +56,9 @@ struct tally_query {
     enum tally_order order;
     int ascending; /* 0: newest first */
     enum tally_count_mode count;
-    const struct tally_condition
-        *within; /* NULL: none; what is found fits these as well, as if they
-                                             were asked for alone. Of a local ledger */
+    /* NULL: none. For tally_find(), tally_count() and tally_stats() of a local ledger: what is found
+     * fits these as well, as if they had been asked for alone. */
+    const struct tally_condition *within;
     size_t within_count;
 };
 
