@@ -267,6 +267,25 @@ test("a range is dragged on the timeline, and chosen with the keyboard", async (
   await close(page);
 });
 
+test("up to three days are drawn, and chosen, by hours", async () => {
+  const page = await open({ hash: "#/search?from=-3d" });
+  await settled(page);
+  const drawing = page.locator("#histogram");
+  assert.match(await drawing.getAttribute("aria-label"), /^Events by hour, .*:00 UTC to .*:00 UTC/);
+  assert.ok(await drawing.locator(".bar").count() > 24);
+  await drawing.focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  const bounds = new URLSearchParams(page.url().split("?")[1]);
+  assert.match(bounds.get("from"), /T\d\d:00:00Z$/);
+  assert.equal(Date.parse(bounds.get("to")) - Date.parse(bounds.get("from")), 2 * 3600000);
+  await visit(page, "#/search?from=-7d");
+  assert.match(await drawing.getAttribute("aria-label"), /^Events by day/);
+  await close(page);
+});
+
 test("more rows load as one scrolls, each once", async () => {
   const page = await open();
   await settled(page);
