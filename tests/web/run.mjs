@@ -841,6 +841,25 @@ test("a token is made, shown once, works, and is revoked", async () => {
   await close(page);
 });
 
+test("who fell silent is told first, and what no list of the policy names", async () => {
+  const at = (hours) => new Date(Date.now() - hours * 3600000).toISOString();
+  await call("POST", "/v1/events", [300, 299, 298, 297].map((hours) =>
+      ({ action: "till.closed", occurred_at: at(hours), source: { service: "old-till" } })));
+  const page = await open({ hash: "#/admin" });
+  const card = page.locator("section", { has: page.getByRole("heading", { name: "Sources" }) });
+  await card.locator("tr", { hasText: "old-till" }).getByText("! silent").waitFor();
+  assert.ok((await card.locator("tbody tr").first().textContent()).includes("! silent"));
+  await card.getByText("None was reported in the last 30 days.").waitFor();
+  await page.route(/\/v1\/sources/, (route) => route.fulfill({ json: { sources: [],
+    sources_cut: false, unlisted_cut: true, unlisted: [{ action: "<b>cart</b>\u202e", count: 7,
+      last_at: at(1) }] } }));
+  await visit(page, "#/search");
+  await visit(page, "#/admin");
+  await card.locator("tr", { hasText: "<b>cart</b>U+202E" }).getByText("7 times").waitFor();
+  await card.getByText("There are others").waitFor();
+  await close(page);
+});
+
 test("status, spool, disk and schedules are told", async () => {
   const page = await open({ hash: "#/admin" });
   const words = await page.locator("main").textContent();
