@@ -3,6 +3,7 @@
 import { get, post, remove } from "./api.js";
 import { announce, badge, button, copyButton, facts, field, h, into, section, select, table,
     text } from "./dom.js";
+import { searchLink } from "./filters.js";
 import { duration, when } from "./time.js";
 
 export function render(params, { who, signal }) {
@@ -13,6 +14,7 @@ export function render(params, { who, signal }) {
   };
   return h("div", { class: "stack" }, part("Status", () => status(signal)),
       part("Schedules", () => schedules(signal)),
+    part("Sources", () => sources(signal)),
     who.role === "admin" ? tokens(who, signal) : null, part("Work", () => jobs(signal)));
 }
 
@@ -64,6 +66,28 @@ async function schedules(signal) {
         text([job.status, job.verdict, job.detail].filter(Boolean).join(": ") || "–"),
         when(job.next),
     String(job.runs), String(job.missed)]));
+}
+
+async function sources(signal) {
+  const found = await get("/v1/sources", {}, signal);
+  const silent = found.sources.filter((one) => one.silent);
+  const others = h("p", { class: "hint" }, "There are others, which are not shown.");
+  return [h("p", {}, silent.length === 0 ? badge("ok", "✓ nobody fell silent")
+      : badge("warning", `! ${number(silent.length)} fell silent`)),
+  found.sources.length === 0 ? h("p", { class: "hint" }, "No service sent events in the last 30 days.")
+    : table("Sources", ["Service", "Events in 30 days", "Newest", "Silent after", "State"],
+        [...silent, ...found.sources.filter((one) => !one.silent)].map((one) => [
+      h("a", { href: searchLink({ service: one.service }) }, text(one.service, { most: 120 })),
+      number(one.events), when(one.last_at),
+      one.silent_after === null ? "not known yet" : duration(one.silent_after),
+      one.silent ? badge("warning", "! silent") : "sends"])),
+  found.sources_cut ? others : null,
+  h("h3", {}, "Actions that no list of the policy names"),
+  found.unlisted.length === 0 ? h("p", { class: "hint" }, "None was reported in the last 30 days.")
+    : table("Unlisted actions", ["Action", "Not recorded", "Last reported"],
+        found.unlisted.map((one) => [text(one.action, { most: 120 }), `${number(one.count)} times`,
+      when(one.last_at)])),
+  found.unlisted_cut ? others.cloneNode(true) : null];
 }
 
 async function jobs(signal) {

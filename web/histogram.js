@@ -1,76 +1,77 @@
-// How many events there were on which day, as bars. A range is dragged with the pointer, or chosen
+// How many events there were on which day, or in which hour, as bars. A range is dragged with the pointer, or chosen
 // with the arrow keys, Shift to extend, and Enter.
 
 import { announce, h, svg } from "./dom.js";
-import { dayNumber, dayOf, dayText } from "./time.js";
+import { timeOf } from "./time.js";
 
 const WIDTH = 1000;
 const HEIGHT = 80;
 const MOST_BARS = 90;
 
-// `rows` as /v1/stats gives them by day; `chosen(from, to)` gets two dates, the second not
+// `rows` as /v1/stats gives them by `unit`; `chosen(from, to)` gets two bounds, the second not
 // included.
-export function histogram(rows, params, chosen) {
-  const bars = barsOf(rows, params);
+export function histogram(rows, params, unit, chosen) {
+  const bars = barsOf(rows, params, unit);
   if (bars.length === 0) {
     return null;
   }
   const most = Math.max(...bars.map((bar) => bar.count), 1);
   const step = WIDTH / bars.length;
-  const shapes = bars.map((bar, index) => barShape(bar, index, step, most));
-  const label = h("p", { class: "hint", "aria-live": "polite" }, "Drag over days to search there.");
+  const shapes = bars.map((bar, index) => barShape(bar, index, step, most, unit));
+  const label = h("p", { class: "hint", "aria-live": "polite" }, `Drag over ${unit.plural} to search there.`);
   const drawing = svg("svg",
       { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "application",
     tabindex: "0", id: "histogram", "aria-roledescription": "timeline",
-    "aria-label": `Events by day, ${overall(bars)}. `
-        + "Arrow keys choose days, Shift extends, Enter searches there." }, shapes);
-  selectable(drawing, bars, shapes, label, chosen);
+    "aria-label": `Events by ${unit.by}, ${overall(bars, unit)}. `
+        + `Arrow keys choose ${unit.plural}, Shift extends, Enter searches there.` }, shapes);
+  selectable(drawing, bars, { shapes, label, unit, chosen });
   return h("div", { class: "histogram" }, drawing,
-    h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, dayText(bars[0].first)),
-        h("span", {}, dayText(bars.at(-1).last))), label);
+    h("div", { class: "axis", "aria-hidden": "true" }, h("span", {}, unit.label(bars[0].first)),
+        h("span", {}, unit.label(bars.at(-1).last))), label);
 }
 
-function overall(bars) {
-  return `${dayText(bars[0].first)} to ${dayText(bars.at(-1).last)}`;
+function overall(bars, unit) {
+  return `${unit.label(bars[0].first)} to ${unit.label(bars.at(-1).last)}`;
 }
 
 // Days without events are bars too; many days share one bar.
-function barsOf(rows, params) {
-  const days = rows.map((row) => [dayNumber(row.day), row.count]).filter(([day]) =>
-      !Number.isNaN(day));
-  if (days.length === 0) {
+function barsOf(rows, params, unit) {
+  const counts = rows.map((row) => [Math.floor(unit.time(row) / unit.size), row.count])
+      .filter(([start]) => !Number.isNaN(start));
+  if (counts.length === 0) {
     return [];
   }
-  const first = days.reduce((least, [day]) => Math.min(least, day), dayOf(params.get("from")) ??
-      Infinity);
-  const last = days.reduce((most, [day]) => Math.max(most, day), first);
+  const from = timeOf(params.get("from"));
+  const first = counts.reduce((least, [start]) => Math.min(least, start),
+      from === null ? Infinity : Math.floor(from / unit.size));
+  const last = counts.reduce((most, [start]) => Math.max(most, start), first);
   const size = Math.ceil((last - first + 1) / MOST_BARS);
   const bars = Array.from({ length: Math.ceil((last - first + 1) / size) }, (_, index) =>
     ({ first: first + index * size, last: Math.min(last, first + index * size + size - 1),
         count: 0 }));
-  for (const [day, count] of days) {
-    bars[Math.floor((day - first) / size)].count += count;
+  for (const [start, count] of counts) {
+    bars[Math.floor((start - first) / size)].count += count;
   }
   return bars;
 }
 
-function barShape(bar, index, step, most) {
+function barShape(bar, index, step, most, unit) {
   const width = Math.min(step * 0.8, 60);
   const height = bar.count === 0 ? 0 : Math.max(2, (bar.count / most) * (HEIGHT - 4));
   return svg("g", { class: "bar" },
     svg("rect", { class: "back", x: index * step, y: 0, width: step, height: HEIGHT }),
     svg("rect", { class: "fill", x: (index + 0.5) * step - width / 2, y: HEIGHT - height, width,
         height }),
-    svg("title", {}, barText(bar)));
+    svg("title", {}, barText(bar, unit)));
 }
 
-function barText(bar) {
-  const days = bar.first === bar.last ? dayText(bar.first)
-      : `${dayText(bar.first)} to ${dayText(bar.last)}`;
-  return `${days}: ${bar.count.toLocaleString("en")} events`;
+function barText(bar, unit) {
+  const span = bar.first === bar.last ? unit.label(bar.first)
+      : `${unit.label(bar.first)} to ${unit.label(bar.last)}`;
+  return `${span}: ${bar.count.toLocaleString("en")} events`;
 }
 
-function selectable(drawing, bars, shapes, label, chosen) {
+function selectable(drawing, bars, { shapes, label, unit, chosen }) {
   let anchor = null;
   let end = null;
   let dragging = false;
@@ -79,12 +80,12 @@ function selectable(drawing, bars, shapes, label, chosen) {
     shapes.forEach((shape, index) => shape.classList.toggle("on", anchor !== null && index >= low &&
         index <= high));
     const count = bars.slice(low, high + 1).reduce((sum, bar) => sum + bar.count, 0);
-    label.textContent = barText({ first: bars[low].first, last: bars[high].last, count });
+    label.textContent = barText({ first: bars[low].first, last: bars[high].last, count }, unit);
   };
   const finish = () => {
     const [low, high] = [Math.min(anchor, end), Math.max(anchor, end)];
     announce(`Searching ${label.textContent}`);
-    chosen(dayText(bars[low].first), dayText(bars[high].last + 1));
+    chosen(unit.bound(bars[low].first), unit.bound(bars[high].last + 1));
   };
   const at = (event) => {
     const box = drawing.getBoundingClientRect();

@@ -6,6 +6,7 @@ import { announce, button, field, h, into, keep, problemBox, recall, select, tab
 import { filterForm, filtersOf } from "./filters.js";
 import { histogram } from "./histogram.js";
 import { COLUMNS, USUAL } from "./record.js";
+import { unitOf } from "./time.js";
 
 const ORDERS = [["seq desc", "Newest recorded first"], ["seq asc", "Oldest recorded first"],
   ["occurred_at desc", "Latest occurred first"], ["occurred_at asc", "Earliest occurred first"]];
@@ -184,10 +185,11 @@ async function loadTimeline(place, params, since, change, signal) {
     query.set("from", since);
   }
   const shown = new URLSearchParams(query);
-  query.set("by", "day");
+  const unit = unitOf(shown);
+  query.set("by", unit.by);
   await into(place, async () => {
     const { rows } = await get("/v1/stats", query, signal);
-    const drawing = histogram(rows, shown, (from, to) => {
+    const drawing = histogram(rows, shown, unit, (from, to) => {
       const next = new URLSearchParams(params);
       next.delete("until");
       next.set("from", from);

@@ -86,21 +86,32 @@ export function between(from, to) {
 
 const DAY = 86400000;
 
-export function dayNumber(day) {
-  return Math.floor(Date.parse(`${day}T00:00:00Z`) / DAY);
+const HOUR = 3600000;
+
+// What a timeline counts by. Starts are numbered; `bound` is what the filters take, `label` what is
+// shown.
+const DAYS = { by: "day", plural: "days", size: DAY, time: (row) => Date.parse(`${row.day}T00:00:00Z`),
+  bound: (start) => isoOf(start * DAY).slice(0, 10),
+  label: (start) => isoOf(start * DAY).slice(0, 10) };
+const HOURS = { by: "hour", plural: "hours", size: HOUR, time: (row) => Date.parse(row.hour),
+  bound: (start) => `${isoOf(start * HOUR).slice(0, 13)}:00:00Z`,
+  label: (start) => `${isoOf(start * HOUR).slice(0, 13).replace("T", " ")}:00 UTC` };
+const isoOf = (time) => new Date(time).toISOString();
+
+// Hours for what lasts three days at most.
+export function unitOf(params) {
+  const from = timeOf(params.get("from"));
+  const to = timeOf(params.get("to")) ?? Date.now();
+  return from !== null && to - from <= 3 * DAY + HOUR ? HOURS : DAYS;
 }
 
-export function dayText(number) {
-  return new Date(number * DAY).toISOString().slice(0, 10);
-}
-
-// The day of an absolute, dated or relative bound, as the filters take it; null if it is none.
-export function dayOf(bound) {
+// The moment of an absolute, dated or relative bound, as the filters take it; null if it is none.
+export function timeOf(bound) {
   const match = /^-(\d+)([smhdw])$/.exec(bound ?? "");
   if (match) {
-    const size = { s: 1000, m: 60000, h: 3600000, d: DAY, w: 7 * DAY }[match[2]];
-    return Math.floor((Date.now() - Number(match[1]) * size) / DAY);
+    const size = { s: 1000, m: 60000, h: HOUR, d: DAY, w: 7 * DAY }[match[2]];
+    return Date.now() - Number(match[1]) * size;
   }
   const time = bound === "now" ? Date.now() : Date.parse(bound ?? "");
-  return Number.isNaN(time) ? null : Math.floor(time / DAY);
+  return Number.isNaN(time) ? null : time;
 }

@@ -145,6 +145,41 @@ TALLY_API tally_status tally_stats(struct tally_ledger *ledger, const struct tal
                                    struct tally_error *err);
 TALLY_API void tally_stats_free(struct tally_stats *stats);
 
+/* A service that sent events (source.service) in the last 30 days. Borrowed from its result. */
+struct tally_source {
+    const char *service; /* "#..." and a hash, if the name has more than 128 bytes */
+    uint64_t events;
+    int64_t last_us;        /* the newest occurred_at that is not in the future */
+    int64_t silent_after_s; /* half as much again as its longest pause; 0: it was active in less */
+    int silent;             /* than three hours. 1: nothing came for longer than that */
+};
+
+/* An action that no list of a policy names, and which was not recorded therefore. */
+struct tally_unlisted {
+    const char *action;
+    uint64_t count;
+    int64_t last_us; /* when it was reported last */
+};
+
+/* Owned: tally_sources_free(). Both lists in order of name, 200 at most; `cut` 1: there are others. */
+struct tally_sources {
+    const struct tally_source *sources;
+    size_t source_count;
+    int sources_cut;
+    const struct tally_unlisted *unlisted;
+    size_t unlisted_count;
+    int unlisted_cut;
+};
+
+/*
+ * Who sent events in the last 30 days and who fell silent, from the index alone; and what was reported
+ * as unlisted in that time. Pauses are counted in whole hours. TALLY_ENOTSUP without an index, and of a
+ * remote ledger.
+ */
+TALLY_API tally_status tally_sources(struct tally_ledger *ledger, struct tally_sources **sources_out,
+                                     struct tally_error *err);
+TALLY_API void tally_sources_free(struct tally_sources *sources);
+
 /* Takes the next bytes of an export. Anything but TALLY_OK stops it. */
 typedef tally_status tally_write_fn(void *ctx, const char *bytes, size_t len);
 

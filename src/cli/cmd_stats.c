@@ -74,9 +74,9 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     query.conditions = conditions.conditions;
     query.condition_count = conditions.count;
     const char *by = tl_args_value(args, "by") == NULL ? "action" : tl_args_value(args, "by");
-    enum tally_bucket bucket = tl_args_has(args, "per-hour")  ? TALLY_BUCKET_HOUR
-                               : tl_args_has(args, "per-day") ? TALLY_BUCKET_DAY
-                                                              : TALLY_BUCKET_NONE;
+    int bucket = tl_args_has(args, "per-hour")  ? TALLY_BUCKET_HOUR
+                 : tl_args_has(args, "per-day") ? TALLY_BUCKET_DAY
+                                                : TALLY_BUCKET_NONE;
     TL_CLEANUP(free_stats) struct tally_stats *stats = NULL;
     tally_status status = tally_stats(ledger, &query, by, bucket, &stats, &err);
     if (status == TALLY_OK && (cli->view == TL_VIEW_JSON || cli->view == TL_VIEW_NDJSON)) {

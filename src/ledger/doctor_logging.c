@@ -178,6 +178,36 @@ static void look_back(const struct doctor *doctor, struct tally_ledger *ledger, 
     tally_page_free(page);
 }
 
+/* Whoever sent and sends no more: a program that is down, or that lost its way here. */
+static void look_at_sources(const struct doctor *doctor, struct tally_ledger *ledger)
+{
+    struct tally_error error = TALLY_ERROR_INIT;
+    struct tally_sources *sources = NULL;
+    if (tally_sources(ledger, &sources, &error) != TALLY_OK) {
+        return; /* without an index nobody knows, and that was said */
+    }
+    TL_CLEANUP(tl_buf_release) struct tl_buf what = { 0 };
+    uint32_t silent = 0;
+    tl_buf_init(&what, RECORD_BYTES);
+    tl_buf_add_text(&what, "nothing came for longer than ever in 30 days from: ");
+    for (size_t i = 0; i < sources->source_count; i++) {
+        if (sources->sources[i].silent != 0 && silent++ < ACTIONS_MAX) {
+            tl_buf_add_text(&what, silent == 1 ? "" : ", ");
+            tl_json_write_string(&what, tl_str_of(sources->sources[i].service));
+        }
+    }
+    tl_buf_add_text(&what, silent > ACTIONS_MAX ? ", ..." : "");
+    tl_buf_add_char(&what, '\0');
+    tally_sources_free(sources);
+    if (silent == 0) {
+        say(doctor, "sources", TALLY_HEALTH_OK, "no service fell silent", "");
+        return;
+    }
+    say(doctor, "sources", TALLY_HEALTH_WARNING,
+        tl_buf_status(&what) == TALLY_OK ? what.data : "services fell silent",
+        "see whether they run, and where they log to; 'tally sources' says since when");
+}
+
 static void look_at_records(const struct doctor *doctor, const struct tally_options *options)
 {
     struct tally_options reading = *options;
@@ -191,6 +221,7 @@ static void look_at_records(const struct doctor *doctor, const struct tally_opti
     look_back(doctor, ledger, "losses", "kind", "gap", GAPS_MAX, tell_losses);
     look_back(doctor, ledger, "policy.unlisted", "action", "tally.policy.unlisted", 1,
               tell_unlisted);
+    look_at_sources(doctor, ledger);
     tally_close(ledger);
 }
 

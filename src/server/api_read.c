@@ -492,9 +492,7 @@ void tl_api_stats(struct tl_request *request)
         tl_reply_problem(request, "bad_parameter", "'by_day' is not by hour");
         return;
     }
-    enum tally_bucket split = bucket == 1  ? TALLY_BUCKET_HOUR
-                              : has_bucket ? TALLY_BUCKET_DAY
-                                           : TALLY_BUCKET_NONE;
+    int split = bucket == 1 ? TALLY_BUCKET_HOUR : has_bucket ? TALLY_BUCKET_DAY : TALLY_BUCKET_NONE;
     if (tally_stats(request->server->ledger, &query, by, split, &stats, &err) != TALLY_OK) {
         tl_reply_error(request, &err);
         return;
@@ -504,6 +502,21 @@ void tl_api_stats(struct tl_request *request)
     tl_show_stats(&js, NULL, by, stats);
     tl_reply_end(request, &js);
     tally_stats_free(stats);
+}
+
+void tl_api_sources(struct tl_request *request)
+{
+    struct tally_error err = TALLY_ERROR_INIT;
+    struct tally_sources *sources = NULL;
+    if (tally_sources(request->server->ledger, &sources, &err) != TALLY_OK) {
+        tl_reply_error(request, &err);
+        return;
+    }
+    struct tl_js js;
+    tl_reply_begin(request, 200, &js);
+    tl_show_sources(&js, NULL, sources);
+    tl_reply_end(request, &js);
+    tally_sources_free(sources);
 }
 
 /* ---- exports ---------------------------------------------------------------------------------- */

@@ -219,6 +219,7 @@ void tl_api_get(struct tl_request *request);
 void tl_api_record(struct tl_request *request);
 void tl_api_count(struct tl_request *request);
 void tl_api_stats(struct tl_request *request);
+void tl_api_sources(struct tl_request *request);
 void tl_api_export(struct tl_request *request);
 void tl_api_proof_id(struct tl_request *request);
 void tl_api_proof_seq(struct tl_request *request);

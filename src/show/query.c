@@ -39,3 +39,45 @@ void tl_show_stats(struct tl_js *js, const char *key, const char *by,
     tl_js_close(js, ']');
     tl_js_close(js, '}');
 }
+
+static void show_source(struct tl_js *js, const struct tally_source *source)
+{
+    tl_js_open(js, NULL, '{');
+    tl_js_text(js, "service", source->service);
+    tl_js_u64(js, "events", source->events);
+    tl_js_time(js, "last_at", source->last_us);
+    tl_js_bool(js, "silent", source->silent != 0);
+    if (source->silent_after_s > 0) {
+        tl_js_u64(js, "silent_after", (uint64_t)source->silent_after_s);
+    } else {
+        tl_js_null(js, "silent_after");
+    }
+    tl_js_close(js, '}');
+}
+
+static void show_unlisted(struct tl_js *js, const struct tally_unlisted *unlisted)
+{
+    tl_js_open(js, NULL, '{');
+    tl_js_text(js, "action", unlisted->action);
+    tl_js_u64(js, "count", unlisted->count);
+    tl_js_time(js, "last_at", unlisted->last_us);
+    tl_js_close(js, '}');
+}
+
+void tl_show_sources(struct tl_js *js, const char *key, const struct tally_sources *sources)
+{
+    tl_js_open(js, key, '{');
+    tl_js_open(js, "sources", '[');
+    for (size_t i = 0; i < sources->source_count; i++) {
+        show_source(js, &sources->sources[i]);
+    }
+    tl_js_close(js, ']');
+    tl_js_bool(js, "sources_cut", sources->sources_cut != 0);
+    tl_js_open(js, "unlisted", '[');
+    for (size_t i = 0; i < sources->unlisted_count; i++) {
+        show_unlisted(js, &sources->unlisted[i]);
+    }
+    tl_js_close(js, ']');
+    tl_js_bool(js, "unlisted_cut", sources->unlisted_cut != 0);
+    tl_js_close(js, '}');
+}

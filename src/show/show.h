@@ -75,6 +75,7 @@ void tl_show_erased(struct tl_js *js, const char *key, const struct tally_erase_
 void tl_show_count(struct tl_js *js, const char *key, uint64_t count, bool is_exact);
 /* The day or the hour of a row; "" if they are split by neither. */
 void tl_show_bucket(char out[TL_TIME_SIZE], const struct tally_stats *stats, size_t row);
+void tl_show_sources(struct tl_js *js, const char *key, const struct tally_sources *sources);
 void tl_show_stats(struct tl_js *js, const char *key, const char *by,
                    const struct tally_stats *stats);
 

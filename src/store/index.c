@@ -22,6 +22,10 @@ static const char *const statements[TL_INDEX_STMT_COUNT] = {
     [TL_INDEX_FIND_SHEET] =
         "SELECT entries FROM sheet WHERE segment = ? AND term <= ? ORDER BY term DESC LIMIT 1",
     [TL_INDEX_SCAN_SHEETS] = "SELECT term, entries FROM sheet WHERE segment = ? ORDER BY term",
+    [TL_INDEX_SHEETS_OF] =
+        ("SELECT entries FROM sheet WHERE segment = ?1 AND term < ?3 AND term >= "
+         "coalesce((SELECT max(term) FROM sheet WHERE segment = ?1 AND term <= ?2), ?2) "
+         "ORDER BY term"),
     [TL_INDEX_SET_ZONE] = "INSERT OR REPLACE INTO zone(block, low, high, times) VALUES(?, ?, ?, ?)",
     [TL_INDEX_SCAN_ZONES] = "SELECT block, low, high FROM zone WHERE block >= ? ORDER BY block",
     [TL_INDEX_TIMES] = "SELECT times FROM zone WHERE block = ?",

@@ -140,6 +140,28 @@ typedef tally_status tl_index_fn(void *ctx, uint64_t seq, int64_t occurred_us);
 tally_status tl_index_search(struct tl_index *index, const struct tl_index_query *query,
                              tl_index_fn *fn, void *ctx, struct tally_error *err);
 
+#define TL_INDEX_ACTIVE_MAX   200u /* values that are told apart */
+#define TL_INDEX_ACTIVE_HOURS 720u
+
+/* How active one value was. */
+struct tl_index_active {
+    char value[160];
+    uint64_t records;
+    int64_t last_us;                              /* the greatest occurred_at */
+    uint8_t hours[TL_INDEX_ACTIVE_HOURS / 8 + 1]; /* a bit for each that has a record, low bits first */
+};
+
+struct tl_index_activity {
+    struct tl_index_active values[TL_INDEX_ACTIVE_MAX];
+    size_t count;
+    bool is_cut; /* there are others */
+};
+
+/* Counts the records that occurred in the TL_INDEX_ACTIVE_HOURS from `from_us` on, by what follows
+ * `prefix` in their terms, of which a record has one at most; it is a letter or several. Large: allocate `out`. */
+tally_status tl_index_activity(struct tl_index *index, struct tl_str prefix, int64_t from_us,
+                               struct tl_index_activity *out, struct tally_error *err);
+
 /*
  * For verification. Adds tl_index_digest_term() of every (term, seq) in the index to
  * sums[seq >> shift], and that of every occurred_at likewise; `count` sums, zeroed by the caller.

@@ -9,7 +9,7 @@ from harness import TALLY, Case, main
 
 COMMANDS = ("anchor approve backup bench checkpoint completion config count doctor drill epoch "
             "erase export find get help hold import init keys log proof purge reindex restore "
-            "retention stats status tail verify version").split()
+            "retention sources stats status tail verify version").split()
 ESCAPE = "\x1b"
 
 

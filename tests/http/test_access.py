@@ -33,6 +33,7 @@ TABLE = {
     "GET /v1/records/{seq}/opening": (READ, "/v1/records/SEQ/opening", None, 200, False),
     "GET /v1/count": (READ, "/v1/count", None, 200, False),
     "GET /v1/stats": (READ, "/v1/stats?by=action", None, 200, False),
+    "GET /v1/sources": (READ_WHOLE, "/v1/sources", None, 200, False),
     "GET /v1/tail": (READ, "/v1/tail", None, 200, False),
     "GET /v1/exports": (EXPORT, "/v1/exports", None, 200, False),
     "POST /v1/exports": (AUDIT_WHOLE, "/v1/exports", {"format": "csv"}, 202, False),

@@ -83,6 +83,7 @@ class OpenApi(HttpCase):
                 ("GET", "/v1/stats?by=action&by_day=true", None, None),
                 ("GET", "/v1/stats?by=action&bucket=hour", None, None),
                 ("GET", "/v1/stats?by=hour", None, None), ("GET", "/v1/stats?by=day", None, None), ("GET", "/v1/checkpoint", None, None),
+                ("GET", "/v1/sources", None, None),
                 ("GET", "/v1/consistency?from=1", None, None), ("GET", "/v1/trust", None, None),
                 ("POST", "/v1/config/reload", None, None),
                 ("GET", "/tlog/checkpoint", None, None),

@@ -268,6 +268,25 @@ test("a range is dragged on the timeline, and chosen with the keyboard", async (
   await close(page);
 });
 
+test("up to three days are drawn, and chosen, by hours", async () => {
+  const page = await open({ hash: "#/search?from=-3d" });
+  await settled(page);
+  const drawing = page.locator("#histogram");
+  assert.match(await drawing.getAttribute("aria-label"), /^Events by hour, .*:00 UTC to .*:00 UTC/);
+  assert.ok(await drawing.locator(".bar").count() > 24);
+  await drawing.focus();
+  await page.keyboard.press("Home");
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.keyboard.press("Enter");
+  await settled(page);
+  const bounds = new URLSearchParams(page.url().split("?")[1]);
+  assert.match(bounds.get("from"), /T\d\d:00:00Z$/);
+  assert.equal(Date.parse(bounds.get("to")) - Date.parse(bounds.get("from")), 2 * 3600000);
+  await visit(page, "#/search?from=-7d");
+  assert.match(await drawing.getAttribute("aria-label"), /^Events by day/);
+  await close(page);
+});
+
 test("more rows load as one scrolls, each once", async () => {
   const page = await open();
   await settled(page);
@@ -942,6 +961,25 @@ test("a token is made, shown once, works, and is revoked", async () => {
   await row.getByRole("button", { name: "Revoke at once" }).click();
   await row.waitFor({ state: "detached" });
   await assert.rejects(call("GET", "/v1/whoami", undefined, token));
+  await close(page);
+});
+
+test("who fell silent is told first, and what no list of the policy names", async () => {
+  const at = (hours) => new Date(Date.now() - hours * 3600000).toISOString();
+  await call("POST", "/v1/events", [300, 299, 298, 297].map((hours) =>
+      ({ action: "till.closed", occurred_at: at(hours), source: { service: "old-till" } })));
+  const page = await open({ hash: "#/admin" });
+  const card = page.locator("section", { has: page.getByRole("heading", { name: "Sources" }) });
+  await card.locator("tr", { hasText: "old-till" }).getByText("! silent").waitFor();
+  assert.ok((await card.locator("tbody tr").first().textContent()).includes("! silent"));
+  await card.getByText("None was reported in the last 30 days.").waitFor();
+  await page.route(/\/v1\/sources/, (route) => route.fulfill({ json: { sources: [],
+    sources_cut: false, unlisted_cut: true, unlisted: [{ action: "<b>cart</b>\u202e", count: 7,
+      last_at: at(1) }] } }));
+  await visit(page, "#/search");
+  await visit(page, "#/admin");
+  await card.locator("tr", { hasText: "<b>cart</b>U+202E" }).getByText("7 times").waitFor();
+  await card.getByText("There are others").waitFor();
   await close(page);
 });
 
