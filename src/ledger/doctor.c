@@ -122,7 +122,7 @@ static void look_at_erasures(struct visit *visit)
     }
     char what[128];
     (void)snprintf(what, sizeof(what),
-                   "%llu records still have contents that record %llu says are erased",
+                   "%llu records still have contents that erasures up to record %llu cover",
                    (unsigned long long)left, (unsigned long long)seq);
     say(visit, "erasure.complete", TALLY_HEALTH_WARNING, what,
         "repeat the 'tally erase' that was cut short: it finishes what was sealed");

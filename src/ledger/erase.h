@@ -63,13 +63,14 @@ tally_status tl_erase_find(struct tl_erase_found *found, struct tally_ledger *le
 struct tl_str tl_hold_on(struct tl_excuse_scope *scope, uint64_t seq);
 
 /*
- * Removes what the newest ERASE covers and a process that ended in between has left. All before it are
- * done: none is sealed before this was called.
+ * Removes what ERASE leaves cover and is there all the same: what a process that ended in between has
+ * left of the newest, and of all what was put on hold afterwards and is not any more. It is called before
+ * another one is sealed.
  */
 tally_status tl_erase_finish(struct tl_removal *removal, struct tally_ledger *ledger,
                              struct tl_removed *removed, struct tally_error *err);
 
-/* How many records have contents that the newest ERASE covers. *seq_out is its own, or
+/* How many records have contents that it would remove. *seq_out is the newest ERASE, or
  * TALLY_SEQ_NONE. */
 tally_status tl_erase_left(struct tally_store *store, uint64_t *seq_out, uint64_t *records_out,
                            struct tally_error *err);

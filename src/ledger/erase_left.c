@@ -93,65 +93,6 @@ tally_status tl_eraser_reduce(void *ctx, const struct tally_record *record, stru
     return TALLY_OK;
 }
 
-/* The newest ERASE, copied. */
-struct newest {
-    uint64_t seq; /* TALLY_SEQ_NONE: there is none */
-    struct tl_arena arena;
-    const struct tl_erase_item *items;
-    uint32_t item_count;
-};
-
-static void *copy_array(struct tl_arena *arena, const void *from, size_t count, size_t size)
-{
-    void *to = tl_arena_alloc(arena, count * size);
-    if (to != NULL && count > 0) {
-        memcpy(to, from, count * size);
-    }
-    return to;
-}
-
-static tally_status copy_item(struct tl_arena *arena, struct tl_erase_item *item)
-{
-    struct tl_str *pointers =
-        copy_array(arena, item->pointers, item->pointer_count, sizeof(*item->pointers));
-    const struct tl_range *seqs =
-        copy_array(arena, item->seqs, item->seq_count, sizeof(*item->seqs));
-    if (pointers == NULL || seqs == NULL) {
-        return TALLY_ENOMEM;
-    }
-    for (uint32_t i = 0; i < item->pointer_count; i++) {
-        pointers[i].text = copy_array(arena, pointers[i].text, pointers[i].len, 1);
-        if (pointers[i].text == NULL) {
-            return TALLY_ENOMEM;
-        }
-    }
-    item->pointers = pointers;
-    item->seqs = seqs;
-    return TALLY_OK;
-}
-
-static tally_status take_erase(void *ctx, const struct tl_leaf *leaf,
-                               const struct tl_control *control)
-{
-    struct newest *newest = ctx;
-    if (leaf->kind != TL_LEAF_ERASE) {
-        return TALLY_OK;
-    }
-    tl_arena_reset(&newest->arena);
-    struct tl_erase_item *items =
-        copy_array(&newest->arena, control->items, control->item_count, sizeof(*items));
-    if (items == NULL) {
-        return TALLY_ENOMEM;
-    }
-    for (uint32_t i = 0; i < control->item_count; i++) {
-        TL_TRY(copy_item(&newest->arena, &items[i]));
-    }
-    newest->seq = leaf->seq;
-    newest->items = items;
-    newest->item_count = control->item_count;
-    return TALLY_OK;
-}
-
 /* What one item of an ERASE covers. */
 struct cover {
     struct tl_eraser *eraser;
@@ -196,49 +137,55 @@ static tally_status count_covered(void *ctx, const struct tally_record *record)
 }
 
 /* Does something with all that one item covers. */
-typedef tally_status cover_fn(void *ctx, struct cover *cover, const struct tl_erase_item *item,
+typedef tally_status cover_fn(void *ctx, struct cover *cover, const struct tl_erasure *erasure,
                               struct tally_error *err);
 
 static tally_status cover_item(struct tally_store *store, const struct tl_acts *acts,
-                               const struct newest *newest, const struct tl_erase_item *item,
-                               cover_fn *fn, void *ctx, struct tally_error *err)
+                               const struct tl_erasure *erasure, cover_fn *fn, void *ctx,
+                               struct tally_error *err)
 {
     TL_CLEANUP(tl_eraser_free) struct tl_eraser *eraser = NULL;
-    bool whole = item->pointer_count == 1 && item->pointers[0].len == 0;
-    tally_status status =
-        tl_eraser_new(&eraser, item->pointers, whole ? 0 : item->pointer_count, NULL);
+    tally_status status = tl_eraser_new(&eraser, erasure->pointers,
+                                        erasure->whole ? 0 : erasure->pointer_count, NULL);
     if (status == TALLY_EINVAL) {
         return TALLY_OK; /* pointers that can never have been set apart together cover nothing */
     }
     TL_TRY(status);
     TL_TRY(tl_eraser_read(eraser, store, err));
-    struct cover cover = { .eraser = eraser, .seq = newest->seq };
+    struct cover cover = { .eraser = eraser, .seq = erasure->seq };
     status = tl_excuse_scope_init(&cover.scope, &acts->excuses);
     if (status == TALLY_OK) {
-        status = fn(ctx, &cover, item, err);
+        status = fn(ctx, &cover, erasure, err);
     }
     tl_excuse_scope_release(&cover.scope);
     return status;
 }
 
-static tally_status cover_newest(struct tally_store *store, uint64_t *seq_out, cover_fn *fn,
-                                 void *ctx, struct tally_error *err)
+/* Whoever erases finishes all that was sealed before, but for what is on hold by then: to look at each
+ * erasure again, each time, would cost more and more. */
+static bool may_be_unfinished(const struct tl_excuses *excuses, const struct tl_erasure *erasure)
 {
-    struct newest newest = { .seq = TALLY_SEQ_NONE };
+    return erasure->seq == excuses->erasures[excuses->erasure_count - 1].seq ||
+           tl_excuse_was_kept(excuses, erasure);
+}
+
+/* *seq_out is that of the newest ERASE. */
+static tally_status cover_unfinished(struct tally_store *store, uint64_t *seq_out, cover_fn *fn,
+                                     void *ctx, struct tally_error *err)
+{
     struct tl_acts acts;
-    tl_arena_init(&newest.arena, (size_t)8 << 20);
     tally_status status = tl_acts_read(&acts, store, err);
-    if (status == TALLY_OK) {
-        status = tl_acts_each(store, take_erase, &newest, err);
+    const struct tl_excuses *excuses = &acts.excuses;
+    *seq_out = TALLY_SEQ_NONE;
+    for (size_t i = 0; i < excuses->erasure_count && status == TALLY_OK; i++) {
+        const struct tl_erasure *erasure = &excuses->erasures[i];
+        *seq_out = erasure->seq;
+        if (may_be_unfinished(excuses, erasure)) {
+            status = cover_item(store, &acts, erasure, fn, ctx, err);
+        }
     }
-    for (uint32_t i = 0; i < newest.item_count && status == TALLY_OK; i++) {
-        status = cover_item(store, &acts, &newest, &newest.items[i], fn, ctx, err);
-    }
-    *seq_out = newest.seq;
     tl_acts_release(&acts);
-    tl_arena_release(&newest.arena);
-    return status == TALLY_OK ? TALLY_OK
-                              : tl_fail(err, status, "cannot look at the newest erasure");
+    return status == TALLY_OK ? TALLY_OK : tl_fail(err, status, "cannot look at earlier erasures");
 }
 
 /* Where a removal goes on. */
@@ -247,13 +194,14 @@ struct finish {
     struct tl_removed *removed;
 };
 
-static tally_status remove_covered(void *ctx, struct cover *cover, const struct tl_erase_item *item,
+static tally_status remove_covered(void *ctx, struct cover *cover, const struct tl_erasure *erasure,
                                    struct tally_error *err)
 {
     const struct finish *finish = ctx;
-    const struct tl_removal_order order = {
-        .ranges = item->seqs, .range_count = item->seq_count, .fn = reduce_covered, .ctx = cover
-    };
+    const struct tl_removal_order order = { .ranges = erasure->seqs,
+                                            .range_count = erasure->seq_count,
+                                            .fn = reduce_covered,
+                                            .ctx = cover };
     return tl_removal_run(finish->removal, &order, finish->removed, err);
 }
 
@@ -264,7 +212,7 @@ tally_status tl_erase_finish(struct tl_removal *removal, struct tally_ledger *le
     struct tl_reader reader;
     uint64_t seq = TALLY_SEQ_NONE;
     TL_TRY(tl_reader_get(ledger, &reader, err));
-    tally_status status = cover_newest(reader.store, &seq, remove_covered, &finish, err);
+    tally_status status = cover_unfinished(reader.store, &seq, remove_covered, &finish, err);
     tl_reader_put(ledger, &reader);
     return status;
 }
@@ -275,12 +223,12 @@ struct count {
     uint64_t records;
 };
 
-static tally_status scan_covered(void *ctx, struct cover *cover, const struct tl_erase_item *item,
+static tally_status scan_covered(void *ctx, struct cover *cover, const struct tl_erasure *erasure,
                                  struct tally_error *err)
 {
     struct count *count = ctx;
-    for (uint32_t i = 0; i < item->seq_count; i++) {
-        TL_TRY(tl_store_scan(count->store, item->seqs[i].first, item->seqs[i].last + 1,
+    for (uint32_t i = 0; i < erasure->seq_count; i++) {
+        TL_TRY(tl_store_scan(count->store, erasure->seqs[i].first, erasure->seqs[i].last + 1,
                              count_covered, cover, err));
     }
     count->records += cover->left;
@@ -291,7 +239,7 @@ tally_status tl_erase_left(struct tally_store *store, uint64_t *seq_out, uint64_
                            struct tally_error *err)
 {
     struct count count = { .store = store };
-    TL_TRY(cover_newest(store, seq_out, scan_covered, &count, err));
+    TL_TRY(cover_unfinished(store, seq_out, scan_covered, &count, err));
     *records_out = count.records;
     return TALLY_OK;
 }

@@ -385,8 +385,10 @@ static tally_status redo(struct run *run, const struct tl_lost_act *act, struct 
                : TALLY_OK;
 }
 
+/* The backup may be of the middle of an erasure: that one is finished before another is sealed. */
 static tally_status redo_all(struct run *run, struct tally_error *err)
 {
+    TL_TRY(tl_erase_finish(run->removal, run->ledger, &run->removed, err));
     for (size_t i = 0; i < run->reapply->count; i++) {
         const struct tl_lost_act *act = &run->reapply->acts[i];
         struct tally_error why = TALLY_ERROR_INIT;

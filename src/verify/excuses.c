@@ -283,6 +283,19 @@ static bool any_overlaps(const struct tl_range *ranges, uint32_t count, uint64_t
     return at < count && ranges[at].first < end;
 }
 
+bool tl_excuse_was_kept(const struct tl_excuses *excuses, const struct tl_erasure *erasure)
+{
+    for (size_t i = 0; i < excuses->held_count; i++) {
+        const struct tl_held_range *held = &excuses->held[i];
+        if (held->from_seq > erasure->seq && excuses->holds[held->hold].released &&
+            any_overlaps(erasure->seqs, erasure->seq_count, held->range.first,
+                         held->range.last + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void tl_excuse_scope_set(struct tl_excuse_scope *scope, uint64_t first, uint64_t end)
 {
     const struct tl_excuses *excuses = scope->excuses;

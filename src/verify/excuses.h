@@ -111,6 +111,9 @@ struct tl_excuse tl_excuse_of(const struct tl_excuse_scope *scope, uint64_t seq,
  * the holds that are active now. */
 bool tl_excuse_held(const struct tl_excuse_scope *scope, uint64_t seq, uint64_t at_seq);
 
+/* Whether records of the erasure were put on hold after it was sealed, and are free again. */
+bool tl_excuse_was_kept(const struct tl_excuses *excuses, const struct tl_erasure *erasure);
+
 /* Whether a PURGE of the override form covers the record, whatever its day. */
 bool tl_excuse_overridden(const struct tl_excuse_scope *scope, uint64_t seq);
 

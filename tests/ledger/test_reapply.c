@@ -248,6 +248,34 @@ static void what_went_after_the_backup_does_not_come_back(void **state)
     tally_free(note);
 }
 
+static int stop(void *ctx, uint64_t done, uint64_t total)
+{
+    (void)ctx;
+    return done < total;
+}
+
+static void an_erasure_that_the_backup_has_half_done_is_finished(void **state)
+{
+    (void)state;
+    struct tally_ledger *ledger = begin();
+    purging_append(ledger, "many", 200, "high"); /* more than the first batch */
+    const struct tally_range range = { seq_of(ledger, "many-0"), seq_of(ledger, "many-199") };
+    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
+    struct tally_erased erased;
+    options.selection.ranges = &range;
+    options.selection.range_count = 1;
+    options.progress = stop;
+    check_status(tally_erase(ledger, &options, &dpo, &erased, NULL, NULL), TALLY_ECANCELED);
+    back_up(ledger);
+    assert_true(grep(backup_dir, "of many-199") > 0);
+    live_on(ledger); /* the first erasure of it finishes that one */
+    write_bundle(ledger, bundle_dir, 0);
+    tally_close(ledger);
+    (void)restore(bundle_dir);
+    assert_int_equal(grep(target, "of many-199"), 0);
+    expect_removed(true);
+}
+
 static void a_tlog_directory_says_enough(void **state)
 {
     (void)state;
@@ -432,6 +460,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_went_after_the_backup_does_not_come_back),
+        TEST(an_erasure_that_the_backup_has_half_done_is_finished),
         TEST(a_tlog_directory_says_enough),
         TEST(without_a_bundle_it_comes_back),
         TEST(a_bundle_as_old_as_the_backup_changes_nothing),
