@@ -13,12 +13,12 @@
 #define BATCH_FIRST     64u
 #define LOOKED_MAX      64u /* at most as many records are looked at for each that there is room for */
 #define BATCH_BYTES     ((size_t)8 << 20) /* of what is left of partly erased records */
-#define TARGET_US       INT64_C(40000) /* a batch that took longer is followed by a smaller one */
+#define TARGET_US       INT64_C(25000) /* a batch that took longer is followed by a smaller one */
 #define PAUSE_MIN_US    INT64_C(1000)
 #define BUSY_PAUSE_US   INT64_C(10000)
 #define BUSY_TRIES      3000 /* 30 s and more */
 #define RECLAIM_FIRST   ((uint64_t)256 << 10)
-#define RECLAIM_MAX     ((uint64_t)4 << 20)
+#define RECLAIM_MAX     ((uint64_t)1 << 20)
 #define RECLAIM_TRIES   200 /* in a row without any success: 2 s and more */
 #define CHECKPOINTS_MAX 64u
 #define RANGES_RUN      65536u /* handed on at a time: the index writes much for few records */

@@ -5,7 +5,9 @@
 
 #include "base/bytes.h"
 
-#define LOG_TIMEOUT_MS     50 /* for readers: meanwhile nobody can write */
+#define LOG_TIMEOUT_MS     20  /* for readers: meanwhile nobody can write */
+#define LOG_LEFT_MAX       256 /* pages that are moved while nobody can write */
+#define LOG_TRIES          50  /* of a millisecond and more each, before they are more */
 #define ATTEMPTS           10
 #define VACUUM_INCREMENTAL 2  /* what PRAGMA auto_vacuum says */
 #define DEPTH_MAX          20 /* of a tree of pages; SQLite's own bound */
@@ -39,10 +41,24 @@ static tally_status damaged(struct tally_error *err)
     return tl_fail(err, TALLY_ECORRUPT, "a page of the database is damaged");
 }
 
+/* Most of the work, without anybody having to wait. A reader may keep all that is newer than its
+ * snapshot from being moved, mostly for a moment; what comes after says whether it is done. */
+static void move_log(sqlite3 *db)
+{
+    for (int i = 0; i < LOG_TRIES; i++) {
+        int pages = 0;
+        int moved = 0;
+        int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
+        if (rc == SQLITE_OK && pages - moved <= LOG_LEFT_MAX) {
+            return;
+        }
+        (void)sqlite3_sleep(1); /* says how long it was */
+    }
+}
+
 tally_status tl_sqlite_empty_log(sqlite3 *db, struct tally_error *err)
 {
-    /* Most of the work, without anybody having to wait; what comes after says whether it is done. */
-    (void)sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    move_log(db);
     tl_sqlite_wait_at_most(db, LOG_TIMEOUT_MS);
     int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     tally_status status =

@@ -15,7 +15,8 @@
 #include "store/sqlite.h"
 
 /*
- * Moves the log into the database and empties it. Writers wait for 50 ms at most.
+ * Moves the log into the database and empties it. Writers wait for 20 ms at most, and while a few pages
+ * are moved.
  *
  * Errors: TALLY_EBUSY a reader, or somebody else, needs it as it is; TALLY_EIO
  */
