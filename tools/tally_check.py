@@ -22,7 +22,7 @@ What is not checked
   - what the trust file says: you bring it, and you got it on another way than the bundle;
   - contents that were not handed over: the line "content c of n" says how many were looked at;
   - the inside of anchors' tokens (OpenTimestamps ...): only that they are the recorded ones; of time
-    stamps (RFC 3161) only what they are of, and no signature;
+    stamps (RFC 3161) what they are of, and the signature if it is of RSA, but not whose it is;
   - whether the newest checkpoint is the newest there is: give --against, or a quorum of witnesses.
 
 Exit status: 0 VERIFIED, 1 TAMPERED, 2 UNVERIFIABLE, 3 wrong usage. Missing evidence is never success.
@@ -1931,7 +1931,8 @@ class Contents:
                 continue
             body = f"{origin}\n{payload['size']}\n{payload['root']}\n".encode()
             if sha(token).hex() != payload["digest"] or \
-                    payload["kind"] == "rfc3161" and not is_stamp_of(token, sha(body)):
+                    payload["kind"] == "rfc3161" and (not is_stamp_of(token, sha(body)) or
+                                                      is_stamp_signed(token) is False):
                 report.add("ANCHOR_INVALID", "its token is not the recorded one", index)
         for name in sorted(names):
             report.add("ANCHOR_INVALID", f"anchors/{name}: no leaf is its anchor")
@@ -1973,6 +1974,75 @@ def is_stamp_of(token, digest):
     try:
         return stamped(token) == digest
     except Bad:
+        return False
+
+
+# OpenSSL's bounds for a modulus and, with a long one, for its exponent.
+RSA_BITS, RSA_EXPONENT_BITS = 16384, 64
+STAMP_HASHES = {"2b0e03021a": "sha1", "608648016503040201": "sha256", "608648016503040202": "sha384",
+                "608648016503040203": "sha512"}
+
+
+def elements(data):
+    """The elements of a constructed one: (tag, content, all of it)."""
+    found = []
+    while data:
+        content, rest = der(data, data[0])
+        found.append((data[0], content, data[:len(data) - len(rest)]))
+        data = rest
+    return found
+
+
+def rsa_verify(key, name, oid, message, signature):
+    """PKCS #1 v1.5 (RFC 8017)."""
+    modulus, exponent = (int.from_bytes(content, "big", signed=True)
+                         for _, content, _ in elements(der(key, 0x30)[0]))
+    size = (modulus.bit_length() + 7) // 8
+    digest = hashlib.new(name, message).digest()
+    head = bytes([0x30, len(oid) + 4, 0x06, len(oid)]) + oid + b"\x05\0\x04" + bytes([len(digest)])
+    text = bytes([0x30, len(head) + len(digest)]) + head + digest
+    if modulus < 3 or modulus.bit_length() > RSA_BITS or not 1 < exponent < 1 << RSA_EXPONENT_BITS or \
+            len(signature) != size or size < len(text) + 11:
+        return False
+    number = int.from_bytes(signature, "big")
+    padded = b"\0\1" + b"\xff" * (size - len(text) - 3) + b"\0" + text
+    return number < modulus and pow(number, exponent, modulus).to_bytes(size, "big") == padded
+
+
+def stamp_key(certificates, issuer_and_serial):
+    """(kind, key) of the certificate with this issuer and number."""
+    for _, certificate, _ in certificates:
+        body = elements(elements(certificate)[0][1])
+        serial, _, issuer, _, _, subject_key = body[body[0][0] == 0xa0:][:6]
+        if issuer[2] + serial[2] == issuer_and_serial:
+            kind, key = elements(subject_key[1])
+            return der(kind[1], 0x06)[0].hex(), der(key[2], 0x03)[0][1:]
+    raise Bad("the certificate is not there")
+
+
+def is_stamp_signed(token):
+    """Whether the certificate that comes with a time stamp made its signature (RFC 5652); None if that
+    is of a kind that is not known here: it is not looked at. Who the certificate is of stays open."""
+    try:
+        signed = elements(der(der(der(der(token, 0x30)[0], 0x06)[1], 0xa0)[0], 0x30)[0])
+        content = der(der(der(signed[2][1], 0x06)[1], 0xa0)[0], 0x04)[0]
+        certificates = [each for tag, found, _ in signed if tag == 0xa0 for each in elements(found)]
+        (_, signer, _), = elements(der(signed[-1][2], 0x31)[0])
+        parts = elements(signer)
+        kind, key = stamp_key(certificates, parts[1][1])
+        oid = der(parts[2][1], 0x06)[0]
+        if kind != "2a864886f70d010101" or oid.hex() not in STAMP_HASHES:
+            return None
+        name, message = STAMP_HASHES[oid.hex()], content
+        has_attributes = parts[3][0] == 0xa0
+        if has_attributes:
+            message = b"\x31" + parts[3][2][1:]
+            said = [der(der(each, 0x06)[1], 0x31)[0] for _, each, _ in elements(parts[3][1])
+                    if der(each, 0x06)[0].hex() == "2a864886f70d010904"]
+            if len(said) != 1 or der(said[0], 0x04)[0] != hashlib.new(name, content).digest():
+                return False
+        return rsa_verify(key, name, oid, message, der(parts[4 + has_attributes][2], 0x04)[0])
+    except (Bad, IndexError, ValueError):
         return False
 
 

@@ -463,7 +463,7 @@ def fault_gone(made, rng):
 def fault_keys(made, rng):
     what = rng.choice(["no seal", "late seal", "seal by log", "seal of other root", "wrong key name",
                        "skip", "back", "key repeats", "rotate", "rotate by old", "rotate by new",
-                       "rotate unsigned", "restore", "restore wrong", "anchor", "late", "witness"])
+                       "rotate unsigned", "restore", "restore wrong", "anchor", "stamp", "late", "witness"])
     if what == "no seal":
         made.epoch_leaf(seal=False)
     elif what in ("late seal", "seal by log", "seal of other root"):
@@ -500,6 +500,11 @@ def fault_keys(made, rng):
                             {"from_root": maker.text64(bytes(32))}, {"reason": ""}])
         made.restore(**(wrong if what == "restore wrong" else {}))
         what += f" {wrong}"
+    elif what == "stamp":
+        fault = rng.choice([{}, *maker.STAMP_FAULTS])
+        made.checkpoint()
+        made.anchor(maker.signed_time_stamp(check.sha(made.body()), **fault), kind="rfc3161")
+        what += f" {sorted(fault)}"
     elif what == "anchor":
         changed = rng.choice([{}, {"kind": "rfc3161"}, {"root": maker.text64(bytes(32))}, {"size": 99},
                               {"digest": "0" * 64}])

@@ -45,6 +45,57 @@ def time_stamp(digest, algorithm="608648016503040201"):
     return der(0x30, oid("2a864886f70d010702"), der(0xa0, signed))
 
 
+RSA_PRIMES = (int("e89bab3bcd1bd13586cc877c27b6091a42c6a21a485619092681415cc63e0d20"
+                  "2075cff2a3d7df1c1812c11fe737632fc1c94ccfe61ee8bcf8b3531efc5221a3", 16),
+              int("d91bd3c59d95e6fa9fda02789df2107a192e47ced7353a73f1177c4ff664e900"
+                  "b9f04255a9428033a2cba653fba712dd43cf8d631fafac5a8b47615a1e4dcc2b", 16))
+RSA_N = RSA_PRIMES[0] * RSA_PRIMES[1]
+
+
+def rsa_sign(data):
+    """PKCS #1 v1.5 with SHA-256."""
+    oid = der(0x06, bytes.fromhex("608648016503040201"))
+    text = der(0x30, der(0x30, oid, der(0x05)), der(0x04, check.sha(data)))
+    exponent = pow(65537, -1, (RSA_PRIMES[0] - 1) * (RSA_PRIMES[1] - 1))
+    padded = int.from_bytes(b"\0\1" + b"\xff" * (125 - len(text)) + b"\0" + text, "big")
+    return pow(padded, exponent, RSA_N).to_bytes(128, "big")
+
+
+def signed_time_stamp(digest, sign=rsa_sign, imprint=None, serial=b"\7", named=b"\7", key_kind=None):
+    """A TimeStampToken with the certificate (RSA) that has signed it. `imprint`: the attributes are of
+    another content; `named`: the serial number that the signer says its certificate has."""
+    def oid(text):
+        return der(0x06, bytes.fromhex(text))
+
+    def content(of):
+        algorithm = der(0x30, oid("608648016503040201"), der(0x05))
+        return der(0x30, der(0x02, b"\1"), oid("2a0304"), der(0x30, algorithm, der(0x04, of)),
+                   der(0x02, b"\7"), der(0x18, b"20260101000000Z"))
+
+    hashed, rsa = der(0x30, oid("608648016503040201"), der(0x05)), "2a864886f70d010101"
+    name = der(0x30, der(0x31, der(0x30, oid("550403"), der(0x0c, b"Stamps"))))
+    key = der(0x30, der(0x02, b"\0" + RSA_N.to_bytes(128, "big")), der(0x02, b"\1\0\1"))
+    times = der(0x30, der(0x17, b"250101000000Z"), der(0x17, b"350101000000Z"))
+    signing = der(0x30, oid("2a864886f70d01010b"), der(0x05))
+    subject = der(0x30, der(0x30, oid(key_kind or rsa), der(0x05)), der(0x03, b"\0", key))
+    body = der(0x30, der(0xa0, der(0x02, b"\2")), der(0x02, serial), signing, name, times, name, subject)
+    certificate = der(0x30, body, signing, der(0x03, b"\0", bytes(128)))
+    said = der(0x30, oid("2a864886f70d010904"), der(0x31, der(0x04, check.sha(content(imprint or digest)))))
+    kind = der(0x30, oid("2a864886f70d010903"), der(0x31, oid("2a864886f70d0109100104")))
+    signer = der(0x30, der(0x02, b"\1"), der(0x30, name, der(0x02, named)), hashed,
+                 der(0xa0, kind, said), der(0x30, oid(rsa), der(0x05)),
+                 der(0x04, sign(der(0x31, kind, said))))
+    inner = der(0x30, oid("2a864886f70d0109100104"), der(0xa0, der(0x04, content(digest))))
+    signed = der(0x30, der(0x02, b"\3"), der(0x31, hashed), inner, der(0xa0, certificate),
+                 der(0x31, signer))
+    return der(0x30, oid("2a864886f70d010702"), der(0xa0, signed))
+
+
+STAMP_FAULTS = ({"sign": lambda data: bytes(128)}, {"sign": lambda data: rsa_sign(data + b"x")},
+                {"sign": lambda data: rsa_sign(data)[:-1]}, {"sign": lambda data: b"\xff" * 128},
+                {"sign": lambda data: b"\0" + rsa_sign(data)}, {"imprint": bytes(32)}, {"named": b"\x08"})
+
+
 def text64(data):
     return base64.b64encode(data).decode()
 

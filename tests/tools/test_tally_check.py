@@ -840,11 +840,12 @@ class Findings(Case):
         made = sealed()
         made.checkpoint()
         digest = check.sha(made.body())
-        stamp = maker.time_stamp(digest)
+        stamp = maker.signed_time_stamp(digest)
         made.anchor(stamp, kind="rfc3161")
         self.finish(made)
-        for wrong in (b"..." + digest + b"...", stamp + b"x", maker.time_stamp(bytes(32)),
-                      maker.time_stamp(digest, "608648016503040202"),
+        for wrong in (b"..." + digest + b"...", stamp + b"x", maker.signed_time_stamp(bytes(32)),
+                      maker.time_stamp(digest), maker.time_stamp(digest, "608648016503040202"),
+                      *(maker.signed_time_stamp(digest, **fault) for fault in maker.STAMP_FAULTS),
                       *(stamp[:length] for length in range(len(stamp)))):
             made = sealed()
             made.checkpoint()
@@ -852,6 +853,8 @@ class Findings(Case):
             self.finish(made, "ANCHOR_INVALID")
         token = (VECTORS / "timestamp" / "token.der").read_bytes()
         self.assertEqual(check.stamped(token), bytes(range(32)))
+        self.assertIsNone(check.is_stamp_signed(token))  # of ECDSA
+        self.assertIsNone(check.is_stamp_signed(maker.signed_time_stamp(digest, key_kind="2a0305")))
         for changed in ({"root": maker.text64(bytes(32))}, {"kind": "rfc3161"}):
             made = sealed()
             made.checkpoint()
