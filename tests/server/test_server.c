@@ -1,7 +1,7 @@
 /* A server in this process, whose memory runs out in the middle of a request. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -9,19 +9,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/parse.h"
 #include "check.h"
 #include "fault.h"
 #include "server/server.h"
 #include "site.h"
 
 #define REPLY_SIZE  ((size_t)1 << 16)
-#define ASK_MAX     2000 /* times that a job is asked for */
+#define ASK_MAX     10000 /* times that a job is asked for, 2 ms apart */
 #define NUMBERS_MAX 20000u
 
 struct fixture {
     void *dir;
     struct site site;
     struct tally_ledger *ledger;
+    struct tally_options location;
     struct tl_server *server;
     char socket[SITE_PATH_SIZE], listen[SITE_PATH_SIZE + 8], tokens[SITE_PATH_SIZE];
     unsigned number;         /* of the next request: what it makes has a name of its own */
@@ -38,10 +40,10 @@ static void ignore(void *ctx, const char *line)
 static tally_status start(struct fixture *fix)
 {
     const char *const listen[] = { fix->listen };
-    struct tally_options location = TALLY_OPTIONS_INIT;
-    location.uri = fix->site.dir;
+    fix->location = (struct tally_options)TALLY_OPTIONS_INIT;
+    fix->location.uri = fix->site.dir;
     const struct tl_server_options options = { .ledger = fix->ledger,
-                                               .location = &location,
+                                               .location = &fix->location,
                                                .listen = listen,
                                                .listen_count = 1,
                                                .token_path = fix->tokens,
@@ -113,7 +115,11 @@ static unsigned ask(struct fixture *fix, const char *method, const char *path, c
         fail_msg("%s %s is never answered", method, path);
     }
     assert_int_equal(close(fd), 0);
-    return got < 13 ? 0 : (unsigned)strtoul(fix->reply + 9, NULL, 10);
+    uint64_t status = 0;
+    if (got >= 12) { /* "HTTP/1.1 200" */
+        check_ok(tl_parse_u64(fix->reply + 9, 3, 599, &status));
+    }
+    return (unsigned)status;
 }
 
 /* A kind of request, with its status where nothing fails. # is a number that no other has. */
@@ -239,7 +245,9 @@ static tally_status run_job(const void *ctx)
     char path[64];
     const char *id = strstr(current->reply, "\"id\":\"j");
     assert_non_null(id);
-    (void)snprintf(path, sizeof(path), "/v1/jobs/j%lu", strtoul(id + 7, NULL, 10));
+    uint64_t number = 0;
+    check_ok(tl_parse_u64(id + 7, strcspn(id + 7, "\""), UINT64_MAX, &number));
+    (void)snprintf(path, sizeof(path), "/v1/jobs/j%" PRIu64, number);
     for (unsigned i = 0; i < ASK_MAX; i++) {
         if (ask(current, "GET", path, "") == 200 && strstr(current->reply, "\"queued\"") == NULL &&
             strstr(current->reply, "\"running\"") == NULL) {
