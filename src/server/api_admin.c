@@ -82,10 +82,12 @@ void tl_api_token_add(struct tl_request *request)
         tl_reply_error(request, &err);
         return;
     }
-    /* One that is not on record is nobody's: it ends before anyone has seen it. */
     if (record_about(request, "tally.token.create", id)) {
         reply_made(request, id, text);
-    } else if (tl_tokens_revoke(request->server->tokens, id, &err) != TALLY_OK) {
+    }
+    /* One that is not on record, or not shown, is nobody's: it ends before anyone has seen it. */
+    if (request->reply.status != 201 &&
+        tl_tokens_revoke(request->server->tokens, id, &err) != TALLY_OK) {
         tl_request_log(request, &err);
     }
     explicit_bzero(text, sizeof(text));
