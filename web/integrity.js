@@ -2,8 +2,9 @@
 
 import { get, getText } from "./api.js";
 import { hex } from "./bytes.js";
-import { block, button, copyButton, facts, field, h, into, save, section, select, svg, table,
-    text } from "./dom.js";
+import { block, button, copyButton, facts, field, h, into, problemBox, save, section, select, svg,
+    table, text } from "./dom.js";
+import { followEpochs } from "./epochs.js";
 import { checkList } from "./event.js";
 import { checkNewest, forget, pin, remembered, signedAt } from "./proof.js";
 import { outcomeBadge, recordLink } from "./record.js";
@@ -42,12 +43,14 @@ function checkpointCard(signal) {
 async function newest(signal, refresh) {
   const [note, trust] = await Promise.all([getText("/v1/checkpoint", {}, signal),
       getText("/v1/trust", {}, signal)]);
-  const { checkpoint, checks } = await checkNewest(note, trust, (size) =>
+  const { checkpoint, checks, trust: own } = await checkNewest(note, trust, (size) =>
       getText("/v1/consistency", { from: size }, signal));
   return [facts([["Ledger", checkpoint.origin], ["Records", checkpoint.size.toLocaleString("en")],
     ["Root", h("code", {}, text(hex(checkpoint.root)))],
         ["Signed", signedAt(checkpoint) ? when(signedAt(checkpoint)) : null]]),
   ...checkList({ checks }).filter(Boolean),
+  checks.some((one) => one.name === "Signature of the epoch key" && one.result === "none")
+    ? epochsBox(checkpoint.origin, own, signal, refresh) : null,
   h("div", { class: "row" }, copyButton(() => checkpoint.text, "Copy the checkpoint"),
     h("button", { type: "button", onclick: () =>
         save(`checkpoint-${checkpoint.size}.txt`, [checkpoint.text], "text/plain") }, "Download"),
@@ -58,6 +61,29 @@ async function newest(signal, refresh) {
   h("details", {}, h("summary", {}, "As it is"), block(checkpoint.text)),
   h("details", {}, h("summary", {}, "What this browser trusts and remembers"),
       memory(checkpoint, refresh))];
+}
+
+// Two requests for each epoch, of which one is recorded: only if it is asked for.
+function epochsBox(origin, trust, signal, refresh) {
+  const words = h("span", { role: "status" });
+  const follow = button("Follow the epochs", async () => {
+    try {
+      await followEpochs(origin, trust, {
+        records: async (after) => (await get("/v1/events", { kind: "epoch", dir: "asc",
+            seq_from: after + 1, limit: 1000 }, signal)).items,
+        proof: (seq) => getText(`/v1/records/${Number(seq)}/proof`, {}, signal),
+        seal: (size) => getText("/v1/checkpoint", { size }, signal),
+        each: (count) => {
+          words.textContent = `${count} epochs followed …`;
+        } });
+      refresh();
+    } catch (error) {
+      if (error.name !== "AbortError") {
+        words.replaceChildren(problemBox(error));
+      }
+    }
+  });
+  return h("div", { class: "row" }, follow, words);
 }
 
 // The reader's own trust file is what makes the checks of this page worth more than the server's

@@ -83,24 +83,23 @@ export function parseLeaf(data) {
         payload: data.slice(104) };
 }
 
-// "name+hex+base64" of a trust file's lines: log, and #tally epoch
+// "name+hex+base64"; null for what is none.
+export function parseKey(text) {
+  const [, name, id, data] = /^(.+?)\+([0-9a-f]{8})\+(\S+)$/.exec(text) ?? [];
+  const bytes = name === undefined ? null : unbase64(data, 33);
+  return bytes && { text, name, id, type: bytes[0], data: bytes };
+}
+
+// Those of a trust file's lines: log, and #tally epoch
 function parseTrust(text) {
-  const keys = [];
-  for (const line of text.split("\n")) {
-    const match = /^(?:log|#tally epoch) (.+?)\+([0-9a-f]{8})\+(\S+)/.exec(line);
-    if (match) {
-      const data = unbase64(match[3], 33);
-      keys.push({ text: line.slice(line.indexOf(match[1])), name: match[1], id: match[2],
-          type: data[0], data });
-    }
-  }
-  return keys;
+  return text.split("\n").map((line) => /^(?:log|#tally epoch) (.+)$/.exec(line))
+      .map((match) => match && parseKey(match[1].trim())).filter(Boolean);
 }
 
 // ---- Hashes ------------------------------------------------------------------------------------
 
-const leafHash = (leaf) => sha256([0], leaf);
-const nodeHash = (left, right) => sha256([1], left, right);
+export const leafHash = (leaf) => sha256([0], leaf);
+export const nodeHash = (left, right) => sha256([1], left, right);
 const half = (value) => Math.floor(value / 2);
 const odd = (value) => value % 2 === 1;
 
@@ -164,7 +163,7 @@ async function extendsTree(old, now, path) {
 // ---- Signatures
 // ----------------------------------------------------------------------------------
 
-async function verifySignature(key, line, body) {
+export async function verifySignature(key, line, body) {
   const cosigned = key.type === 4;
   if (line.data.length !== (cosigned ? 72 : 64)) {
     return false;
@@ -177,6 +176,22 @@ async function verifySignature(key, line, body) {
   return crypto.subtle.verify("Ed25519", made, line.data.slice(-64), message);
 }
 
+export async function keyFits(key) {
+  const hash = await sha256(encoder.encode(`${key.name}\n`), key.data);
+  return hex(hash.slice(0, 4)) === key.id;
+}
+
+// The first epoch key that a trust file has of a ledger, and the newest that was found from there:
+// [{ key, from, seq }]
+export function epochKeys(trust, origin) {
+  const first = parseTrust(trust).find((key) => key.type === 4 &&
+      key.name.startsWith(`${origin}/epoch/`));
+  const all = recall("epochs", {});
+  const found = Object.hasOwn(all, origin) ? all[origin] : null;
+  return [first && { key: first, from: first.text },
+    first && found?.from === first.text && { ...found, key: parseKey(found.key) }].filter(Boolean);
+}
+
 const check = (name, result, detail) => ({ name, result, detail });
 
 // What the lines of a checkpoint say by the keys of the trust file.
@@ -185,7 +200,8 @@ async function signatureChecks(checkpoint, trust) {
     return [check("Signature", "none", "Not checked: this token may not read the trust file.")];
   }
   const checks = [];
-  for (const key of parseTrust(trust)) {
+  const found = epochKeys(trust, checkpoint.origin).slice(1).map((one) => one.key);
+  for (const key of [...parseTrust(trust), ...found]) {
     const what = key.type === 1 ? "Signature of the log key" : "Signature of the epoch key";
     const line = checkpoint.lines.find((one) => one.name === key.name && hex(one.id) === key.id);
     if (!line) {
@@ -195,7 +211,7 @@ async function signatureChecks(checkpoint, trust) {
       }
       continue;
     }
-    if (hex((await sha256(encoder.encode(`${key.name}\n`), key.data)).slice(0, 4)) !== key.id) {
+    if (!await keyFits(key)) {
       checks.push(check(what, "bad", "The key's id in the trust file does not fit the key."));
       continue;
     }
@@ -203,8 +219,8 @@ async function signatureChecks(checkpoint, trust) {
   }
   if (!checks.some((one) => one.name === "Signature of the epoch key")) {
     checks.push(check("Signature of the epoch key", "none",
-      "Not checked: the trust file has the first epoch's key only; "
-          + "a full verification follows the epochs."));
+      "Not checked: the trust file has the first epoch's key only. "
+          + "The epochs since then are followed under Integrity."));
   }
   return checks;
 }
@@ -259,9 +275,9 @@ function pinned(origin) {
   return Object.hasOwn(all, origin) ? all[origin] : null;
 }
 
-// Forgets the checkpoints and the trust file of a ledger.
+// Forgets the checkpoints, the trust file and the epochs of a ledger.
 export function forget(origin) {
-  for (const name of ["seen", "pinned"]) {
+  for (const name of ["seen", "pinned", "epochs"]) {
     const all = recall(name, {});
     delete all[origin];
     keep(name, all);
@@ -451,7 +467,7 @@ export async function checkNewest(text, served, consistency) {
       checks.some((one) => one.name === "Signature of the log key" && one.result === "ok")) {
     remember(checkpoint, logKey(trust));
   }
-  return { checkpoint, checks };
+  return { checkpoint, checks, trust };
 }
 
 // The second in which the epoch key signed, as an ISO time; null if no line has one.

@@ -588,6 +588,115 @@ test("without the means to check, nothing is called checked", async () => {
   await close(page);
 });
 
+// The small log of the vectors has closed epochs; its proofs are made here from the leaves.
+test("the epochs are followed from the first key to the newest, and every break is found", async () => {
+  const log = new URL("../vectors/log702/", import.meta.url);
+  const vector = (name) => readFile(new URL(name, log));
+  const hash = (...parts) => createHash("sha256").update(Buffer.concat(parts)).digest();
+  const leaves = [];
+  for (const tile of ["000", "001", "002.p/190"]) {
+    for (let rest = await vector(`tile/entries/${tile}`); rest.length > 0;) {
+      const end = 2 + rest.readUInt16BE();
+      leaves.push(rest.subarray(2, end));
+      rest = rest.subarray(end);
+    }
+  }
+  const split = (count) => 2 ** Math.ceil(Math.log2(count) - 1);
+  const root = (part) => (part.length === 1 ? hash(Buffer.from([0]), part[0])
+      : hash(Buffer.from([1]), root(part.slice(0, split(part.length))),
+          root(part.slice(split(part.length)))));
+  const pathOf = (index, part) => {
+    const half = split(part.length);
+    return part.length === 1 ? [] : index < half
+        ? [...pathOf(index, part.slice(0, half)), root(part.slice(half))]
+        : [...pathOf(index - half, part.slice(half)), root(part.slice(0, half))];
+  };
+  const text = async (name) => (await vector(name)).toString();
+  const checkpoint = await text("checkpoint");
+  const steps = [];
+  for (const [seq, leaf] of leaves.entries()) {
+    if (leaf[4] === 0x81) {
+      const path = pathOf(seq, leaves).map((one) => `${one.toString("base64")}\n`).join("");
+      steps.push({ seq, payload: JSON.parse(leaf.subarray(104)),
+        seal: await text(`checkpoints/${seq + 1}`), leaf: leaf.toString("base64"), path });
+    }
+  }
+  assert.ok(steps.length >= 2);
+  const flip = (base64, at) => {
+    const bytes = Buffer.from(base64, "base64");
+    bytes[at] ^= 1;
+    return bytes.toString("base64");
+  };
+  const page = await open();
+  const trust = await text("trust.txt");
+  const follow = (list, file = trust) => page.evaluate(async ([all, newest, keys]) => {
+    const { followEpochs } = await import("/ui/epochs.js");
+    const { checkNewest, forget } = await import("/ui/proof.js");
+    const origin = newest.split("\n")[0];
+    const at = (seq) => all.find((one) => one.seq === seq);
+    const signed = async () => (await checkNewest(newest, keys, () => "")).checks
+        .find((one) => one.name === "Signature of the epoch key").result;
+    forget(origin);
+    const before = await signed();
+    let broken = "";
+    try {
+      await followEpochs(origin, keys, { records: (after) => all.filter((one) => one.seq > after),
+        proof: (seq) => `c2sp.org/tlog-proof@v1\nextra ${at(seq).leaf}\nindex ${seq}\n`
+          + `${at(seq).path}\n${newest}`,
+        seal: (size) => at(size - 1).seal });
+    } catch (error) {
+      broken = error.message;
+    }
+    const after = await signed();
+    forget(origin);
+    return { before, broken, after };
+  }, [list, checkpoint, file]);
+  assert.deepEqual(await follow(steps), { before: "none", broken: "", after: "ok" });
+  const lineOf = (seal, index, change) => seal.split("\n").map((line, at) =>
+      (at === index ? line.replace(/\S+$/, change) : line)).join("\n");
+  const epochLine = (change) => (step) => ({ ...step, seal: lineOf(step.seal, 5, change) });
+  const other = trust.replace("/epoch/0+c2b9d91e+BEym", "/epoch/0+c2b9d91e+BEyn");
+  const breaks = {
+    "the next key": (step) => ({ ...step, leaf: flip(step.leaf, 104 + 75) }),
+    "the time in the leaf": (step) => ({ ...step, leaf: flip(step.leaf, 19) }),
+    "the position in the leaf": (step) => ({ ...step, leaf: flip(step.leaf, 15) }),
+    "the time of the seal": epochLine((word) => flip(word, 11)),
+    "the seal's signature": epochLine((word) => flip(word, 50)),
+    "the seal's root": (step) => ({ ...step, seal: step.seal.replace(/^\S{44}$/m,
+        (word) => flip(word, 3)) }),
+    "the seal without the epoch's line": (step) => ({ ...step,
+        seal: step.seal.split("\n").filter((_, at) => at !== 5).join("\n") }),
+    "another seal": (step) => ({ ...step, seal: checkpoint }),
+    "the path": (step) => ({ ...step, path: step.path.replace(/^\S{44}$/gm,
+        (word) => flip(word, 0)) }),
+  };
+  for (const [name, how] of Object.entries(breaks)) {
+    for (const index of [0, steps.length - 1]) {
+      const result = await follow(steps.map((step, at) => (at === index ? how(step) : step)));
+      assert.notEqual(result.broken, "", name);
+      assert.equal(result.after, "none", name);
+    }
+  }
+  const left = await follow(steps.slice(0, -1));
+  assert.deepEqual([left.broken, left.after], ["", "none"]);
+  assert.notEqual((await follow(steps.slice(1))).broken, "");
+  assert.notEqual((await follow(steps, other)).broken, "");
+  const spoilt = checkpoint.split("\n").map((line) => (line.includes("/epoch/56 ")
+      ? line.replace(/\S+$/, (word) => flip(word, 60)) : line)).join("\n");
+  assert.notEqual(spoilt, checkpoint);
+  const result = await page.evaluate(async ([keys, newest, all]) => {
+    const { checkNewest } = await import("/ui/proof.js");
+    const origin = newest.split("\n")[0];
+    const first = /#tally epoch (\S+)/.exec(keys)[1];
+    localStorage.setItem("tally.epochs", JSON.stringify({ [origin]: { from: first,
+      key: all.at(-1).payload.epoch_key, seq: all.at(-1).seq } }));
+    return (await checkNewest(newest, keys, () => "")).checks
+        .find((one) => one.name === "Signature of the epoch key").result;
+  }, [trust, spoilt, steps]);
+  assert.equal(result, "bad");
+  await close(page);
+});
+
 test("a checkpoint that does not parse is a problem, not a blank", async () => {
   const page = await open();
   await page.route(/\/v1\/checkpoint/, (route) => route.fulfill({ body: "<b>nonsense</b>\n" }));
