@@ -187,23 +187,28 @@ tally_status tl_viewer_link_read(struct tl_viewer_link **link_out, struct tl_str
     return in.status;
 }
 
-/* base64url without padding (RFC 4648 section 5), from one past `start` on. */
-static void make_url_safe(struct tl_buf *buf, size_t start)
+static void replace_in(char *text, size_t len, char from, char to)
 {
-    while (buf->len > start && buf->data[buf->len - 1] == '=') {
-        buf->len--;
-    }
-    for (size_t i = start; i < buf->len; i++) {
-        char c = buf->data[i];
-        buf->data[i] = c == '+' ? '-' : c == '/' ? '_' : c;
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == from) {
+            text[i] = to;
+        }
     }
 }
 
+/* base64url without padding (RFC 4648 section 5). */
 static void add_url_base64(struct tl_buf *out, const void *bytes, size_t len)
 {
     size_t start = out->len;
     tl_base64_encode(out, bytes, len);
-    make_url_safe(out, start);
+    if (tl_buf_status(out) != TALLY_OK) {
+        return;
+    }
+    while (out->len > start && out->data[out->len - 1] == '=') {
+        out->len--;
+    }
+    replace_in(out->data + start, out->len - start, '+', '-');
+    replace_in(out->data + start, out->len - start, '/', '_');
 }
 
 /* The text as it must be, if all before the dot is so. */
@@ -261,9 +266,8 @@ static tally_status read_claims(struct tl_viewer_link **link_out, struct tl_str 
     size_t len = text.len;
     size_t claims_len = 0;
     memcpy(memory, text.text, text.len);
-    for (size_t i = 0; i < len; i++) {
-        memory[i] = memory[i] == '-' ? '+' : memory[i] == '_' ? '/' : memory[i];
-    }
+    replace_in(memory, len, '-', '+');
+    replace_in(memory, len, '_', '/');
     while (len % 4 != 0) {
         memory[len++] = '=';
     }
