@@ -6,7 +6,8 @@
  *   routes.c      the table of paths, and who may call them
  *   ingest.c      the thread that appends what was posted, many requests at a time
  *   tail.c        the thread that feeds those who follow
- *   jobs.c        long work
+ *   jobs.c        long work; job_*.c are its kinds
+ *   exports.c     where the files of exports lie that jobs made
  *   api_*.c       handlers
  *
  * A request is handed from the thread of its connection to one that works, and back: it has one
