@@ -176,8 +176,8 @@ struct tally_sources {
  * as unlisted in that time. Pauses are counted in whole hours. TALLY_ENOTSUP without an index, and of a
  * remote ledger.
  */
-TALLY_API tally_status tally_sources(struct tally_ledger *ledger, struct tally_sources **sources_out,
-                                     struct tally_error *err);
+TALLY_API tally_status tally_sources(struct tally_ledger *ledger,
+                                     struct tally_sources **sources_out, struct tally_error *err);
 TALLY_API void tally_sources_free(struct tally_sources *sources);
 
 /* Takes the next bytes of an export. Anything but TALLY_OK stops it. */

@@ -21,7 +21,8 @@ tally_status tl_remote_info(const struct tally_ledger *ledger, struct tally_info
                             struct tally_error *err);
 
 /* Takes one row of a summary; `key` is borrowed for the call. */
-typedef tally_status tl_remote_row_fn(void *ctx, struct tl_str key, int64_t start_us, uint64_t count);
+typedef tally_status tl_remote_row_fn(void *ctx, struct tl_str key, int64_t start_us,
+                                      uint64_t count);
 struct tl_remote_summary {
     const char *by;
     enum tally_bucket bucket;

@@ -7,7 +7,8 @@
  *   cors.c        what pages of other servers may ask for
  *   ingest.c      the thread that appends what was posted, many requests at a time
  *   tail.c        the thread that feeds those who follow
- *   jobs.c        long work
+ *   jobs.c        long work; job_*.c are its kinds
+ *   exports.c     where the files of exports lie that jobs made
  *   reload.c      settings, certificate and tokens anew
  *   api_*.c       handlers
  *

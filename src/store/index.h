@@ -147,8 +147,8 @@ tally_status tl_index_search(struct tl_index *index, const struct tl_index_query
 struct tl_index_active {
     char value[160];
     uint64_t records;
-    int64_t last_us;                              /* the greatest occurred_at */
-    uint8_t hours[TL_INDEX_ACTIVE_HOURS / 8 + 1]; /* a bit for each that has a record, low bits first */
+    int64_t last_us;                          /* the greatest occurred_at */
+    uint8_t hours[TL_INDEX_ACTIVE_HOURS / 8]; /* a bit for each with a record, low bits first */
 };
 
 struct tl_index_activity {

@@ -86,7 +86,7 @@ class Generated(HttpCase):
         self.post("/v1/holds", {"hold": "h", "all": True, "reason": "r"}, want=201)
         job = self.finish(self.post("/v1/verify", {}, want=202))
         self.args = {"{id}": "a", "{seq}": "1", "{hold}": "none", "{code}": "bad_json",
-                     "{file}": "index.html", "/v1/jobs/{id}": job["id"],
+                     "{file}": "index.html", "{size}": "1", "{tile}": "0/000.p/1", "/v1/jobs/{id}": job["id"],
                      "/v1/tokens/{id}": "00000000"}
 
     # ---- sending
