@@ -177,7 +177,7 @@ static bool is_held(const struct model *model, uint64_t seq)
     return false;
 }
 
-/* Today, as a purge will see it. */
+/* Today, as a purge will see it; or more, if an epoch is closed before it begins. */
 static bool today_of(struct life *life, uint32_t *today_out)
 {
     struct tally_info info;
@@ -502,7 +502,10 @@ static bool do_purge(struct life *life)
     if (!today_of(life, &today) || !run_purge(life, &purged)) {
         return false;
     }
-    uint64_t want = purge_model(life, today);
+    if (purged.cutoff_day < today || purged.cutoff_day > tl_clock->wall_us() / DAY_US) {
+        return complain(life, "purge", "of another day than the model says");
+    }
+    uint64_t want = purge_model(life, purged.cutoff_day);
     return life->crashed || purged.purged >= want ||
            complain(life, "purge", "fewer records went than the model says");
 }
