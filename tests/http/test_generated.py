@@ -40,7 +40,9 @@ BODIES = {"POST /v1/events": {"action": "a.b"}, "POST /v1/verify": {},
           "POST /v1/holds": {"hold": "g", "all": True, "dry_run": True},
           "DELETE /v1/holds/{hold}": {},
           "POST /v1/erasures": {"id": "a", "dry_run": True, "reason": "r"},
-          "POST /v1/tokens": {"name": "n", "role": "reader"}}
+          "POST /v1/tokens": {"name": "n", "role": "reader"},
+          "POST /v1/exports": {"format": "ndjson"},
+          "POST /v1/viewer-links": {"all_tenants": True}}
 TYPES = {"null": None, "boolean": True, "integer": 7, "number": 1.5, "string": "x", "array": [],
          "object": {}}
 NO_BODY = [b"x", b"[", b"[]", b"1", b"null", b'"text"', b"{", b'{"a":}', b"{}{}", b"\xff", b"\x00",
