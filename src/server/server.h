@@ -89,7 +89,8 @@ const char *tl_server_address(const struct tl_server *server, size_t index);
 void tl_service_notify(const char *state);
 /* The sockets that it handed over, at most `max`; returns how many. */
 size_t tl_service_sockets(int *sockets, size_t max);
-/* From now on this process gives large blocks back to the system when they are freed. */
+/* From now on this process gives large blocks back to the system when they are freed. To be called
+ * before it has threads. */
 void tl_service_spare_memory(void);
 
 /* Who may what; one name for each, the same everywhere. */

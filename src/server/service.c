@@ -66,5 +66,6 @@ size_t tl_service_sockets(int *sockets, size_t max)
  * segments of the index takes, now and then, would stay for ever. */
 void tl_service_spare_memory(void)
 {
-    (void)mallopt(M_MMAP_THRESHOLD, BLOCK_LARGE); /* if it cannot, all stays as it was */
+    /* If it cannot, all stays as it was. NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+    (void)mallopt(M_MMAP_THRESHOLD, BLOCK_LARGE);
 }
