@@ -1124,7 +1124,7 @@ test("two hundred hostile events are text in every list and view", async () => {
   assert.equal(links.length, 200);
   for (const link of links) {
     await visit(page, link);
-    await page.locator(".verdict.part").waitFor();
+    await page.locator(".verdict.ok").waitFor();
     await page.evaluate(() => document.querySelectorAll("details").forEach((one) => {
       one.open = true;
     }));
