@@ -553,7 +553,7 @@ static bool may_go_on(struct export *export, int64_t now_us)
     if (tl_counter_get(&export->server->stopping) != 0) {
         return false;
     }
-    if (export->token[0] == '\0' || now_us - export->looked_us < LOOK_MS * 1000) {
+    if (export->token[0] == '\0' || now_us - export->looked_us < (int64_t)LOOK_MS * 1000) {
         return true;
     }
     export->looked_us = now_us;
