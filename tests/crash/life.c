@@ -177,7 +177,7 @@ static bool is_held(const struct model *model, uint64_t seq)
     return false;
 }
 
-/* Today, as a purge will see it. */
+/* Today, as a purge will see it; or more, if an epoch is closed before it begins. */
 static bool today_of(struct life *life, uint32_t *today_out)
 {
     struct tally_info info;
@@ -490,10 +490,8 @@ static bool run_purge(struct life *life, struct tally_purged *purged)
                  &error);
 }
 
-/*
- * After a crash some of it is done already. The ledger's own events are of low severity, and go as
- * well; so it is never exactly as many as the model says.
- */
+/* After a crash some of it is done already. The ledger's own events are of low severity, and go as
+ * well; so it is never exactly as many as the model says. */
 static bool do_purge(struct life *life)
 {
     struct tally_purged purged;
@@ -502,9 +500,11 @@ static bool do_purge(struct life *life)
     if (!today_of(life, &today) || !run_purge(life, &purged)) {
         return false;
     }
-    uint64_t want = purge_model(life, today);
-    return life->crashed || purged.purged >= want ||
-           complain(life, "purge", "fewer records went than the model says");
+    bool right = purged.cutoff_day >= today && purged.cutoff_day <= tl_clock->wall_us() / DAY_US;
+    uint64_t want = purge_model(life, purged.cutoff_day);
+    return (right || complain(life, "purge", "of another day than the model says")) &&
+           (life->crashed || purged.purged >= want ||
+            complain(life, "purge", "fewer records went than the model says"));
 }
 
 /* What erasing does to one record of the model. */
