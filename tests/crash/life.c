@@ -490,10 +490,8 @@ static bool run_purge(struct life *life, struct tally_purged *purged)
                  &error);
 }
 
-/*
- * After a crash some of it is done already. The ledger's own events are of low severity, and go as
- * well; so it is never exactly as many as the model says.
- */
+/* After a crash some of it is done already. The ledger's own events are of low severity, and go as
+ * well; so it is never exactly as many as the model says. */
 static bool do_purge(struct life *life)
 {
     struct tally_purged purged;

@@ -420,104 +420,6 @@ static void a_directory_of_tiles_that_is_none(void **state)
     mk_release(&mk);
 }
 
-/* The file of a tile in the directory is what is given for its path. Returns its length. */
-static size_t expect_tile(struct tally_ledger *ledger, const char *name)
-{
-    char path[SITE_PATH_SIZE];
-    char *file = NULL;
-    void *bytes = NULL;
-    size_t file_len = 0;
-    size_t len = 0;
-    in_bundle(path, name);
-    check_ok(tl_io_read_file(path, (size_t)64 << 20, &file, &file_len, NULL));
-    check_ok(tally_tlog_tile(ledger, name, &bytes, &len, NULL));
-    assert_int_equal(len, file_len);
-    assert_memory_equal(bytes, file, len);
-    tally_free(bytes);
-    tl_free(file);
-    return len;
-}
-
-static void refuse_tile(struct tally_ledger *ledger, const char *name)
-{
-    void *bytes = NULL;
-    size_t len = 7;
-    check_status(tally_tlog_tile(ledger, name, &bytes, &len, NULL), TALLY_ENOTFOUND);
-    assert_null(bytes);
-    assert_int_equal(len, 7);
-}
-
-static void gives_each_tile_of_a_tlog_directory(void **state)
-{
-    (void)state;
-    static const char *const none[] = { "",           "tile/0/002",     "tile/0/999.p/1",
-                                        "tile/1/001", "tile/2/000.p/1", "tile/8/000.p/1",
-                                        "tile/1/000", "tile/0/000.p/0", "tile/entries/002.p/1",
-                                        "checkpoint", "../keys/state",  "tile/0/000.p/256" };
-    char name[TL_BUNDLE_NAME_SIZE];
-    char id[32];
-    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
-    struct tally_bundle_result result;
-    struct tally_ledger *ledger = site_memory("memory:1000");
-    options.tlog_only = 1;
-    for (unsigned size = 1; size <= 300; size++) {
-        if (size <= 3 || (size >= 255 && size <= 257) || size == 300) {
-            check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
-            assert_int_equal(result.size, size);
-            for (unsigned n = 0; n <= size / 256; n++) {
-                const char *const levels[] = { "0", "entries" };
-                unsigned width = n < size / 256 ? 256 : size % 256;
-                for (size_t i = 0; i < 2 && width > 0; i++) {
-                    (void)snprintf(name, sizeof(name), "tile/%s/%03u", levels[i], n);
-                    if (width < 256) {
-                        (void)snprintf(name, sizeof(name), "tile/%s/%03u.p/%u", levels[i], n,
-                                       width);
-                    }
-                    size_t len = expect_tile(ledger, name);
-                    assert_true(i > 0 || len == (size_t)32 * width);
-                }
-            }
-            if (size >= 256) {
-                (void)expect_tile(ledger, "tile/1/000.p/1");
-            }
-            remove_bundle();
-        }
-        (void)snprintf(id, sizeof(id), "t/%u", size);
-        (void)site_append(ledger, id, size);
-    }
-    for (size_t i = 0; i < TL_ARRAY_LEN(none); i++) {
-        refuse_tile(ledger, none[i]);
-    }
-    tally_close(ledger);
-}
-
-/* Whoever has an older checkpoint asks for tiles that have grown since. */
-static void gives_the_beginning_of_a_tile(void **state)
-{
-    (void)state;
-    void *whole = NULL;
-    void *part = NULL;
-    size_t whole_len = 0;
-    size_t part_len = 0;
-    struct tally_ledger *ledger = site_memory("memory:1000");
-    for (unsigned i = 0; i < 9; i++) {
-        char id[32];
-        (void)snprintf(id, sizeof(id), "t/%u", i);
-        (void)site_append(ledger, id, i);
-    }
-    static const char *const names[][2] = { { "tile/0/000.p/10", "tile/0/000.p/3" },
-                                            { "tile/entries/000.p/10", "tile/entries/000.p/3" } };
-    for (size_t i = 0; i < TL_ARRAY_LEN(names); i++) {
-        check_ok(tally_tlog_tile(ledger, names[i][0], &whole, &whole_len, NULL));
-        check_ok(tally_tlog_tile(ledger, names[i][1], &part, &part_len, NULL));
-        assert_true(part_len > 0 && part_len < whole_len);
-        assert_memory_equal(part, whole, part_len);
-        tally_free(whole);
-        tally_free(part);
-    }
-    tally_close(ledger);
-}
-
 static enum tally_verdict verdict_of(const char *dir, int ledger_only)
 {
     struct tally_report *report = NULL;
@@ -822,8 +724,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(writes_a_tlog_directory, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(a_malformed_opening_is_told_once, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(a_directory_of_tiles_that_is_none, set_up, check_rmdir),
-        cmocka_unit_test_setup_teardown(gives_each_tile_of_a_tlog_directory, set_up, check_rmdir),
-        cmocka_unit_test_setup_teardown(gives_the_beginning_of_a_tile, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(does_not_stand_in_for_a_ledger, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(options_of_another_size_are_refused, set_up, check_rmdir),
         cmocka_unit_test_setup_teardown(knows_a_time_stamp_that_is_none, set_up, check_rmdir),

@@ -12,12 +12,11 @@
 
 #include "base/io.h"
 #include "check.h"
+#include "support/erasing.h"
 #include "support/fault.h"
 #include "support/site.h"
 
 #define FILE_MAX ((size_t)256 << 20)
-
-static const struct tally_actor dpo = { .by = "dpo", .reason = "GDPR 17", .ticket = "DSR-9" };
 
 /* ------------------------------------------------------------------------------------------- */
 
@@ -60,37 +59,6 @@ static size_t grep(const char *dir, const char *value)
     return count;
 }
 
-static void append(struct tally_ledger *ledger, const char *quoted)
-{
-    struct tally_error error = TALLY_ERROR_INIT;
-    size_t size = strlen(quoted) + 1;
-    char *text = tl_alloc_array(size, 1);
-    assert_non_null(text);
-    site_unquote(text, size, quoted);
-    tally_status status = tally_append(ledger, text, size - 1, NULL, &error);
-    if (status != TALLY_OK) {
-        print_error("%s\n", error.message);
-    }
-    check_ok(status);
-    tl_free(text);
-}
-
-/* The item of an id; the page is freed with tally_page_free(). */
-static struct tally_page *get(struct tally_ledger *ledger, const char *id)
-{
-    struct tally_page *page = NULL;
-    check_ok(tally_get_by_id(ledger, id, &page, NULL));
-    assert_int_equal(page->count, 1);
-    return page;
-}
-
-static void expect_state(struct tally_ledger *ledger, const char *id, const char *state)
-{
-    struct tally_page *page = get(ledger, id);
-    assert_string_equal(page->items[0].state, state);
-    tally_page_free(page);
-}
-
 static uint64_t count_where(struct tally_ledger *ledger, const char *field, const char *value)
 {
     const struct tally_condition condition = { field, value };
@@ -102,38 +70,6 @@ static uint64_t count_where(struct tally_ledger *ledger, const char *field, cons
     check_ok(tally_count(ledger, &query, &count, &exact, NULL));
     return count;
 }
-
-static struct tally_erase_options by_id(const char *id, const char *const *members, size_t count)
-{
-    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
-    options.id = id;
-    options.members = members;
-    options.member_count = count;
-    return options;
-}
-
-static struct tally_erased erase(struct tally_ledger *ledger,
-                                 const struct tally_erase_options *options)
-{
-    struct tally_error error = TALLY_ERROR_INIT;
-    struct tally_erased erased = { .seq = 0 };
-    tally_status status = tally_erase(ledger, options, &dpo, &erased, NULL, &error);
-    if (status != TALLY_OK) {
-        print_error("%s\n", error.message);
-    }
-    check_ok(status);
-    return erased;
-}
-
-/* A ledger with one record that has a value in every kind of member. */
-#define SHORT  "Zq7"
-#define NAME   "Quibblethwaite \xf0\x9f\x90\xa7\xf0\x9d\x94\x98"
-#define NUMBER "8675309.25"
-#define FULL                                                                                     \
-    "{'id':'full','action':'user.update','actor':{'id':'u-41','name':'" NAME "','type':'user'}," \
-    "'targets':[{'id':'t-17','type':'doc'}],'metadata':{'n':" NUMBER ",'s':'" SHORT "'},"        \
-    "'reason':'because of Xylophonic','source':{'ip':'203.0.113.77','service':'web'},"           \
-    "'occurred_at':'2026-01-01T00:00:00Z'}"
 
 static void whole_records_are_gone(void **state)
 {
@@ -224,15 +160,6 @@ static void members_go_one_after_the_other(void **state)
     assert_int_equal(grep(site.dir, "u-41"), 0);
 }
 
-static tally_status try_erase(struct tally_ledger *ledger,
-                              const struct tally_erase_options *options,
-                              struct tally_erased *erased, struct tally_error *error)
-{
-    *erased = (struct tally_erased){ .seq = 0 };
-    *error = (struct tally_error)TALLY_ERROR_INIT;
-    return tally_erase(ledger, options, &dpo, erased, NULL, error);
-}
-
 static void long_values_leave_no_page_behind(void **state)
 {
     struct site site;
@@ -294,85 +221,6 @@ static void holds_go_first(void **state)
     assert_int_equal(erased.gone, 2);
     tally_close(ledger);
     (void)site_verify(&site);
-}
-
-static void only_what_was_set_apart_can_go_alone(void **state)
-{
-    struct site site;
-    site_init(&site, *state, NULL, 0);
-    struct tally_ledger *ledger = site_open(&site);
-    append(ledger, FULL);
-    append(ledger, "{'id':'plain','action':'a'}");
-    static const char *const bad[][2] = {
-        { "/outcome", "" },    { "/session_id", "" },
-        { "/actor/id", "" },   { "reason", "" },
-        { "/metadata/s", "" }, { "/metadata", "/metadata/s" },
-        { "/actor/nmae", "" }, { "/reason", "/targets/0/type" },
-    };
-    for (size_t i = 0; i < TL_ARRAY_LEN(bad); i++) {
-        struct tally_erased erased;
-        struct tally_error error;
-        const struct tally_erase_options options =
-            by_id("full", bad[i], bad[i][1][0] == '\0' ? 1 : 2);
-        check_status(try_erase(ledger, &options, &erased, &error), TALLY_EINVAL);
-        assert_true(error.message[0] != '\0');
-    }
-    /* What a record lacks is ignored. */
-    static const char *const reason[] = { "/reason" };
-    const struct tally_erase_options options = by_id("plain", reason, 1);
-    struct tally_erased erased = erase(ledger, &options);
-    assert_int_equal(erased.gone, 1);
-    assert_int_equal(erased.acts, 0);
-    tally_close(ledger);
-    (void)site_verify(&site);
-}
-
-static void orders_that_make_no_sense_are_refused(void **state)
-{
-    struct site site;
-    site_init(&site, *state, NULL, 0);
-    struct tally_ledger *ledger = site_open(&site);
-    append(ledger, FULL);
-    static const char *const subjects[] = { "",        "u-41",       "actor:",      "actor",
-                                            "target:", "target:doc", "target:doc:", "Actor:u-41" };
-    struct tally_erased erased;
-    struct tally_error error;
-    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_EINVAL); /* everything */
-    for (size_t i = 0; i < TL_ARRAY_LEN(subjects); i++) {
-        options.subject = subjects[i];
-        check_status(try_erase(ledger, &options, &erased, &error), TALLY_EINVAL);
-    }
-    options.subject = "actor:u-41";
-    options.id = "full";
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_EINVAL);
-    options.id = NULL;
-    const struct tally_range wrong[] = { { 5, 9 }, { 7, 8 } };
-    options.selection.ranges = wrong;
-    options.selection.range_count = 2;
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_EINVAL);
-    options.selection.range_count = 0;
-    const struct tally_actor nobody = { .reason = "r" };
-    const struct tally_actor baseless = { .by = "b", .reason = "" };
-    check_status(tally_erase(ledger, &options, &nobody, &erased, NULL, NULL), TALLY_EINVAL);
-    check_status(tally_erase(ledger, &options, &baseless, &erased, NULL, NULL), TALLY_EINVAL);
-    options.subject = "actor:u-42";
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_ENOTFOUND);
-    options = by_id("nowhere", NULL, 0);
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_ENOTFOUND);
-    options = by_id("00000000-0000-0000-0000-000000000000", NULL, 0);
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_ENOTFOUND);
-    tally_close(ledger);
-
-    ledger = site_open_read(&site);
-    options = by_id("full", NULL, 0);
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_EINVAL);
-    options.dry_run = 1;
-    check_ok(tally_erase(ledger, &options, NULL, &erased, NULL, NULL));
-    assert_int_equal(erased.erased, 1);
-    assert_int_equal(erased.seq, TALLY_SEQ_NONE);
-    expect_state(ledger, "full", "present");
-    tally_close(ledger);
 }
 
 #define SUBJECT_EVENTS 2600u
@@ -694,51 +542,6 @@ static void ledgers_in_memory_erase_as_well(void **state)
     tally_close(ledger);
 }
 
-static void add_to_trust(const struct site *site, const char *line)
-{
-    char path[SITE_PATH_SIZE];
-    check_path(path, sizeof(path), site->dir, "keys/trust.txt");
-    FILE *file = fopen(path, "a");
-    assert_non_null(file);
-    assert_true(fprintf(file, "%s\n", line) > 0);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void with_four_eyes_the_second_signs_and_it_verifies(void **state)
-{
-    struct site site;
-    char *secret = NULL;
-    char *line = NULL;
-    char *request = NULL;
-    char *approval = NULL;
-    site_init(&site, *state, NULL, 0);
-    check_ok(tally_approver_key("anna", &secret, &line, NULL));
-    add_to_trust(&site, line);
-    add_to_trust(&site, "#tally approve ERASE");
-    struct tally_ledger *ledger = site_open(&site);
-    append(ledger, FULL);
-    (void)site_append(ledger, "other", 1);
-    struct tally_erase_options options = by_id("full", NULL, 0);
-    struct tally_actor actor = dpo;
-    struct tally_erased erased;
-    check_status(tally_erase(ledger, &options, &actor, &erased, &request, NULL), TALLY_EDENIED);
-    expect_state(ledger, "full", "present");
-    check_ok(tally_approve(request, secret, &approval, NULL));
-    actor.approval = approval;
-    struct tally_erase_options other = by_id("other", NULL, 0);
-    check_status(tally_erase(ledger, &other, &actor, &erased, NULL, NULL), TALLY_ECONFLICT);
-    expect_state(ledger, "other", "present");
-    check_ok(tally_erase(ledger, &options, &actor, &erased, NULL, NULL));
-    assert_int_equal(erased.erased, 1);
-    (void)site_verify_open(ledger, &site);
-    tally_close(ledger);
-    (void)site_verify(&site);
-    tally_free(secret);
-    tally_free(line);
-    tally_free(request);
-    tally_free(approval);
-}
-
 /* A process that dies anywhere in an erasure leaves a ledger that verifies, and the next one ends what
  * was sealed. */
 static void erase_in_child(const struct site *site, unsigned stop_at)
@@ -844,8 +647,6 @@ int main(void)
         TEST(members_go_one_after_the_other),
         TEST(long_values_leave_no_page_behind),
         TEST(holds_go_first),
-        TEST(only_what_was_set_apart_can_go_alone),
-        TEST(orders_that_make_no_sense_are_refused),
         TEST(subjects_are_found_wherever_they_are),
         TEST(large_erasures_are_several_acts),
         TEST(a_hold_that_comes_in_between_is_kept),
@@ -853,7 +654,6 @@ int main(void)
         TEST(all_that_were_cut_short_are_finished),
         TEST(any_process_may_erase),
         TEST(ledgers_in_memory_erase_as_well),
-        TEST(with_four_eyes_the_second_signs_and_it_verifies),
         TEST(a_crash_anywhere_is_mended),
         TEST(a_kill_at_any_time_is_mended),
     };

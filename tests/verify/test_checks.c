@@ -131,6 +131,52 @@ static void a_switch_to_another_epoch_than_that_of_its_time(void **state)
     expect_among("EPOCH_INVALID", 4);
 }
 
+/* That the roots differ as well is no finding of its own. */
+static void a_genesis_of_the_second_incarnation(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    expect_input.mac_key = NULL;
+    expect_record(0)->leaf.data[87] ^= 3;
+    expect_tampered("LEAF_INVALID", 0);
+}
+
+/* Only a policy that cannot be read leaves contents unchecked. */
+static void after_an_odd_hold_contents_are_checked(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    mk_control(&expect_mk, TL_LEAF_HOLD, "{\"hold\":7}");
+    mk_events(&expect_mk, 4);
+    struct tally_report *report = expect_report();
+    assert_int_equal(report->contents, 8);
+    tally_report_free(report);
+}
+
+static void policies(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 4);
+    mk_control(&expect_mk, TL_LEAF_POLICY,
+               "{\"classes\":[{\"class\":1,\"days\":5,\"name\":\"a\"}],\"erasable\":[\"/"
+               "reason\"],\"policy\":2}");
+    expect_mk.class_days = 5;
+    struct tl_erasable_set *set = expect_mk.set;
+    memset(set, 0, sizeof(*set));
+    check_ok(tl_erasable_add(set, TL_STR("/reason"), NULL));
+    mk_events(&expect_mk, 4);
+    expect_verified();
+    mk_control(&expect_mk, TL_LEAF_POLICY,
+               "{\"classes\":[{\"class\":1,\"days\":5,\"name\":\"a\"}],\"erasable\":[\"/"
+               "reason\"],\"policy\":4}");
+    mk_events(&expect_mk, 4);
+    expect_tampered("CONTROL_INVALID", 10);
+    struct tally_report *report = expect_report();
+    assert_string_equal(report->findings[0].expected, "3");
+    assert_string_equal(report->findings[0].actual, "4");
+    tally_report_free(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +197,11 @@ int main(void)
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(a_switch_to_another_epoch_than_that_of_its_time,
                                         expect_set_up, expect_tear_down),
+        cmocka_unit_test_setup_teardown(a_genesis_of_the_second_incarnation, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(after_an_odd_hold_contents_are_checked, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(policies, expect_set_up, expect_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
