@@ -151,7 +151,8 @@ class Files(Export):
                            ({"format": "csv", "reason": 1}, "bad_type"),
                            ({"format": "csv", "reason": "x" * 1025}, "bad_value"),
                            ([], "bad_type"), (b"{", "bad_json")]:
-            reply = self.call("POST", "/v1/exports", "auditor", body, want=None)
+            reply = self.call("POST", "/v1/exports", "auditor", body, want=None,
+                              headers={"Content-Type": "application/json"})
             self.assertEqual(reply.status // 100, 4, (body, reply.text))
             self.assertEqual(reply.code, code or reply.code, (body, reply.text))
         self.assertEqual(self.get("/v1/jobs").json, {"jobs": []})
