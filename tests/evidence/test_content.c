@@ -242,6 +242,54 @@ static void finds_names_with_escapes_and_above_the_surrogates(void **state)
     tl_buf_release(&rest);
 }
 
+static void finds_names_that_are_written_with_escapes(void **state)
+{
+    (void)state;
+    static const char *const pointers[] = { "/\b", "/\t", "/\n", "/\f", "/\r" };
+    static const char event[] = "{\"\\b\":1,\"\\t\":2,\"\\n\":3,\"\\f\":4,\"\\r\":5,\"z\":6}";
+    struct tl_split split;
+    struct tl_buf rest;
+    tl_buf_init(&rest, 4096);
+    check_ok(add_all(pointers, TL_ARRAY_LEN(pointers)));
+    check_ok(tl_split_event(&split, &set, event, strlen(event)));
+    tl_split_rest(&rest, &split, event, strlen(event));
+    assert_true(tl_str_is(tl_buf_str(&rest), "{\"z\":6}"));
+    tl_buf_release(&rest);
+}
+
+static void sets_are_equal_if_their_pointers_are(void **state)
+{
+    (void)state;
+    static struct tl_erasable_set other;
+    memset(&other, 0, sizeof(other));
+    check_ok(tl_erasable_add(&other, TL_STR("/a"), NULL));
+    check_ok(add_all((const char *const[]){ "/a" }, 1));
+    assert_true(tl_erasable_equal(&set, &other));
+    check_ok(add_all((const char *const[]){ "/b" }, 1));
+    assert_false(tl_erasable_equal(&set, &other));
+    check_ok(add_all((const char *const[]){ "/a", "/b" }, 2));
+    assert_false(tl_erasable_equal(&set, &other));
+}
+
+static void refuses_what_opens_a_member_twice(void **state)
+{
+    (void)state;
+    static struct tl_opened opened;
+    struct tl_buf out;
+    tl_buf_init(&out, 4096);
+    static const uint8_t salt[TL_SALT_LEN];
+    opened = (struct tl_opened){ .salt0 = salt, .count = 2 };
+    opened.parts[0] = (struct tl_opened_part){ .pointer = TL_STR("/a"), .part = salt };
+    opened.parts[1] = (struct tl_opened_part){ .pointer = TL_STR("/b"), .part = salt };
+    tl_opened_encode(&out, &opened);
+    check_ok(tl_opened_decode(&opened, (const uint8_t *)out.data, out.len));
+    tl_buf_clear(&out);
+    opened.parts[0].pointer = opened.parts[1].pointer = TL_STR("/a");
+    tl_opened_encode(&out, &opened);
+    check_status(tl_opened_decode(&opened, (const uint8_t *)out.data, out.len), TALLY_ECORRUPT);
+    tl_buf_release(&out);
+}
+
 static void refuses_events_that_are_not_canonical_where_it_looks(void **state)
 {
     (void)state;
@@ -384,6 +432,9 @@ int main(void)
         cmocka_unit_test(commits_to_the_control_payloads_of_the_vectors),
         cmocka_unit_test(cuts_commas_with_the_members),
         cmocka_unit_test(finds_names_with_escapes_and_above_the_surrogates),
+        cmocka_unit_test(finds_names_that_are_written_with_escapes),
+        cmocka_unit_test(sets_are_equal_if_their_pointers_are),
+        cmocka_unit_test(refuses_what_opens_a_member_twice),
         cmocka_unit_test(refuses_events_that_are_not_canonical_where_it_looks),
         cmocka_unit_test(refuses_sets_that_break_a_rule),
         cmocka_unit_test(bounds_pointers_and_sets),

@@ -476,6 +476,8 @@ static void writes_nothing_that_it_would_not_read(void **state)
                                     .from_us = INT64_MIN,
                                     .to_us = INT64_MAX };
     check_status(format(&gap), TALLY_EINVAL);
+    const struct tl_control moment = { .kind = TL_LEAF_GAP, .count = 1, .reason = TL_STR("r") };
+    check_ok(format(&moment));
     const struct tl_control entry = { .kind = TL_LEAF_ENTRY };
     check_status(format(&entry), TALLY_EINVAL);
     struct tl_control key = { .kind = TL_LEAF_KEY };

@@ -546,6 +546,9 @@ static void contents(void **state)
     expect_among("RECORD_MALFORMED", 6);
     image_set(&expect_record(10)->event, "{}", 2);
     expect_among("ROW_INSERTED", 10);
+    image_clear(&expect_record(10)->event);
+    image_set(&expect_record(10)->seed, "s", 1);
+    expect_among("ROW_INSERTED", 10);
 }
 
 static uint8_t commit_of_text[TL_COMMIT_LEN];
@@ -647,6 +650,12 @@ static void scopes(void **state)
     expect_options.id = "00000006-0000-7000-8000-0123456789ab";
     expect_verified();
     expect_skipped(1, "");
+    struct tally_report *no_report = NULL;
+    static const char *const no_ids[] = { NULL, "00000000-0000-0000-0000-000000000000" };
+    for (size_t i = 0; i < TL_ARRAY_LEN(no_ids); i++) {
+        expect_options.id = no_ids[i];
+        check_status(tl_verify(&expect_input, &no_report, NULL), TALLY_EINVAL);
+    }
     expect_options.id = "00000999-0000-7000-8000-0123456789ab";
     expect_unverifiable("CHECK_FAILED", NO_SEQ);
     expect_skipped(1, "no record has this id");

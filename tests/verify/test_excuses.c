@@ -75,6 +75,8 @@ static void the_first_purge_outside_of_all_holds_counts(void **state)
     purge(111);
     hold(112, "e");
     struct tl_excuse excuse = excuse_of(7);
+    const struct tl_control again = { .kind = TL_LEAF_RELEASE, .hold = TL_STR("a") };
+    check_status(tl_excuses_add(&excuses, 113, &again, false), TALLY_ENOTFOUND);
     assert_true(excuse.purged && excuse.counted && excuse.only_held);
     assert_int_equal(excuses.purges[excuse.purge].seq, 111);
     static const bool held[] = {
