@@ -222,14 +222,7 @@ static bool record(struct tl_request *request, const struct tl_viewer_link *link
     tl_js_open(&js, NULL, '{');
     show(&js, link);
     tl_js_close(&js, '}');
-    if (tl_buf_status(&js.buf) != TALLY_OK) {
-        tl_reply_problem(request, "internal", "out of memory");
-        return false;
-    }
-    request->about = tl_buf_str(&js.buf);
-    bool is_recorded = tl_server_record(request, "tally.viewer.create");
-    request->about = (struct tl_str){ 0 };
-    return is_recorded;
+    return tl_server_record_about(request, "tally.viewer.create", &js);
 }
 
 static void reply(struct tl_request *request, const struct tl_viewer_link *link, const char *text)
