@@ -14,10 +14,11 @@ export function render(params, { who, signal }) {
   };
   return h("div", { class: "stack" }, part("Status", () => status(signal)),
       part("Schedules", () => schedules(signal)),
-    part("Sources", () => sources(signal)),
-    who.role === "admin" ? tokens(who, signal) : null, part("Work", () => jobs(signal)));
+    who.role === "admin" ? tokens(who, signal) : null,
+    part("Sources", () => sources(signal)), part("Work", () => jobs(signal)));
 }
 
+const ROWS_SHOWN = 20;
 const HEALTH = { ok: ["ok", "✓ ok"], warning: ["warning", "! warning"], error: ["bad", "✗ error"] };
 
 const bytes = (count) => {
@@ -68,6 +69,14 @@ async function schedules(signal) {
     String(job.runs), String(job.missed)]));
 }
 
+// A table whose rows beyond the first ones show when they are asked for.
+function folded(things, caption, heads, rows) {
+  const first = table(caption, heads, rows.slice(0, ROWS_SHOWN));
+  return rows.length <= ROWS_SHOWN ? first
+    : [first, h("details", {}, h("summary", {}, `${number(rows.length - ROWS_SHOWN)} more ${things}`),
+        table(`${caption}, the others`, heads, rows.slice(ROWS_SHOWN)))];
+}
+
 async function sources(signal) {
   const found = await get("/v1/sources", {}, signal);
   const silent = found.sources.filter((one) => one.silent);
@@ -75,7 +84,8 @@ async function sources(signal) {
   return [h("p", {}, silent.length === 0 ? badge("ok", "✓ nobody fell silent")
       : badge("warning", `! ${number(silent.length)} fell silent`)),
   found.sources.length === 0 ? h("p", { class: "hint" }, "No service sent events in the last 30 days.")
-    : table("Sources", ["Service", "Events in 30 days", "Newest", "Silent after", "State"],
+    : folded("services", "Sources",
+        ["Service", "Events in 30 days", "Newest", "Silent after", "State"],
         [...silent, ...found.sources.filter((one) => !one.silent)].map((one) => [
       h("a", { href: searchLink({ service: one.service }) }, text(one.service, { most: 120 })),
       number(one.events), when(one.last_at),
@@ -84,7 +94,7 @@ async function sources(signal) {
   found.sources_cut ? others : null,
   h("h3", {}, "Actions that no list of the policy names"),
   found.unlisted.length === 0 ? h("p", { class: "hint" }, "None was reported in the last 30 days.")
-    : table("Unlisted actions", ["Action", "Not recorded", "Last reported"],
+    : folded("actions", "Unlisted actions", ["Action", "Not recorded", "Last reported"],
         found.unlisted.map((one) => [text(one.action, { most: 120 }), `${number(one.count)} times`,
       when(one.last_at)])),
   found.unlisted_cut ? others.cloneNode(true) : null];

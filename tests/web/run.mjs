@@ -1089,6 +1089,18 @@ test("who fell silent is told first, and what no list of the policy names", asyn
   await visit(page, "#/admin");
   await card.locator("tr", { hasText: "<b>cart</b>U+202E" }).getByText("7 times").waitFor();
   await card.getByText("There are others").waitFor();
+  await page.unroute(/\/v1\/sources/);
+  await page.route(/\/v1\/sources/, (route) => route.fulfill({ json: { sources_cut: false,
+    unlisted_cut: false, unlisted: [], sources: Array.from({ length: 23 }, (_, index) =>
+      ({ service: `till-${index}`, events: 1, last_at: at(1), silent: index === 22,
+        silent_after: 60 })) } }));
+  await visit(page, "#/search");
+  await visit(page, "#/admin");
+  await card.getByText("3 more services").waitFor();
+  assert.ok((await card.locator("tbody tr").first().textContent()).startsWith("till-22"));
+  assert.equal(await card.locator("tr", { hasText: "till-21" }).isVisible(), false);
+  await card.getByText("3 more services").click();
+  await card.locator("tr", { hasText: "till-21" }).waitFor();
   await close(page);
 });
 
