@@ -1054,7 +1054,8 @@ class Ledger:
         self.needed = {1}  # sizes whose checkpoints are kept for ever
         self.kept = set()  # sizes of the checkpoints that are there
         self.roots = {}  # size -> root, for the sizes that remembered checkpoints ask for
-        self.known = {(key.name, key.id): key for key in trust.logs + [*trust.witnesses.values()]}
+        self.known = {(key.name, key.id): key
+                      for key in [*trust.logs, *trust.epochs, *trust.witnesses.values()]}
         self.state_unknown, self.root_before = True, None
         self.origin = self.log_key = self.epoch_key = self.mac_id = None
         self.epoch = self.start = self.epoch_us = self.policy = self.incarnation = 0
@@ -1169,8 +1170,9 @@ class Ledger:
         elif note is self.newest:
             self.report.sealed = lines[0][0]
         done = {(key.name, key.id) for key in (log_key, after[0], epoch_key)}
+        known = {**self.known, (after[1].name, after[1].id): after[1]}
         for name, key_id, _ in note.lines:
-            key = self.known.get((name, key_id))
+            key = known.get((name, key_id))
             if key and (name, key_id) not in done:
                 done.add((name, key_id))
                 if not all(good for _, good in note.by(key)):
@@ -1312,7 +1314,7 @@ class Ledger:
                         key.public in self.epoch_publics, index,
                         "an epoch key of another name, or one that was used before", "EPOCH_INVALID")
         self.epoch_publics.add(key.public)
-        self.known[key.name, key.id] = self.epoch_key = key
+        self.epoch_key = key
 
     def new_log_key(self, index, text):
         key = Key(text)
