@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "codec/time.h"
 
 const struct tl_opt tl_filter_opts[] = {
     { "id", 0, "ID", "the event's own id" },
@@ -137,6 +139,18 @@ tally_status tl_duration_read(uint32_t *seconds_out, const char *text)
     TL_TRY(tl_parse_u64(text, len, UINT32_MAX / unit, &count));
     *seconds_out = (uint32_t)count * unit;
     return TALLY_OK;
+}
+
+tally_status tl_end_time_read(int64_t *us_out, const char *text)
+{
+    size_t len = strlen(text);
+    uint32_t seconds = 0;
+    if (len > 1 && strchr("smhd", text[len - 1]) != NULL &&
+        tl_duration_read(&seconds, text) == TALLY_OK) {
+        *us_out = tl_clock->wall_us() + (int64_t)seconds * 1000000;
+        return TALLY_OK;
+    }
+    return tl_time_parse_naive(us_out, tl_str_of(text));
 }
 
 static tally_status read_all(int fd, struct tl_buf *buf, const char *path, struct tally_error *err)

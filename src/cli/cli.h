@@ -131,6 +131,10 @@ void tl_query_args_release(struct tl_query_args *query);
 /* Reads a duration, "90", "90s", "15m", "24h", "30d", in seconds. TALLY_EINVAL */
 tally_status tl_duration_read(uint32_t *seconds_out, const char *text);
 
+/* Reads when something ends: a time, or a duration from now on with its unit, "90d", in microseconds
+ * since 1970. TALLY_EINVAL */
+tally_status tl_end_time_read(int64_t *us_out, const char *text);
+
 /* Reads all of a file, or of stdin for "-", of at most `len_max` bytes. Owned: tl_free(). */
 tally_status tl_file_read(const char *path, size_t len_max, char **text_out, size_t *len_out,
                           struct tally_error *err);

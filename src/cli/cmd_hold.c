@@ -11,7 +11,8 @@
 static const struct tl_opt opts[] = {
     TL_ACT_RANGE_OPT,
     { "all", 0, NULL, "add: every record that is there now" },
-    { "expires", 0, "TIME", "add: when to be reminded of it; nothing is released by itself" },
+    { "expires", 0, "TIME",
+      "add: when to be reminded of it, or 90d: after how long; nothing is released by itself" },
     { "dry-run", 0, NULL, "add: say what would be held, and change nothing" },
     TL_ACT_OPTS,
     { 0 },
@@ -49,8 +50,9 @@ static enum tl_exit add(struct tl_cli *cli, const struct tl_args *args, struct t
     const char *expires = tl_args_value(args, "expires");
     int64_t expires_us = 0;
     bool dry = tl_args_has(args, "dry-run");
-    if (expires != NULL && tl_time_parse_naive(&expires_us, tl_str_of(expires)) != TALLY_OK) {
-        return tl_cli_usage(cli, "option '--expires' takes a time, as in 2027-01-01T00:00:00Z");
+    if (expires != NULL && tl_end_time_read(&expires_us, expires) != TALLY_OK) {
+        return tl_cli_usage(cli, "option '--expires' takes 90d, 12h or a time, as in "
+                                 "2027-01-01T00:00:00Z");
     }
     struct tally_selection selection = tl_act_args_selection(act);
     if (selection.query == NULL && selection.range_count == 0 && !tl_args_has(args, "all")) {

@@ -10,7 +10,7 @@
 static const struct tl_opt opts[] = {
     { "role", 0, "writer|reader|auditor|admin", "create: what it may do; required" },
     { "tenant", 0, "TENANT", "create: for the events of this tenant alone; may be given again" },
-    { "expires", 0, "TIME", "create: when it ends; else never" },
+    { "expires", 0, "TIME", "create: when it ends, or 90d: after how long; else never" },
     { "by", 0, "WHO", "who asks for it, for the record; else the user's name" },
     { "file", 0, "FILE", "where tokens are kept; else as server.tokens says" },
     { "yes", 0, NULL, "revoke: do not ask" },
@@ -122,15 +122,15 @@ static enum tl_exit create(struct work *work)
     const char *tenants[TL_TENANTS_MAX];
     const char *role = tl_args_value(work->args, "role");
     const char *expires = tl_args_value(work->args, "expires");
-    struct tl_token_request request = { .name = work->args->rest[1], .tenants = tenants };
+    struct tl_token_request request = { .tenants = tenants };
     if (role == NULL) {
         return tl_cli_usage(work->cli, "say what it may do: '--role reader', for example");
     }
     request.role = tl_role_of(role);
-    if (expires != NULL &&
-        tl_time_parse_naive(&request.expires_us, tl_str_of(expires)) != TALLY_OK) {
-        return tl_cli_usage(work->cli,
-                            "option '--expires' takes a time, as in 2027-01-01T00:00:00Z");
+    request.name = work->args->rest_count == 2 ? work->args->rest[1] : role;
+    if (expires != NULL && tl_end_time_read(&request.expires_us, expires) != TALLY_OK) {
+        return tl_cli_usage(work->cli, "option '--expires' takes 90d, 12h or a time, as in "
+                                       "2027-01-01T00:00:00Z");
     }
     for (size_t i = 0; i < work->args->given_count; i++) {
         const struct tl_given *given = &work->args->given[i];
@@ -297,10 +297,10 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
     if (!lists && !creates && strcmp(verb, "revoke") != 0) {
         return tl_cli_usage(cli, "'tally token' takes create, list or revoke, not '%s'", verb);
     }
-    if (args->rest_count != (lists ? 1 : 2)) {
+    if (args->rest_count != (lists ? 1 : 2) && !(creates && args->rest_count == 1)) {
         return lists ? tl_cli_usage(cli, "'tally token list' takes no name")
                      : tl_cli_usage(cli, "'tally token %s' takes %s", verb,
-                                    creates ? "a name" : "the id of a token");
+                                    creates ? "one name" : "the id of a token");
     }
     TL_CLEANUP(release_work) struct work work = { .cli = cli, .args = args };
     enum tl_exit exit_status = lists || creates ? tl_cli_open(cli, creates, &work.ledger)
@@ -317,13 +317,15 @@ static enum tl_exit run(struct tl_cli *cli, const struct tl_args *args)
 const struct tl_cmd tl_cmd_token = {
     .name = "token",
     .summary = "who may do what through 'tally serve'",
-    .arguments = "create NAME|list|revoke ID",
-    .about = "A writer writes and reads nothing; a reader reads; an auditor also verifies and\n"
-             "exports; an admin does everything. With tenants, all that is outside is not there.\n"
-             "The text of a token is printed once, and only a hash of it is kept. A server that\n"
-             "uses the file hears of a change within a second.\n",
+    .arguments = "create [NAME]|list|revoke ID",
+    .about =
+        "A writer writes and reads nothing; a reader reads; an auditor also verifies and\n"
+        "exports; an admin does everything. With tenants, all that is outside is not there.\n"
+        "The text of a token is printed once, and only a hash of it is kept. A server that\n"
+        "uses the file hears of a change within a second. NAME says whose it is; else it is named\n"
+        "as its role.\n",
     .examples = "tally token create Ada --role auditor --expires 2027-01-01\n"
-                "tally token create shop --role writer --tenant acme\n"
+                "tally token create shop --role writer --tenant acme --expires 90d\n"
                 "tally token list\n"
                 "tally token revoke ab12cd34 --yes\n",
     .opts = opts,

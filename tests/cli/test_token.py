@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """token: from the command line."""
+import datetime
 import json
 import os
 import stat
@@ -41,6 +42,17 @@ class Token(Case):
         self.assertEqual(done, {"id": made["id"], "revoked": True})
         self.assertEqual([token["name"] for token in self.tokens()], ["Grace"])
         self.assertEqual(self.tally("token", "revoke", made["id"], "--yes", want=1).out, "")
+
+    def test_a_name_may_be_left_out_and_an_end_be_so_far_away(self):
+        made = self.tally("token", "create", "--role", "writer", "--tenant", "acme", "--expires",
+                          "90d", "--json").json
+        self.assertEqual((made["name"], made["role"]), ("writer", "writer"))
+        end = datetime.datetime.fromisoformat(made["expires_at"].replace("Z", "+00:00"))
+        days = (end - datetime.datetime.now(datetime.timezone.utc)).total_seconds() / 86400
+        self.assertAlmostEqual(days, 90, delta=0.01)
+        for bad in ["90", "d", "-1d", "90y", "soon", ""]:
+            run = self.tally("token", "create", "--role", "writer", f"--expires={bad}", want=3)
+            self.assertIn("90d", run.err)
 
     def test_texts_are_printed_once_and_kept_nowhere(self):
         run = self.tally("token", "create", "Ada", "--role", "admin")
