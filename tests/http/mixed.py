@@ -263,7 +263,7 @@ def main():
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 8
     seed, start = int(os.environ.get("CRASH_SEED", 1)), time.monotonic()
     ledger = rig.Ledger(sys.argv[1])
-    server = rig.Server(ledger)
+    server = rig.Server(ledger, "--set", "server.rate_per_address=0")  # much is refused on purpose
     try:
         bad, loads = strain(ledger, server, seconds, seed)
         said = server.log.read_text(errors="replace")

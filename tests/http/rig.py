@@ -98,7 +98,7 @@ class Server:
         return self
 
     def use_tls(self, cert, key):
-        self.options = ("--tls-cert", str(cert), "--tls-key", str(key))
+        self.options += ("--tls-cert", str(cert), "--tls-key", str(key))
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.tls.check_hostname = False
         self.tls.verify_mode = ssl.CERT_NONE
