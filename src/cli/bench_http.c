@@ -101,7 +101,7 @@ static tally_status make_body(struct tl_buf *body, const struct load *load, uint
 static tally_status make_requests(struct bench *bench, const struct load *load, size_t *count_out)
 {
     TL_CLEANUP(tl_buf_release) struct tl_buf body = { 0 };
-    size_t ends[DIFFERENT_EVENTS];
+    size_t ends[DIFFERENT_EVENTS] = { 0 };
     size_t count = load->events == 0 ? 1 : DIFFERENT_EVENTS / load->events + 1;
     count = count < DIFFERENT_EVENTS ? count : DIFFERENT_EVENTS;
     tl_buf_init(&body, (size_t)16 << 20);
@@ -118,9 +118,10 @@ static tally_status make_requests(struct bench *bench, const struct load *load, 
         ends[i] = bench->texts.len;
     }
     TL_TRY(tl_buf_status(&bench->texts));
+    size_t start = 0;
     for (size_t i = 0; i < count; i++) { /* the buffer moves no more */
-        size_t start = i == 0 ? 0 : ends[i - 1];
         bench->requests[i] = (struct tl_str){ bench->texts.data + start, ends[i] - start };
+        start = ends[i];
     }
     *count_out = count;
     return TALLY_OK;

@@ -144,6 +144,10 @@ static void keeps_every_byte_of_the_rest(void **state)
         (struct tl_opening_member){ .pointer = TL_STR("/a"), .value = TL_STR("2") };
     check_ok(tl_opening_join(&event, &opened, &opening, &set));
     assert_true(tl_str_is(tl_buf_str(&event), "{\"a\":2,\"b\":1}tail"));
+    opening.rest = TL_STR("{}");
+    opening.members[0].pointer = TL_STR("/\r");
+    check_ok(tl_opening_join(&event, &opened, &opening, &set));
+    assert_true(tl_str_is(tl_buf_str(&event), "{\"\\r\":2}"));
     tl_buf_release(&event);
     tl_buf_release(&opened);
 }

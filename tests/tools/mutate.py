@@ -40,7 +40,7 @@ SUITES = ["verify", "evidence", "tree", "bundle"]
 ALSO = ["tests/ledger/test_proof.c", "tests/ledger/test_bundle.c"]
 SLOW = ["tests/verify/test_tamper.c"]  # only with --slow: it takes longer than all others together
 USERS = {  # folders, and those of the tests that reach them
-    "bundle": ["bundle"],
+    "bundle": ["bundle", "ledger"],
     "verify": ["verify", "bundle", "ledger"],
     "evidence": ["evidence", "verify", "bundle", "ledger"],
     "tree": ["tree", "verify", "bundle", "ledger"],
