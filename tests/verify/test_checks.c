@@ -141,6 +141,29 @@ static void a_genesis_of_the_second_incarnation(void **state)
     expect_tampered("LEAF_INVALID", 0);
 }
 
+static void go_back_to_the_start(struct tl_leaf *leaf)
+{
+    leaf->time_us = MK_START_S * INT64_C(1000000) + 1;
+}
+
+/* What the missing one would have said of time nobody knows. */
+static void after_a_hole_time_is_believed(void **state)
+{
+    (void)state;
+    mk_events(&expect_mk, 3);
+    expect_mk.tweak = go_back_to_the_start;
+    mk_events(&expect_mk, 1);
+    mk_events(&expect_mk, 2);
+    expect_among("TIME_REGRESSION", 4);
+    image_remove(&expect_mk.image, 3);
+    struct tally_report *report = expect_report();
+    for (size_t i = 0; i < report->finding_count; i++) {
+        assert_string_not_equal(report->findings[i].code, "TIME_REGRESSION");
+    }
+    assert_int_equal(report->verdict, TALLY_VERDICT_TAMPERED);
+    tally_report_free(report);
+}
+
 /* Only a policy that cannot be read leaves contents unchecked. */
 static void after_an_odd_hold_contents_are_checked(void **state)
 {
@@ -200,6 +223,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_genesis_of_the_second_incarnation, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(after_an_odd_hold_contents_are_checked, expect_set_up,
+                                        expect_tear_down),
+        cmocka_unit_test_setup_teardown(after_a_hole_time_is_believed, expect_set_up,
                                         expect_tear_down),
         cmocka_unit_test_setup_teardown(policies, expect_set_up, expect_tear_down),
     };
