@@ -389,6 +389,7 @@ static void a_malformed_opening_is_told_once(void **state)
     struct tally_report *report = verify();
     assert_int_equal(report->verdict, TALLY_VERDICT_TAMPERED);
     assert_int_equal(count_findings(report, "RECORD_MALFORMED"), 1);
+    assert_int_equal(report->tampered, 1);
     tally_report_free(report);
     tally_close(ledger);
     mk_release(&mk);

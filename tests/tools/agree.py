@@ -392,6 +392,7 @@ def fault_payload(made, rng):
                  "to": "2026-01-01T00:00:00Z"}),
         ("RESUME", {"clean": True, "size": 1, "tail_bytes": 0})])
     what = "as it is"
+    payload = json.loads(json.dumps(payload))  # its parts are others' as well
     if rng.random() < 0.8:
         what = change_value(payload, rng)
     if rng.random() < 0.2:

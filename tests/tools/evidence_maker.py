@@ -220,7 +220,7 @@ class Maker:
             basis = min(max(check.rfc3339(event["occurred_at"]), 0), self.time)
         id_ = check.id_of(event["id"]) if leaf_id is None else leaf_id
         fields = {"flags": int(bool(members)), "class_": class_, "id_": id_,
-                  "retain": check.retain_until(basis, rule.get("days", 0)), **changed}
+                  "retain": check.retain_until(basis, rule["days"]), **changed}
         self.push(self.leaf(check.ENTRY, commit, **fields))
         self.openings[seq] = {"rest": rest, "salt": text64(salt0), "members": members}
         return seq
