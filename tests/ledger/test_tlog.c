@@ -57,6 +57,36 @@ static void refuse_tile(struct tally_ledger *ledger, const char *name)
     assert_int_equal(len, 7);
 }
 
+static void expect_tiles(struct tally_ledger *ledger, unsigned n, unsigned width)
+{
+    static const char *const levels[] = { "0", "entries" };
+    char name[TL_BUNDLE_NAME_SIZE];
+    for (size_t i = 0; i < TL_ARRAY_LEN(levels) && width > 0; i++) {
+        (void)snprintf(name, sizeof(name), "tile/%s/%03u", levels[i], n);
+        if (width < 256) {
+            (void)snprintf(name, sizeof(name), "tile/%s/%03u.p/%u", levels[i], n, width);
+        }
+        size_t len = expect_tile(ledger, name);
+        assert_true(i > 0 || len == (size_t)32 * width);
+    }
+}
+
+static void expect_directory(struct tally_ledger *ledger, unsigned size)
+{
+    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
+    struct tally_bundle_result result;
+    options.tlog_only = 1;
+    check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
+    assert_int_equal(result.size, size);
+    for (unsigned n = 0; n <= size / 256; n++) {
+        expect_tiles(ledger, n, n < size / 256 ? 256 : size % 256);
+    }
+    if (size >= 256) {
+        (void)expect_tile(ledger, "tile/1/000.p/1");
+    }
+    put_aside(size);
+}
+
 static void gives_each_tile_of_a_tlog_directory(void **state)
 {
     (void)state;
@@ -64,33 +94,11 @@ static void gives_each_tile_of_a_tlog_directory(void **state)
                                         "tile/1/001", "tile/2/000.p/1", "tile/8/000.p/1",
                                         "tile/1/000", "tile/0/000.p/0", "tile/entries/002.p/1",
                                         "checkpoint", "../keys/state",  "tile/0/000.p/256" };
-    char name[TL_BUNDLE_NAME_SIZE];
     char id[32];
-    struct tally_bundle_options options = TALLY_BUNDLE_OPTIONS_INIT;
-    struct tally_bundle_result result;
     struct tally_ledger *ledger = site_memory("memory:1000");
-    options.tlog_only = 1;
     for (unsigned size = 1; size <= 300; size++) {
         if (size <= 3 || (size >= 255 && size <= 257) || size == 300) {
-            check_ok(tally_bundle_write(ledger, out, &options, &result, NULL));
-            assert_int_equal(result.size, size);
-            for (unsigned n = 0; n <= size / 256; n++) {
-                const char *const levels[] = { "0", "entries" };
-                unsigned width = n < size / 256 ? 256 : size % 256;
-                for (size_t i = 0; i < 2 && width > 0; i++) {
-                    (void)snprintf(name, sizeof(name), "tile/%s/%03u", levels[i], n);
-                    if (width < 256) {
-                        (void)snprintf(name, sizeof(name), "tile/%s/%03u.p/%u", levels[i], n,
-                                       width);
-                    }
-                    size_t len = expect_tile(ledger, name);
-                    assert_true(i > 0 || len == (size_t)32 * width);
-                }
-            }
-            if (size >= 256) {
-                (void)expect_tile(ledger, "tile/1/000.p/1");
-            }
-            put_aside(size);
+            expect_directory(ledger, size);
         }
         (void)snprintf(id, sizeof(id), "t/%u", size);
         (void)site_append(ledger, id, size);
