@@ -101,11 +101,10 @@ static tally_status begin_search(struct tl_buf *path, char memory[TL_HTTP_URL_MA
                                  const char *start, const struct tally_query *query,
                                  struct tally_error *err)
 {
-    if (query->within != NULL) {
-        return tl_fail(err, TALLY_ENOTSUP, "a search within another is not for a remote ledger");
-    }
     begin_path(path, memory, start, query);
-    return TALLY_OK;
+    return query->within == NULL
+               ? TALLY_OK
+               : tl_fail(err, TALLY_ENOTSUP, "a search within another is not for a remote ledger");
 }
 
 static const struct tl_json *member(const struct tl_json *object, const char *name,
