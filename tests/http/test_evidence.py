@@ -205,6 +205,7 @@ class Tlog(TlogCase):
 
     def test_entries_hold_no_contents(self):
         self.record(actor={"type": "user", "id": "seventeen"}, reason="eighteen")
+        self.settle()
         size = self.size()
         entries = self.get(f"/tlog/tile/entries/000.p/{size}").body
         self.assertNotIn(b"seventeen", entries)
