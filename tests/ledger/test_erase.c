@@ -432,69 +432,6 @@ static void what_was_stopped_is_finished_by_the_next(void **state)
     (void)site_verify(&site);
 }
 
-static int die(void *ctx, uint64_t done, uint64_t total)
-{
-    (void)ctx;
-    (void)done;
-    (void)total;
-    return kill(getpid(), SIGKILL);
-}
-
-/* Erases others than the erasure before, and dies after the first of them are gone. */
-static void die_while_erasing(const struct site *site)
-{
-    (void)fflush(NULL);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct tally_ledger *ledger = site_open(site);
-        const struct tally_range some = { 10001, 15500 }; /* more than a batch */
-        struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
-        struct tally_erased erased;
-        options.selection.ranges = &some;
-        options.selection.range_count = 1;
-        options.progress = die;
-        _exit(tally_erase(ledger, &options, &dpo, &erased, NULL, NULL) == TALLY_OK ? 0 : 1);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-}
-
-static void all_that_were_cut_short_are_finished(void **state)
-{
-    struct site site;
-    site_init(&site, *state, NULL, 0);
-    struct tally_ledger *ledger = site_open(&site);
-    fill_many(ledger);
-    const struct tally_range many = { 0, 10000 };
-    struct meddler meddler = { .ledger = ledger, .stop_at = 2 };
-    struct tally_erase_options options = TALLY_ERASE_OPTIONS_INIT;
-    options.selection.ranges = &many;
-    options.selection.range_count = 1;
-    options.progress = meddle;
-    options.ctx = &meddler;
-    struct tally_erased erased;
-    struct tally_error error;
-    check_status(try_erase(ledger, &options, &erased, &error), TALLY_ECANCELED);
-    hold_one(ledger, "m/9000"); /* it keeps the next erasure from finishing this one */
-    tally_close(ledger);
-    die_while_erasing(&site);
-
-    ledger = site_open(&site);
-    assert_true(site_has(ledger, "m/9000"));
-    assert_true(site_has(ledger, "m/15400"));
-    check_ok(tally_hold_release(ledger, "late", &dpo, NULL, NULL));
-    (void)site_append(ledger, "another", 1);
-    options = by_id("another", NULL, 0);
-    assert_int_equal(erase(ledger, &options).erased, 1);
-    assert_false(site_has(ledger, "m/9000"));
-    assert_false(site_has(ledger, "m/15400"));
-    assert_true(site_has(ledger, "m/15900"));
-    tally_close(ledger);
-    (void)site_verify(&site);
-}
-
 static void any_process_may_erase(void **state)
 {
     struct site site;
@@ -651,7 +588,6 @@ int main(void)
         TEST(large_erasures_are_several_acts),
         TEST(a_hold_that_comes_in_between_is_kept),
         TEST(what_was_stopped_is_finished_by_the_next),
-        TEST(all_that_were_cut_short_are_finished),
         TEST(any_process_may_erase),
         TEST(ledgers_in_memory_erase_as_well),
         TEST(a_crash_anywhere_is_mended),
