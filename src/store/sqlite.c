@@ -106,6 +106,30 @@ tally_status tl_sqlite_run(sqlite3_stmt *stmt, struct tally_error *err)
     return TALLY_OK;
 }
 
+int64_t tl_sqlite_log_size(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    sqlite3_int64 size = -1;
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log);
+    if (log == NULL || log->pMethods == NULL) {
+        return 0;
+    }
+    return log->pMethods->xFileSize(log, &size) == SQLITE_OK ? size : -1;
+}
+
+void tl_sqlite_cut_log(sqlite3 *db)
+{
+    char sql[64];
+    int64_t size = tl_sqlite_log_size(db);
+    if (size <= TL_SQLITE_LOG_KEPT) {
+        return; /* which no limit that was set is below */
+    }
+    int64_t limit = size - TL_SQLITE_LOG_CUT;
+    limit = limit < TL_SQLITE_LOG_KEPT ? TL_SQLITE_LOG_KEPT : limit;
+    (void)snprintf(sql, sizeof(sql), "PRAGMA journal_size_limit=%lld", (long long)limit);
+    (void)tl_sqlite_exec(db, sql, NULL); /* else it stays long for now */
+}
+
 void tl_sqlite_close(sqlite3 *db)
 {
     char path[4096] = "";

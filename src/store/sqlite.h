@@ -74,4 +74,16 @@ tally_status tl_sqlite_next(sqlite3_stmt *stmt, bool *row_out, struct tally_erro
 /* Steps through a statement that gives no row, and resets it. */
 tally_status tl_sqlite_run(sqlite3_stmt *stmt, struct tally_error *err);
 
+/* Bytes of the file of the log; 0 if nothing was ever written to it, -1 unknown. */
+int64_t tl_sqlite_log_size(sqlite3 *db);
+
+/*
+ * A log that a reader has kept for long is begun anew, but its file stays as long as it was; cutting
+ * it off takes the file system a while, and nobody can write meanwhile. Before a commit: should that be
+ * the one that begins the log anew, it cuts off a piece of one longer than TL_SQLITE_LOG_KEPT.
+ */
+#define TL_SQLITE_LOG_KEPT (INT64_C(128) << 20)
+#define TL_SQLITE_LOG_CUT  (INT64_C(64) << 20)
+void tl_sqlite_cut_log(sqlite3 *db);
+
 #endif /* TL_STORE_SQLITE_H */

@@ -9,6 +9,7 @@
 #define LOG_LEFT_MAX       256 /* pages that are moved while nobody can write */
 #define LOG_TRIES          50  /* of a millisecond and more each, before they are more */
 #define ATTEMPTS           10
+#define PIECE_PAUSE_MS     25 /* between two cuts of a long log */
 #define VACUUM_INCREMENTAL 2  /* what PRAGMA auto_vacuum says */
 #define DEPTH_MAX          20 /* of a tree of pages; SQLite's own bound */
 
@@ -56,17 +57,6 @@ static void move_log(sqlite3 *db)
     }
 }
 
-tally_status tl_sqlite_empty_log(sqlite3 *db, struct tally_error *err)
-{
-    move_log(db);
-    tl_sqlite_wait_at_most(db, LOG_TIMEOUT_MS);
-    int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    tally_status status =
-        rc == SQLITE_OK ? TALLY_OK : tl_sqlite_fail(db, "cannot empty the log", err);
-    tl_sqlite_wait_at_most(db, TL_SQLITE_TURN_TIMEOUT_MS);
-    return status;
-}
-
 static tally_status number(sqlite3 *db, const char *sql, int64_t *out, struct tally_error *err)
 {
     TL_CLEANUP(tl_sqlite_finalizep) sqlite3_stmt *stmt = NULL;
@@ -77,21 +67,54 @@ static tally_status number(sqlite3 *db, const char *sql, int64_t *out, struct ta
     return TALLY_OK;
 }
 
+/* A commit that changes nothing, and makes others forget the pages that they know. */
+static tally_status commit_nothing(sqlite3 *db, struct tally_error *err)
+{
+    int64_t version = 0;
+    char sql[64];
+    TL_TRY(number(db, "PRAGMA user_version", &version, err));
+    (void)snprintf(sql, sizeof(sql), "PRAGMA user_version=%lld", (long long)version);
+    return tl_sqlite_exec(db, sql, err);
+}
+
+/* Piece by piece, with time for others to write between. What is in the way is also in that of
+ * emptying it, which says so. */
+static void shorten_log(sqlite3 *db)
+{
+    int64_t size = tl_sqlite_log_size(db);
+    for (int idle = 0; idle < ATTEMPTS && size > TL_SQLITE_LOG_KEPT; idle++) {
+        if (sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_RESTART, NULL, NULL) !=
+            SQLITE_OK) {
+            return;
+        }
+        tl_sqlite_cut_log(db);
+        (void)commit_nothing(db, NULL); /* unless somebody else has begun it anew */
+        int64_t before = size;
+        size = tl_sqlite_log_size(db);
+        idle = size < before ? 0 : idle;
+        (void)sqlite3_sleep(PIECE_PAUSE_MS); /* says how long it was */
+    }
+}
+
+tally_status tl_sqlite_empty_log(sqlite3 *db, struct tally_error *err)
+{
+    move_log(db);
+    tl_sqlite_wait_at_most(db, LOG_TIMEOUT_MS);
+    shorten_log(db);
+    int rc = sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    tally_status status =
+        rc == SQLITE_OK ? TALLY_OK : tl_sqlite_fail(db, "cannot empty the log", err);
+    tl_sqlite_wait_at_most(db, TL_SQLITE_TURN_TIMEOUT_MS);
+    return status;
+}
+
 /* Takes the lock of the writer while the log is empty. */
 static tally_status lock_alone(sqlite3 *db, struct tally_error *err)
 {
     for (int i = 0; i < ATTEMPTS; i++) {
         TL_TRY(tl_sqlite_empty_log(db, err));
         TL_TRY(tl_sqlite_exec(db, "BEGIN IMMEDIATE", err));
-        sqlite3_file *log = NULL;
-        sqlite3_int64 size = -1;
-        (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log);
-        if (log == NULL || log->pMethods == NULL) {
-            size = 0; /* nothing was ever written to it */
-        } else if (log->pMethods->xFileSize(log, &size) != SQLITE_OK) {
-            size = -1;
-        }
-        if (size == 0) {
+        if (tl_sqlite_log_size(db) == 0) {
             return TALLY_OK;
         }
         TL_TRY(tl_sqlite_exec(db, "ROLLBACK", err));
@@ -136,8 +159,6 @@ static tally_status begin(struct scrub *scrub, struct tally_error *err)
  * the step: what was done of it has to reach them, too. */
 static tally_status finish(struct scrub *scrub, tally_status status, struct tally_error *err)
 {
-    int64_t version = 0;
-    char sql[64];
     if (!scrub->wrote) {
         return status;
     }
@@ -146,10 +167,9 @@ static tally_status finish(struct scrub *scrub, tally_status status, struct tall
     if (scrub->file->pMethods->xSync(scrub->file, SQLITE_SYNC_NORMAL) != SQLITE_OK) {
         return status != TALLY_OK ? status : tl_fail(say, TALLY_EIO, "cannot sync the database");
     }
-    tally_status told = number(scrub->db, "PRAGMA user_version", &version, say);
+    tally_status told = commit_nothing(scrub->db, say);
     if (told == TALLY_OK) {
-        (void)snprintf(sql, sizeof(sql), "PRAGMA user_version=%lld; COMMIT", (long long)version);
-        told = tl_sqlite_exec(scrub->db, sql, say);
+        told = tl_sqlite_exec(scrub->db, "COMMIT", say);
     }
     return status != TALLY_OK ? status : told;
 }

@@ -272,6 +272,7 @@ static tally_status write_batch(struct store_sqlite *store, const struct tally_h
 /* Only a new connection can tell what reached the disk. */
 tally_status tl_store_sqlite_commit(struct store_sqlite *store, struct tally_error *err)
 {
+    tl_sqlite_cut_log(store->db);
     tally_status status = tl_store_sqlite_run(store, TL_STMT_COMMIT, NULL);
     if (status == TALLY_OK) {
         return TALLY_OK;

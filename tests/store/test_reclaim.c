@@ -369,6 +369,46 @@ static void has_no_end_while_a_reader_needs_the_log(void **state)
     tl_store_close(store);
 }
 
+#define LONG_EVENT 60000u
+
+static int64_t log_size(void)
+{
+    struct stat info;
+    char log[sizeof(path) + 8];
+    (void)snprintf(log, sizeof(log), "%s-wal", path);
+    assert_int_equal(stat(log, &info), 0);
+    return info.st_size;
+}
+
+/* Nobody waits for the whole of a long log to be cut off: neither who appends nor who reclaims. */
+static void cuts_a_long_log_piece_by_piece(void **state)
+{
+    (void)state;
+    struct tally_head head;
+    struct tally_store *store = make_marked(100, 600, &head);
+    struct tally_store *reader = NULL;
+    check_ok(tl_store_open_reader(store, &reader, NULL));
+    check_ok(tl_store_begin_read(reader, NULL));
+    while (log_size() < 2 * TL_SQLITE_LOG_KEPT + TL_SQLITE_LOG_CUT) {
+        append_marked(store, &head, 64, LONG_EVENT);
+    }
+    tl_store_end_read(reader);
+    int64_t size = log_size();
+    int cuts = 0;
+    while (cuts == 0) {
+        append_marked(store, &head, 64, LONG_EVENT);
+        int64_t now = log_size();
+        assert_true(now >= size - TL_SQLITE_LOG_CUT);
+        cuts += now < size ? 1 : 0;
+        size = now;
+    }
+    uint64_t left = 0;
+    check_ok(tl_store_reclaim(store, STEP, &left, NULL));
+    assert_int_equal(log_size(), 0);
+    tl_store_close(reader);
+    tl_store_close(store);
+}
+
 struct appending {
     struct tally_store *store;
     struct tally_head head;
@@ -425,6 +465,7 @@ int main(void)
         IN_DIR(gives_back_overflow_pages),     IN_DIR(gives_back_all_contents),
         IN_DIR(overwrites_single_records),     IN_DIR(reuses_pages_of_a_file_that_cannot_shrink),
         IN_DIR(removes_while_others_append),   IN_DIR(has_no_end_while_a_reader_needs_the_log),
+        IN_DIR(removes_while_others_append),   IN_DIR(cuts_a_long_log_piece_by_piece),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
