@@ -96,8 +96,7 @@ struct tally_ledger {
     /* immutable after open */
     struct tl_paths paths;
     struct tl_config config;
-    struct tl_erasable_set
-        *erasable; /* what `config` says; NULL if it is for the sequencer alone */
+    struct tl_erasable_set *erasable; /* of `config`; NULL: the sequencer makes all commitments */
     struct tl_arena options_arena;
     struct tally_options options;       /* as they were given, to read the configuration again */
     char origin[TL_ORIGIN_LEN_MAX + 1]; /* "" if nothing that tells it could be read */
