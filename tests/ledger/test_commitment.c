@@ -56,7 +56,7 @@ static uint64_t seal(const char *id, const struct tl_erasable_set *set,
 {
     static char text[512];
     struct tally_receipt receipt = { 0 };
-    struct tl_entry entry;
+    struct tl_entry entry = { 0 };
     int len = snprintf(text, sizeof(text), EVENT, id);
     const struct tl_str event = { text, (size_t)len };
     check_ok(tl_entry_prepare(&entry, &receipt, &ledger->config, event, 0));
@@ -92,7 +92,7 @@ static bool has_seed_of(uint64_t seq, const struct tl_commitment *commitment)
 static void one_that_fits_is_sealed_as_it_was_made(void **state)
 {
     (void)state;
-    struct tl_commitment commitment;
+    struct tl_commitment commitment = { 0 };
     assert_non_null(ledger->erasable);
     uint64_t seq = seal("x", ledger->erasable, &commitment);
     assert_true(has_seed_of(seq, &commitment));
@@ -105,7 +105,7 @@ static void one_under_another_set_is_made_anew(void **state)
 {
     (void)state;
     static struct tl_erasable_set other;
-    struct tl_commitment commitment;
+    struct tl_commitment commitment = { 0 };
     memset(&other, 0, sizeof(other));
     check_ok(tl_erasable_add(&other, TL_STR("/reason"), NULL));
     for (unsigned i = 0; i < 3; i++) { /* also after one that fits */
@@ -136,7 +136,7 @@ static void a_policy_that_changes_later_counts(void **state)
     check_ok(tally_config_adopt(ledger, NULL));
     assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), 1);
     (void)site_append(ledger, "after", 1); /* has the member that could be erased before */
-    struct tl_commitment commitment;
+    struct tl_commitment commitment = { 0 };
     assert_false(has_seed_of(seal("x", ledger->erasable, &commitment), &commitment));
     write_config("");
     check_ok(tally_config_adopt(ledger, NULL));
