@@ -23,14 +23,29 @@ static tally_status refuse_without_spool(const struct tally_ledger *ledger, stru
     return tl_fail(err, TALLY_EIO, "the sequencer has stopped");
 }
 
-tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_events *events,
-                                    struct tally_receipt *receipts_out, int64_t until_us,
-                                    struct tally_error *err)
+/* In the caller's thread, beside other callers and while the sequencer waits for the disk. What is
+ * spooled gets its commitment from whoever seals it. */
+static tally_status make_commitments(struct tally_ledger *ledger, struct tally_events *events,
+                                     struct tally_error *err)
 {
-    TL_TRY(refuse_reader(ledger, err));
-    if (events->count == 0) {
+    if (ledger->erasable == NULL || !tl_queue_is_served(ledger)) {
         return TALLY_OK;
     }
+    for (size_t i = 0; i < events->count; i++) {
+        struct tl_entry *entry = &events->entries[i];
+        const struct tl_str text = { .text = entry->event, .len = entry->len };
+        tally_status status = tl_commitment_make(&events->commitments[i], ledger->erasable, text,
+                                                 &events->split, &events->reader.scratch);
+        if (status != TALLY_OK) {
+            return tl_fail(err, status, "cannot make the commitment to an event");
+        }
+        entry->commitment = &events->commitments[i];
+    }
+    return TALLY_OK;
+}
+
+static void fill_entries(struct tally_events *events, struct tally_receipt *receipts_out)
+{
     for (size_t i = 0; i < events->count; i++) {
         const struct tl_events_item *item = &events->items[i];
         receipts_out[i] =
@@ -46,6 +61,12 @@ tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_ev
                                                 .receipt = &receipts_out[i] };
         memcpy(events->entries[i].id, item->id, sizeof(item->id));
     }
+}
+
+static tally_status hand_in(struct tally_ledger *ledger, struct tally_events *events,
+                            int64_t until_us, struct tally_error *err)
+{
+    TL_TRY(make_commitments(ledger, events, err));
     struct tl_request request = { .entries = events->entries,
                                   .count = events->count,
                                   .error = TALLY_ERROR_INIT };
@@ -54,6 +75,20 @@ tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_ev
         TL_TRY(refuse_without_spool(ledger, err));
         status = tl_follow_append(ledger, events->entries, events->count, until_us, err);
     }
+    return status;
+}
+
+tally_status tl_append_events_until(struct tally_ledger *ledger, struct tally_events *events,
+                                    struct tally_receipt *receipts_out, int64_t until_us,
+                                    struct tally_error *err)
+{
+    TL_TRY(refuse_reader(ledger, err));
+    if (events->count == 0) {
+        return TALLY_OK;
+    }
+    fill_entries(events, receipts_out);
+    tally_status status = hand_in(ledger, events, until_us, err);
+    explicit_bzero(events->commitments, events->count * sizeof(*events->commitments));
     return status;
 }
 

@@ -1,5 +1,6 @@
 #include "ledger/entry.h"
 
+#include "base/random.h"
 #include "codec/json.h"
 #include "codec/time.h"
 #include "evidence/leaf.h"
@@ -34,6 +35,16 @@ tally_status tl_entry_prepare(struct tl_entry *entry, struct tally_receipt *rece
                                 .receipt = receipt };
     TL_TRY(tl_leaf_id(entry->id, tl_str_of(receipt->id)));
     return tl_time_parse(&entry->occurred_us, keys.occurred_at);
+}
+
+tally_status tl_commitment_make(struct tl_commitment *out, const struct tl_erasable_set *set,
+                                struct tl_str event, struct tl_split *split, struct tl_buf *scratch)
+{
+    TL_TRY(tl_split_event(split, set, event.text, event.len));
+    out->set = set;
+    out->has_members = split->count > 0;
+    tl_random_bytes(out->seed, sizeof(out->seed));
+    return tl_commit_event(out->commit, split, event.text, event.len, out->seed, scratch);
 }
 
 tally_status tl_receipt_failure(const struct tally_receipt *receipt, struct tally_error *err)

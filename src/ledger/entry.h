@@ -11,6 +11,14 @@
 tally_status tl_entry_prepare(struct tl_entry *entry, struct tally_receipt *receipt,
                               const struct tl_config *config, struct tl_str text, uint32_t flags);
 
+/*
+ * Makes the commitment to a canonical event, with a fresh seed. `split` and `scratch` are the calling
+ * thread's, changed. Errors: TALLY_ECORRUPT it is no canonical object, TALLY_ENOMEM
+ */
+tally_status tl_commitment_make(struct tl_commitment *out, const struct tl_erasable_set *set,
+                                struct tl_str event, struct tl_split *split,
+                                struct tl_buf *scratch);
+
 /* The failure that a receipt tells of; TALLY_OK if it tells of none. */
 tally_status tl_receipt_failure(const struct tally_receipt *receipt, struct tally_error *err);
 

@@ -36,6 +36,7 @@ void tally_events_free(struct tally_events *events)
         tl_buf_release(&events->ids);
         tl_free(events->items);
         tl_free(events->entries);
+        tl_free(events->commitments);
         tl_free(events);
     }
 }
@@ -79,6 +80,12 @@ static tally_status reserve(struct tally_events *events, struct tally_error *err
         return tl_fail(err, TALLY_ENOMEM, "cannot allocate events");
     }
     events->entries = entries;
+    struct tl_commitment *commitments =
+        tl_realloc_array(events->commitments, capacity, sizeof(*commitments));
+    if (commitments == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate events");
+    }
+    events->commitments = commitments;
     events->capacity = capacity;
     return TALLY_OK;
 }

@@ -23,7 +23,9 @@ struct tally_events {
     struct tl_buf text; /* canonical events, one after the other */
     struct tl_buf ids;  /* their ids, each with a NUL */
     struct tl_events_item *items;
-    struct tl_entry *entries; /* filled in for the sequencer; as many as items */
+    struct tl_entry *entries;          /* filled in for the sequencer; as many as items */
+    struct tl_commitment *commitments; /* of these; only while they are appended */
+    struct tl_split split;
     size_t count;
     size_t capacity;
 };

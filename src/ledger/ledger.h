@@ -96,6 +96,7 @@ struct tally_ledger {
     /* immutable after open */
     struct tl_paths paths;
     struct tl_config config;
+    struct tl_erasable_set *erasable; /* of `config`; NULL: the sequencer makes all commitments */
     struct tl_arena options_arena;
     struct tally_options options;       /* as they were given, to read the configuration again */
     char origin[TL_ORIGIN_LEN_MAX + 1]; /* "" if nothing that tells it could be read */
@@ -213,6 +214,8 @@ void tl_sequence_stop(struct tally_ledger *ledger);
 /* If this process is the sequencer: hands it a request, waits, sets *status_out, and returns true. */
 bool tl_queue_run(struct tally_ledger *ledger, struct tl_request *request, tally_status *status_out,
                   struct tally_error *err);
+/* Whether a request would be served now. */
+bool tl_queue_is_served(struct tally_ledger *ledger);
 void tl_sequence_wake(struct tally_ledger *ledger);
 
 /* drained.c: seals what lies in the spool; true if there was anything. */

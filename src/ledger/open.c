@@ -324,6 +324,7 @@ void tally_close(struct tally_ledger *ledger)
     tl_role_drop(ledger, true);
     tl_store_close(memory_store);
     tl_remote_close(ledger->remote);
+    tl_free(ledger->erasable);
     tl_config_release(&ledger->config);
     tl_arena_release(&ledger->options_arena);
     release_locks(ledger);
@@ -487,6 +488,24 @@ static tally_status require_directory(const struct tl_paths *paths, struct tally
     return TALLY_OK;
 }
 
+/* With it callers make commitments; without it the sequencer does, which also names the pointer that
+ * cannot be erasable. */
+static tally_status make_erasable(struct tally_ledger *ledger, struct tally_error *err)
+{
+    struct tl_erasable_set *set = tl_alloc_array(1, sizeof(*set));
+    if (set == NULL) {
+        return tl_fail(err, TALLY_ENOMEM, "cannot allocate the erasable members");
+    }
+    for (size_t i = 0; i < ledger->config.erasable_count; i++) {
+        if (tl_erasable_add(set, ledger->config.erasable[i], NULL) != TALLY_OK) {
+            tl_free(set);
+            return TALLY_OK;
+        }
+    }
+    ledger->erasable = set;
+    return TALLY_OK;
+}
+
 static tally_status open_as(struct tally_ledger *ledger, const struct tally_options *options,
                             struct tally_error *err)
 {
@@ -500,6 +519,7 @@ static tally_status open_as(struct tally_ledger *ledger, const struct tally_opti
     if (!ledger->writable) {
         return open_for_reading(ledger, err);
     }
+    TL_TRY(make_erasable(ledger, err));
     if (ledger->paths.memory) {
         TL_TRY(open_memory(ledger, err));
         ledger->is_volatile = true;

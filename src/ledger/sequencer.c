@@ -1,9 +1,9 @@
 #include "ledger/sequencer.h"
 
 #include "base/bytes.h"
-#include "base/random.h"
 #include "codec/json.h"
 #include "evidence/leaf.h"
+#include "ledger/entry.h"
 #include "ledger/sequencer_impl.h"
 
 #define SLOTS ((size_t)4 * TL_BATCH_EVENTS_MAX) /* a quarter full at most: short chains */
@@ -163,14 +163,42 @@ static uint32_t retain_until(const struct tl_class *class, const struct tl_entry
     return tl_retain_until(basis, class->days);
 }
 
+/* Whether the commitment is one under the policy in force, which may have changed since it was made. */
+static bool is_in_force(struct tl_sequencer *seq, const struct tl_commitment *commitment)
+{
+    if (commitment == NULL) {
+        return false;
+    }
+    if (commitment->set != seq->equal_set &&
+        tl_erasable_equal(commitment->set, &seq->policy->erasable)) {
+        seq->equal_set = commitment->set;
+    }
+    return commitment->set == seq->equal_set;
+}
+
+/* The commitment of an entry, which the record borrows its seed from. */
+static tally_status commit_to(const struct tl_commitment **commitment_out, struct tl_sequencer *seq,
+                              size_t n, const struct tl_entry *entry)
+{
+    struct tl_seal_buffers *buffers = &seq->buffers;
+    *commitment_out = entry->commitment;
+    if (is_in_force(seq, entry->commitment)) {
+        return TALLY_OK;
+    }
+    const struct tl_str event = { .text = entry->event, .len = entry->len };
+    *commitment_out = &buffers->commitments[n];
+    return tl_commitment_make(&buffers->commitments[n], &seq->policy->erasable, event,
+                              &buffers->split, &buffers->scratch);
+}
+
 /* Builds record number `n` of the batch. */
 static tally_status build_record(struct tl_sequencer *seq, size_t n, const struct tl_entry *entry,
                                  int64_t time_us, bool held)
 {
     struct tl_seal_buffers *buffers = &seq->buffers;
-    uint8_t *seed = buffers->seeds[n];
-    tl_random_bytes(seed, TL_SEED_LEN);
+    const struct tl_commitment *commitment = NULL;
     int32_t days = 0;
+    TL_TRY(commit_to(&commitment, seq, n, entry));
     TL_TRY(days_of(&days, seq, entry));
     const struct tl_class *class = class_for(seq, entry, days);
     tl_assert(class != NULL); /* the policy was made from these very rules */
@@ -183,11 +211,9 @@ static tally_status build_record(struct tl_sequencer *seq, size_t n, const struc
                             .mac_gen = seq->keys->state.mac_gen,
                             .incarnation = seq->keys->state.incarnation };
     memcpy(leaf.id, entry->id, sizeof(leaf.id));
-    TL_TRY(tl_split_event(&buffers->split, &seq->policy->erasable, entry->event, entry->len));
-    TL_TRY(tl_commit_event(leaf.commit, &buffers->split, entry->event, entry->len, seed,
-                           &buffers->scratch));
+    memcpy(leaf.commit, commitment->commit, sizeof(leaf.commit));
     leaf.flags =
-        (buffers->split.count > 0 ? TL_LEAF_HAS_MEMBERS : 0u) | (held ? TL_LEAF_TIME_HELD : 0u);
+        (commitment->has_members ? TL_LEAF_HAS_MEMBERS : 0u) | (held ? TL_LEAF_TIME_HELD : 0u);
     uint8_t *out = buffers->leaves[n];
     tl_leaf_encode(out, &leaf);
     tl_mac_leaf(&seq->mac, out, out + TL_LEAF_MAC_AT);
@@ -196,7 +222,7 @@ static tally_status build_record(struct tl_sequencer *seq, size_t n, const struc
                                                  .leaf_len = TL_LEAF_LEN,
                                                  .event = entry->event,
                                                  .event_len = entry->len,
-                                                 .seed = seed,
+                                                 .seed = commitment->seed,
                                                  .seed_len = TL_SEED_LEN };
     return TALLY_OK;
 }

@@ -20,6 +20,15 @@
 #include "store/store.h"
 #include "tree/tree.h"
 
+/* What of a leaf depends on the event and on the erasable set alone: any thread makes it, at any time
+ * before the event is sealed. */
+struct tl_commitment {
+    const struct tl_erasable_set *set; /* that it was made with; never changes after that */
+    uint8_t seed[TL_SEED_LEN];         /* a secret: whoever owns this wipes it */
+    uint8_t commit[TL_COMMIT_LEN];
+    bool has_members;
+};
+
 /* An event to be sealed. Borrowed for the call, receipt included. */
 struct tl_entry {
     const char *event; /* canonical */
@@ -27,9 +36,10 @@ struct tl_entry {
     uint8_t id[TL_LEAF_ID_LEN]; /* leaf id */
     int32_t days;               /* to be kept, by the ledger's rules; -1 for ever */
     int64_t occurred_us;
-    bool by_occurred;              /* retention counts from occurred_at */
-    bool time_is_ours;             /* occurred_at was supplied by us: a retry has another one */
-    struct tally_receipt *receipt; /* id and flags are filled in already */
+    bool by_occurred;  /* retention counts from occurred_at */
+    bool time_is_ours; /* occurred_at was supplied by us: a retry has another one */
+    const struct tl_commitment *commitment; /* NULL: the sequencer makes it */
+    struct tally_receipt *receipt;          /* id and flags are filled in already */
 };
 
 /* The policy in force, owned. */

@@ -9,7 +9,7 @@
 struct tl_seal_buffers {
     uint8_t (*leaves)[TL_LEAF_LEN]; /* TL_BATCH_EVENTS_MAX of each */
     uint8_t (*hashes)[TL_HASH_LEN];
-    uint8_t (*seeds)[TL_SEED_LEN];
+    struct tl_commitment *commitments; /* of records whose entries came without one that fits */
     uint8_t (*ids)[TL_LEAF_ID_LEN];
     uint64_t *seqs;
     uint32_t *twins; /* index + 1 of an earlier entry of the batch with the same id; else 0 */
@@ -41,6 +41,7 @@ struct tl_sequencer {
     struct tl_keys *keys;
     struct tl_mac mac; /* of keys->state.current */
     struct tl_policy_in_force *policy;
+    const struct tl_erasable_set *equal_set; /* found to equal the policy's; NULL: none yet */
     int64_t start_us;
     uint32_t epoch_seconds;
     bool is_volatile;

@@ -483,6 +483,7 @@ static void adopt_wanted(struct tl_sequencer *seq, struct tl_policy_in_force *wa
 {
     tl_free(seq->policy);
     seq->policy = wanted;
+    seq->equal_set = NULL;
     for (uint32_t i = 0; i < seq->policy->class_count; i++) {
         seq->policy->classes[i].name = tl_str_of(seq->policy->names[i]);
     }

@@ -16,7 +16,7 @@ tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_
     size_t n = TL_BATCH_EVENTS_MAX;
     buffers->leaves = tl_alloc_array(n, sizeof(*buffers->leaves));
     buffers->hashes = tl_alloc_array(n, sizeof(*buffers->hashes));
-    buffers->seeds = tl_alloc_array(n, sizeof(*buffers->seeds));
+    buffers->commitments = tl_alloc_array(n, sizeof(*buffers->commitments));
     buffers->ids = tl_alloc_array(n, sizeof(*buffers->ids));
     buffers->seqs = tl_alloc_array(n, sizeof(*buffers->seqs));
     buffers->twins = tl_alloc_array(n, sizeof(*buffers->twins));
@@ -30,10 +30,10 @@ tally_status tl_seal_buffers_init(struct tl_seal_buffers *buffers, struct tally_
     tl_buf_init(&buffers->note, TL_NOTE_LEN_MAX);
     tl_buf_init(&buffers->scratch, (size_t)32 << 20);
     tl_buf_init(&buffers->payload, TL_LEAF_LEN + TL_LEAF_PAYLOAD_MAX);
-    bool done = buffers->leaves != NULL && buffers->hashes != NULL && buffers->seeds != NULL &&
-                buffers->ids != NULL && buffers->seqs != NULL && buffers->twins != NULL &&
-                buffers->slots != NULL && buffers->entries != NULL && buffers->records != NULL &&
-                buffers->tiles != NULL && buffers->tile_bytes != NULL;
+    bool done = buffers->leaves != NULL && buffers->hashes != NULL &&
+                buffers->commitments != NULL && buffers->ids != NULL && buffers->seqs != NULL &&
+                buffers->twins != NULL && buffers->slots != NULL && buffers->entries != NULL &&
+                buffers->records != NULL && buffers->tiles != NULL && buffers->tile_bytes != NULL;
     return done ? TALLY_OK : tl_fail(err, TALLY_ENOMEM, "cannot allocate the buffers of a batch");
 }
 
@@ -41,10 +41,10 @@ void tl_seal_buffers_release(struct tl_seal_buffers *buffers)
 {
     tl_free(buffers->leaves);
     tl_free(buffers->hashes);
-    if (buffers->seeds != NULL) {
-        explicit_bzero(buffers->seeds, TL_BATCH_EVENTS_MAX * sizeof(*buffers->seeds));
+    if (buffers->commitments != NULL) {
+        explicit_bzero(buffers->commitments, TL_BATCH_EVENTS_MAX * sizeof(*buffers->commitments));
     }
-    tl_free(buffers->seeds);
+    tl_free(buffers->commitments);
     tl_free(buffers->ids);
     tl_free(buffers->seqs);
     tl_free(buffers->twins);

@@ -363,6 +363,14 @@ void tl_sequence_wake(struct tally_ledger *ledger)
     tl_mutex_unlock(&ledger->queue.mu);
 }
 
+bool tl_queue_is_served(struct tally_ledger *ledger)
+{
+    tl_mutex_lock(&ledger->queue.mu);
+    bool is_served = ledger->queue.sequencing;
+    tl_mutex_unlock(&ledger->queue.mu);
+    return is_served;
+}
+
 bool tl_queue_run(struct tally_ledger *ledger, struct tl_request *request, tally_status *status_out,
                   struct tally_error *err)
 {
