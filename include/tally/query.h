@@ -180,7 +180,7 @@ TALLY_API tally_status tally_sources(struct tally_ledger *ledger,
                                      struct tally_sources **sources_out, struct tally_error *err);
 TALLY_API void tally_sources_free(struct tally_sources *sources);
 
-/* Takes the next bytes of an export. Anything but TALLY_OK stops it. */
+/* Takes the next bytes of an export. Anything but TALLY_OK stops it: there are no more after these. */
 typedef tally_status tally_write_fn(void *ctx, const char *bytes, size_t len);
 
 /* Told from time to time; return 0 to go on, 1 to stop. `total` is 0 if it is not known. */

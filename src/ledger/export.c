@@ -16,18 +16,21 @@ struct export
     const struct tally_export_options *options;
     struct tally_export_result *result;
     struct tl_buf out;
-    uint64_t end; /* of the range, for progress */
+    uint64_t end;         /* of the range, for progress */
+    tally_status stopped; /* by whom it is for; a walk takes TALLY_ECANCELED for its own end */
 };
 
+/* Once it was stopped nothing more is written: what followed would make it look whole. */
 static tally_status flush(struct export *export)
 {
+    TL_TRY(export->stopped);
     TL_TRY(tl_buf_status(&export->out));
     struct tl_str text = tl_buf_str(&export->out);
-    tally_status status = text.len == 0
-                              ? TALLY_OK
-                              : export->options->write(export->options->ctx, text.text, text.len);
+    if (text.len > 0) {
+        export->stopped = export->options->write(export->options->ctx, text.text, text.len);
+    }
     tl_buf_clear(&export->out);
-    return status;
+    return export->stopped;
 }
 
 static void begin(struct export *export)
@@ -77,9 +80,9 @@ static tally_status export_match(void *ctx, const struct tl_match *match)
     }
     if (result->count % PROGRESS_EVERY == 0 && export->options->progress != NULL &&
         export->options->progress(export->options->ctx, match->record->seq + 1, export->end) != 0) {
-        return TALLY_ELIMIT; /* becomes TALLY_ECANCELED: a walk takes that for its own end */
+        export->stopped = TALLY_ECANCELED;
     }
-    return TALLY_OK;
+    return export->stopped;
 }
 
 static const char *format_name(enum tally_format format)
@@ -165,7 +168,7 @@ static tally_status run(struct export *export, struct tl_walk *walk,
     const struct tl_walk_order order = { .ascending = true };
     begin(export);
     tally_status status = tl_walk_run(walk, &order, export_match, export, err);
-    if (status == TALLY_ELIMIT && tl_buf_status(&export->out) == TALLY_OK) {
+    if (export->stopped == TALLY_ECANCELED) {
         status = tl_fail(err, TALLY_ECANCELED, "the export was stopped");
     }
     export->result->complete = status == TALLY_OK;

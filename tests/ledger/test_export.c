@@ -20,6 +20,8 @@ struct sink {
     struct tl_buf text;
     uint64_t stop_after; /* records told by progress; 0: never */
     size_t fail_after;   /* bytes; 0: never */
+    tally_status failure;
+    bool fails_once;
     unsigned told;
 };
 
@@ -27,7 +29,8 @@ static tally_status take(void *ctx, const char *bytes, size_t len)
 {
     struct sink *sink = ctx;
     if (sink->fail_after > 0 && sink->text.len + len > sink->fail_after) {
-        return TALLY_EIO;
+        sink->fail_after = sink->fails_once ? 0 : sink->fail_after;
+        return sink->failure;
     }
     tl_buf_add(&sink->text, bytes, len);
     return tl_buf_status(&sink->text);
@@ -219,17 +222,35 @@ static void one_that_could_not_be_written_says_so(void **state)
     struct tally_export_result result;
     check_ok(export(&whole, TALLY_FORMAT_NDJSON, 0, &result));
     for (size_t len = 1; len < whole.text.len; len += whole.text.len / 4) {
-        struct sink sink = { .fail_after = len };
+        struct sink sink = { .fail_after = len, .failure = TALLY_EIO };
         check_status(export(&sink, TALLY_FORMAT_NDJSON, 0, &result), TALLY_EIO);
         assert_int_equal(result.complete, 0);
         tl_buf_release(&sink.text);
     }
-    struct sink last = { .fail_after = whole.text.len - 1 };
+    struct sink last = { .fail_after = whole.text.len - 1, .failure = TALLY_EIO };
     check_status(export(&last, TALLY_FORMAT_NDJSON, 0, &result), TALLY_EIO);
     assert_int_equal(result.complete, 0);
     assert_null(strstr(result.manifest, "\"complete\":true"));
     tl_buf_release(&last.text);
     tl_buf_release(&whole.text);
+}
+
+/* A manifest after a hole would make it look whole. */
+static void nothing_follows_what_could_not_be_written(void **state)
+{
+    (void)state;
+    static const tally_status failures[] = { TALLY_ECANCELED, TALLY_ELIMIT, TALLY_EIO };
+    for (enum tally_format format = TALLY_FORMAT_NDJSON; format <= TALLY_FORMAT_CSV; format++) {
+        for (size_t i = 0; i < TL_ARRAY_LEN(failures); i++) {
+            struct sink sink = { .fail_after = 1, .failure = failures[i], .fails_once = true };
+            struct tally_export_result result;
+            check_status(export(&sink, format, 0, &result), failures[i]);
+            assert_int_equal(result.complete, 0);
+            assert_non_null(strstr(result.manifest, "\"complete\":false"));
+            assert_int_equal(sink.text.len, 0);
+            tl_buf_release(&sink.text);
+        }
+    }
 }
 
 static void an_empty_export_is_complete_too(void **state)
@@ -264,6 +285,7 @@ int main(void)
         cmocka_unit_test(csv_has_a_row_for_each_and_guards_against_formulas),
         cmocka_unit_test(one_that_was_stopped_says_so),
         cmocka_unit_test(one_that_could_not_be_written_says_so),
+        cmocka_unit_test(nothing_follows_what_could_not_be_written),
         cmocka_unit_test(an_empty_export_is_complete_too),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
