@@ -229,16 +229,6 @@ static void acts_are_found_after_a_restart_among_many_records(void **state)
     (void)site_verify(&site);
 }
 
-static void configure(const char *text)
-{
-    char path[SITE_PATH_SIZE];
-    check_path(path, sizeof(path), site.dir, "tally.yaml");
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static uint64_t seal_policy(struct tally_ledger *ledger)
 {
     const struct tl_control wish = { .kind = TL_LEAF_POLICY, .by = TL_STR("bob") };
@@ -255,12 +245,12 @@ static uint64_t seal_policy(struct tally_ledger *ledger)
 static void a_new_policy_is_in_force_for_all_that_comes_after_it(void **state)
 {
     (void)state;
-    configure("retention:\n  default_days: 30\n");
+    site_configure(&site, "retention:\n  default_days: 30\n");
     struct tally_ledger *first = site_open(&site);
     struct tally_ledger *second = site_open(&site);
     (void)site_append(first, "a", 1);
     assert_true(seal_policy(second) == TALLY_SEQ_NONE); /* it is in force already */
-    configure("retention:\n  default_days: 77\n");
+    site_configure(&site, "retention:\n  default_days: 77\n");
     uint64_t seq = seal_policy(second);
     assert_true(seq != TALLY_SEQ_NONE);
     assert_int_equal(newest_of(first), seq);
@@ -270,11 +260,11 @@ static void a_new_policy_is_in_force_for_all_that_comes_after_it(void **state)
     (void)site_append(first, "b", 1); /* both were opened with other rules */
     (void)site_append(second, "c", 1);
 
-    configure("retention: [\n");
+    site_configure(&site, "retention: [\n");
     const struct tl_control wish = { .kind = TL_LEAF_POLICY };
     refused(second, &wish, TALLY_EINVAL, "act_configuration");
     refused(first, &wish, TALLY_EINVAL, "act_configuration");
-    configure("retention:\n  default_days: 77\n");
+    site_configure(&site, "retention:\n  default_days: 77\n");
     tally_close(first);
     check_soon(tl_act_seal(second, &wish, TALLY_SEQ_NONE, &seq, NULL) == TALLY_OK);
     (void)site_append(second, "d", 1); /* who takes over does not go back to what it once read */
@@ -318,10 +308,10 @@ static void
 a_policy_whose_sealing_ended_badly_is_not_followed_by_events_of_the_old_one(void **state)
 {
     (void)state;
-    configure("retention:\n  default_days: 30\n");
+    site_configure(&site, "retention:\n  default_days: 30\n");
     struct tally_ledger *ledger = site_open(&site);
     (void)site_append(ledger, "a", 1);
-    configure("retention:\n  default_days: 77\n");
+    site_configure(&site, "retention:\n  default_days: 77\n");
     const struct tl_control wish = { .kind = TL_LEAF_POLICY, .by = TL_STR("bob") };
     atomic_store(&marks_to_fail, 1);
     check_status(seal(ledger, &wish, TALLY_SEQ_NONE, NULL), TALLY_EIO);

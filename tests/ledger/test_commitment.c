@@ -118,31 +118,21 @@ static void one_under_another_set_is_made_anew(void **state)
     close_and_verify();
 }
 
-static void write_config(const char *text)
-{
-    char path[SITE_PATH_SIZE];
-    check_path(path, sizeof(path), site.dir, "tally.yaml");
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void a_policy_that_changes_later_counts(void **state)
 {
     (void)state;
     (void)site_append(ledger, "before", 1);
-    write_config("erasable: [/reason]\n");
+    site_configure(&site, "erasable: [/reason]\n");
     check_ok(tally_config_adopt(ledger, NULL));
     assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), 1);
     (void)site_append(ledger, "after", 1); /* has the member that could be erased before */
     struct tl_commitment commitment = { 0 };
     assert_false(has_seed_of(seal("x", ledger->erasable, &commitment), &commitment));
-    write_config("");
+    site_configure(&site, "");
     check_ok(tally_config_adopt(ledger, NULL));
     assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), 2);
     assert_true(has_seed_of(seal("y", ledger->erasable, &commitment), &commitment));
-    write_config("erasable: [/reason]\n");
+    site_configure(&site, "erasable: [/reason]\n");
     check_ok(tally_config_adopt(ledger, NULL));
     assert_false(has_seed_of(seal("z", ledger->erasable, &commitment), &commitment));
     close_and_verify();
@@ -167,7 +157,8 @@ static void a_policy_may_change_while_others_append(void **state)
         assert_int_equal(pthread_create(&threads[i], NULL, append_two_hundred, names[i]), 0);
     }
     for (unsigned i = 0; i < 10; i++) {
-        write_config(i % 2 == 0 ? "erasable: [/reason]\n" : "erasable: [/metadata, /reason]\n");
+        site_configure(&site,
+                       i % 2 == 0 ? "erasable: [/reason]\n" : "erasable: [/metadata, /reason]\n");
         check_ok(tally_config_adopt(ledger, NULL));
     }
     for (unsigned i = 0; i < 3; i++) {

@@ -36,16 +36,6 @@ static void config_path(char path[SITE_PATH_SIZE])
     check_path(path, SITE_PATH_SIZE, purging_site.dir, "tally.yaml");
 }
 
-static void write_config(const char *text)
-{
-    char path[SITE_PATH_SIZE];
-    config_path(path);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void check_config(const char *want)
 {
     char path[SITE_PATH_SIZE];
@@ -95,7 +85,8 @@ static void rules_are_listed_with_where_they_come_from(void **state)
     (void)state;
     assert_string_equal(rules(), "severity|critical|3|test\nseverity|high|-1|test\n"
                                  "severity|low|-1|test\ndefault||1|test\n");
-    write_config("retention:\n  by_action:\n    user.*: 30\nretention.by_outcome.failure: 5\n");
+    site_configure(&purging_site,
+                   "retention:\n  by_action:\n    user.*: 30\nretention.by_outcome.failure: 5\n");
     reopen();
     char path[SITE_PATH_SIZE];
     char want[2 * SITE_PATH_SIZE + 256];
@@ -180,12 +171,14 @@ static void other_rules_are_tried_on_what_is_there(void **state)
 static void a_rule_is_written_on_a_line_of_its_own(void **state)
 {
     (void)state;
-    write_config("# ours\nspool.mode: auto\nretention.default_days: 7 # a week\nsource:\n  x: y");
+    site_configure(&purging_site,
+                   "# ours\nspool.mode: auto\nretention.default_days: 7 # a week\nsource:\n  x: y");
     tally_status status = set("retention.default_days", "9", NULL);
     assert_int_equal(status, TALLY_EINVAL); /* "x" is no setting: the whole file is checked */
-    write_config("# ours\nretention.default_days: 7 # a week\nretention.default_days_: 1");
+    site_configure(&purging_site,
+                   "# ours\nretention.default_days: 7 # a week\nretention.default_days_: 1");
     check_status(set("retention.default_days", "9", NULL), TALLY_EINVAL);
-    write_config("# ours\nretention.default_days: 7 # a week\n# end");
+    site_configure(&purging_site, "# ours\nretention.default_days: 7 # a week\n# end");
     check_ok(set("retention.default_days", "9", NULL));
     check_config("# ours\nretention.default_days: 9\n# end");
     check_ok(set("retention.by_action.user.*", "forever", NULL));
@@ -197,7 +190,7 @@ static void what_was_set_is_sealed_and_recorded(void **state)
     (void)state;
     purging_site.settings = NULL;
     purging_site.setting_count = 0;
-    write_config("");
+    site_configure(&purging_site, "");
     reopen();
     uint64_t policies = site_count_kind(ledger, "policy", NULL, 0);
     check_ok(set("retention.default_days", "9", NULL));
@@ -240,7 +233,7 @@ static void wrong_settings_leave_the_file_alone(void **state)
         { "retention.by_tenant.x\ny", "4" },
         { "retention.default_days", "9" }, /* it stands there, nested */
     };
-    write_config(before);
+    site_configure(&purging_site, before);
     for (size_t i = 0; i < TL_ARRAY_LEN(table); i++) {
         struct tally_error err = TALLY_ERROR_INIT;
         check_status(set(table[i].key, table[i].value, &err), TALLY_EINVAL);
@@ -273,17 +266,17 @@ static void a_change_of_the_file_is_put_in_force(void **state)
     uint64_t before = site_count_kind(ledger, "policy", NULL, 0);
     check_ok(tally_config_adopt(ledger, NULL));
     assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), before);
-    write_config("retention.by_tenant.acme: 7\n");
+    site_configure(&purging_site, "retention.by_tenant.acme: 7\n");
     check_ok(tally_config_adopt(ledger, NULL));
     assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), before + 1);
-    write_config("retention.by_tenant.acme: many\n");
+    site_configure(&purging_site, "retention.by_tenant.acme: many\n");
     check_status(tally_config_adopt(ledger, &err), TALLY_EINVAL);
     assert_non_null(strstr(err.message, "tally.yaml:1:27"));
     assert_int_equal(site_count_kind(ledger, "policy", NULL, 0), before + 1);
     struct tally_ledger *other = purging_memory();
     check_status(tally_config_adopt(other, NULL), TALLY_ENOTSUP);
     tally_close(other);
-    write_config("");
+    site_configure(&purging_site, "");
     other = site_open_read(&purging_site);
     check_status(tally_config_adopt(other, NULL), TALLY_EINVAL);
     tally_close(other);
@@ -294,7 +287,7 @@ static void a_secret_file_stays_secret(void **state)
     (void)state;
     char path[SITE_PATH_SIZE];
     struct stat st;
-    write_config("");
+    site_configure(&purging_site, "");
     config_path(path);
     assert_int_equal(chmod(path, 0640), 0);
     check_ok(set("retention.default_days", "9", NULL));

@@ -245,29 +245,21 @@ static void a_forked_child_stops_nothing(void **state)
     tally_close(ledger);
 }
 
-static void write_config(const char *text)
-{
-    char path[SITE_PATH_SIZE];
-    check_path(path, sizeof(path), site.dir, "tally.yaml");
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void goes_on_with_what_is_configured_now(void **state)
 {
     (void)state;
-    write_config("verify.schedule: off\nretention.schedule: off\nanchor.schedule: off\n");
+    site_configure(&site, "verify.schedule: off\nretention.schedule: off\nanchor.schedule: off\n");
     site.setting_count = 0;
     struct tally_ledger *ledger = site_open(&site);
     struct tally_scheduler *scheduler = NULL;
     struct tally_error err = TALLY_ERROR_INIT;
     check_ok(tally_scheduler_start(&scheduler, ledger, NULL));
-    write_config("verify.schedule: '* * * *'\nretention.schedule: off\nanchor.schedule: off\n");
+    site_configure(&site,
+                   "verify.schedule: '* * * *'\nretention.schedule: off\nanchor.schedule: off\n");
     check_status(tally_scheduler_reload(scheduler, &err), TALLY_EINVAL);
     assert_non_null(strstr(err.message, "tally.yaml:1:18: 'verify.schedule'"));
-    write_config("verify.schedule: '* * * * *'\nretention.schedule: off\nanchor.schedule: off\n");
+    site_configure(&site,
+                   "verify.schedule: '* * * * *'\nretention.schedule: off\nanchor.schedule: off\n");
     check_ok(tally_scheduler_reload(scheduler, NULL));
     check_ok(tally_scheduler_reload(scheduler, NULL)); /* before the first was taken, perhaps */
     (void)usleep(1100000);

@@ -209,6 +209,46 @@ static void waits_for_those_who_read_and_write(void **state)
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+/* The size of the log, as each statement finds it. */
+struct watch {
+    sqlite3 *db;
+    int64_t size;
+    int64_t largest_cut;
+    unsigned cuts;
+};
+
+static int watch_log(unsigned event, void *ctx, void *statement, void *text)
+{
+    struct watch *watch = ctx;
+    (void)event;
+    (void)statement;
+    (void)text;
+    int64_t size = tl_sqlite_log_size(watch->db);
+    int64_t cut = watch->size - size;
+    watch->cuts += cut > 0 ? 1 : 0;
+    watch->largest_cut = cut > watch->largest_cut ? cut : watch->largest_cut;
+    watch->size = size;
+    return 0;
+}
+
+/* Nobody can write while the file system takes a piece back. */
+static void a_long_log_is_emptied_piece_by_piece(void **state)
+{
+    (void)state;
+    sqlite3 *db = open_raw();
+    run_sql(db, "PRAGMA wal_autocheckpoint=0; CREATE TABLE long(v BLOB); "
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 330) "
+                "INSERT INTO long SELECT zeroblob(1000000) FROM n");
+    struct watch watch = { .db = db, .size = tl_sqlite_log_size(db) };
+    assert_true(watch.size > TL_SQLITE_LOG_KEPT + 2 * TL_SQLITE_LOG_CUT);
+    (void)sqlite3_trace_v2(db, SQLITE_TRACE_STMT, watch_log, &watch); /* cannot fail */
+    check_ok(tl_sqlite_empty_log(db, NULL));
+    assert_true(watch.cuts >= 2 && watch.largest_cut <= TL_SQLITE_LOG_CUT);
+    assert_true(watch.size <= TL_SQLITE_LOG_KEPT + TL_SQLITE_LOG_CUT); /* the last two are unseen */
+    assert_int_equal(tl_sqlite_log_size(db), 0);
+    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 /* Writes bytes into a page of the file. */
 static void damage(uint32_t page, size_t at, const void *bytes, size_t len)
 {
@@ -244,9 +284,8 @@ int main(void)
 {
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, check_rmdir)
     const struct CMUnitTest tests[] = {
-        IN_DIR(clears_copies_in_all_pages),
-        IN_DIR(clears_copies_beside_some_rows),
-        IN_DIR(waits_for_those_who_read_and_write),
+        IN_DIR(clears_copies_in_all_pages),         IN_DIR(clears_copies_beside_some_rows),
+        IN_DIR(waits_for_those_who_read_and_write), IN_DIR(a_long_log_is_emptied_piece_by_piece),
         IN_DIR(leaves_damaged_pages_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,6 +236,16 @@ static void copy_file(const char *from, const char *to)
     assert_int_equal(chmod(to, 0600), 0);
 }
 
+void site_configure(const struct site *site, const char *text)
+{
+    char path[SITE_PATH_SIZE];
+    check_path(path, sizeof(path), site->dir, "tally.yaml");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
 void site_copy(const char *from, const char *to)
 {
     assert_int_equal(mkdir(to, 0700), 0);

@@ -61,6 +61,9 @@ bool site_has(struct tally_ledger *ledger, const char *id);
 uint64_t site_count_kind(struct tally_ledger *ledger, const char *kind, char *text_out,
                          size_t size);
 
+/* Writes tally.yaml of the ledger. */
+void site_configure(const struct site *site, const char *text);
+
 /* Copies a directory tree of regular files. The copy must not exist. */
 void site_copy(const char *from, const char *to);
 
